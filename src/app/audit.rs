@@ -1,4 +1,6 @@
-//! The record of who did what. Rows are written in the transaction of the change they tell of, and only ever added.
+//! The audit log: a record of who did what. Rows are written in the same transaction as the change they describe, and
+//! are never changed afterwards. Services build a row with [`Audit`]; pages and API read rows with [`list`],
+//! [`of_actor`] and [`activity`].
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,12 +14,13 @@ use crate::domain::run::Run;
 use crate::domain::target::Target;
 use crate::domain::user::User;
 
-/// A row to be added: what it tells is said bit by bit, and stored in the transaction of the change.
+/// An audit row under construction: the methods set its fields, and [`Audit::store`] adds the row to the transaction of
+/// the change.
 #[must_use]
 pub struct Audit(AuditRow);
 
 impl Audit {
-    /// `event` is `noun.verb`. It went `ok` where no other outcome is given.
+    /// Starts a row. `event` has the form `noun.verb`. The outcome is `ok` until [`Audit::outcome`] sets another.
     pub fn new(app: &App, actor: &Actor, event: impl Into<String>) -> Self {
         let now = app.clock.now();
         Self(AuditRow {
@@ -34,8 +37,8 @@ impl Audit {
         })
     }
 
-    /// What it is about, by its name at the time: `schedule`, `stack`, `container`, `run`, `user`, `settings` and so
-    /// on.
+    /// The object of the event, by its name at the time. `kind` is `schedule`, `stack`, `container`, `run`, `user`,
+    /// `settings` and so on.
     pub fn object(mut self, kind: &str, id: Option<&str>, name: &str) -> Self {
         kind.clone_into(&mut self.0.object_type);
         self.0.object_id = id.map(str::to_owned);
@@ -43,17 +46,17 @@ impl Audit {
         self
     }
 
-    /// It is about an account.
+    /// Sets an account as the object.
     pub fn user(self, user: &User) -> Self {
         self.object("user", Some(user.id.as_str()), &user.name)
     }
 
-    /// It is about a stack or container.
+    /// Sets a stack or container as the object.
     pub fn target(self, target: &Target, name: &str) -> Self {
         self.object(target.target_type().as_str(), Some(&target.identity_text()), name)
     }
 
-    /// `refused`, `failed`, or a run's terminal state.
+    /// The outcome: `refused`, `failed`, or the terminal state of a run.
     pub fn outcome(mut self, outcome: &str) -> Self {
         outcome.clone_into(&mut self.0.outcome);
         self
@@ -64,61 +67,61 @@ impl Audit {
         self
     }
 
-    /// Anything worth a sentence; empty = none.
+    /// A free sentence; an empty text counts as none.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.0.detail.reason = Some(reason.into()).filter(|reason| !reason.is_empty());
         self
     }
 
-    /// It belongs to a run.
+    /// The run that the event belongs to.
     pub fn run(mut self, run: &Run) -> Self {
         self.0.detail.run_id = Some(run.id.as_str().to_owned());
         self.0.detail.trigger = Some(run.trigger.as_str().to_owned());
         self
     }
 
-    /// The row, for those who add many at once.
+    /// The row itself, for callers that add many rows at once.
     pub(super) fn row(self) -> AuditRow {
         self.0
     }
 
-    /// Adds it to `tx`.
+    /// Adds the row to `tx`.
     ///
     /// # Errors
-    /// Where the row cannot be stored: the change it tells of must then not be committed either.
+    /// A database error where the row cannot be stored; the caller must then not commit the change either.
     pub async fn store(self, tx: &mut Tx) -> Result<()> {
         Ok(db::audit::insert(tx, vec![self.0]).await?)
     }
 }
 
-/// Which rows are wanted; everything `None` = all.
+/// Filter of a list of audit rows. Rows must match every field that is `Some`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Rows about this kind of thing.
+    /// Kind of the object.
     pub object_type: Option<String>,
-    /// Rows about this one thing.
+    /// Id of the object.
     pub object_id: Option<String>,
-    /// Rows about something of exactly this name.
+    /// Exact name of the object.
     pub object_name: Option<String>,
-    /// Rows of this event, such as `schedule.create`.
+    /// Event, such as `schedule.create`.
     pub event: Option<String>,
-    /// Rows of somebody of exactly this name.
+    /// Exact name of the actor.
     pub actor: Option<String>,
-    /// Rows from this address.
+    /// IP address of the actor.
     pub ip: Option<String>,
-    /// Rows that belong to this run.
+    /// Run that the row belongs to.
     pub run: Option<RunId>,
-    /// Written at this instant or later.
+    /// First instant of the time range, inclusive.
     pub from: Option<Timestamp>,
-    /// Written before this instant.
+    /// End of the time range, exclusive.
     pub to: Option<Timestamp>,
 }
 
 impl AuditFilter {
-    /// What is asked of storage: for whoever is no admin their own rows only (rulings 21).
-    fn wanted<'a>(&'a self, actor: &'a Actor) -> db::audit::AuditSelection<'a> {
+    /// The database query of the filter. Callers who are not admins get their own rows only (rulings 21).
+    fn selection<'a>(&'a self, actor: &'a Actor) -> db::audit::AuditSelection<'a> {
         let own = (!actor.role.allows(Permission::Administer))
-            // An actor without an account has no rows of its own; an id nobody has finds none.
+            // An actor without an account has no rows of its own: the empty id matches none.
             .then(|| actor.reference.id.as_deref().unwrap_or_default());
         db::audit::AuditSelection {
             actor_id: own,
@@ -137,27 +140,27 @@ impl AuditFilter {
     }
 }
 
-/// The newest rows first: all of them for admins, for others their own (rulings 21).
+/// Lists rows, newest first: admins see all rows, others their own (rulings 21).
 pub async fn list(app: &App, actor: &Actor, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditRow>> {
     actor.require(Permission::View)?;
-    let filter = within(app, filter).await?;
+    let filter = limit_to_run(app, filter).await?;
     let wanted = db::audit::AuditSelection {
         before: page.cursor.as_deref(),
         limit: page.fetch(),
-        ..filter.wanted(actor)
+        ..filter.selection(actor)
     };
     let rows = db::audit::list(&app.db, &wanted).await?;
     Ok(page.cut(rows, |row| row.id.0.clone()))
 }
 
-/// The newest rows of what the caller did, whatever their role.
+/// Lists the caller's own rows, newest first, whatever the caller's role.
 pub async fn of_actor(app: &App, actor: &Actor, page: &Page) -> Result<Vec<AuditRow>> {
     let own = Actor { role: Role::Viewer, ..actor.clone() };
     Ok(list(app, &own, &AuditFilter::default(), page).await?.items)
 }
 
-/// How many rows of a list were written in each stretch of `step` from `start` on, and how many of them did not end
-/// well.
+/// Counts the rows of a list per interval of length `step` from `start` on. Each entry is the index of the interval,
+/// the number of rows, and the number of those with a bad outcome.
 pub async fn activity(
     app: &App,
     actor: &Actor,
@@ -166,19 +169,20 @@ pub async fn activity(
     step: SignedDuration,
 ) -> Result<Vec<(usize, i64, i64)>> {
     actor.require(Permission::View)?;
-    let filter = within(app, filter).await?;
+    let filter = limit_to_run(app, filter).await?;
     let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
-    Ok(db::audit::activity(&app.db, &filter.wanted(actor), start, step).await?)
+    Ok(db::audit::activity(&app.db, &filter.selection(actor), start, step).await?)
 }
 
-/// The rows of a run lie between its making and its end: looked for there, they cost the same in a log of any length.
-async fn within(app: &App, filter: &AuditFilter) -> Result<AuditFilter> {
-    /// The row of its end is written in the transaction that ends it.
+/// Narrows the time range of a filter by run to the time between creation and end of that run, so that the query costs
+/// the same in a log of any length.
+async fn limit_to_run(app: &App, filter: &AuditFilter) -> Result<AuditFilter> {
+    /// Room for the row of the run's end, which is written in the transaction that ends the run.
     const MARGIN: SignedDuration = SignedDuration::from_mins(1);
     let mut filter = filter.clone();
     if let Some(id) = &filter.run {
         let Some(run) = db::runs::get(&app.db, id).await? else {
-            // An id that no row can have been made with, so that nothing is found.
+            // An unknown run has no rows: no row is older than the epoch.
             filter.to = Some(Timestamp::UNIX_EPOCH);
             return Ok(filter);
         };

@@ -1,6 +1,7 @@
-//! Backup and restore of the SQLite database, by command only.
+//! Backup and restore of the SQLite database, called by the command line only.
 //!
-//! A restore never replays: runs that were open in the copy end, and no instant before the restore fires.
+//! A restore never repeats past work: runs that were open in the copy are closed, and no schedule fires for an instant
+//! before the restore.
 
 use std::path::Path;
 
@@ -19,36 +20,39 @@ use crate::domain::schedule::When;
 use crate::domain::time;
 use crate::files;
 
-/// The settings key of the instant of the last backup.
+/// Settings key that holds the instant of the last backup.
 const LAST: &str = "last_backup";
 
-/// Copies the database to `target`, also while DockNap serves from it, and notes in it when.
+/// Copies the database to `target`, also while DockNap is running, and stores the instant of the backup in the
+/// original.
 ///
 /// # Errors
-/// [`DbError::Unusable`] with what to do.
+/// [`DbError::Unusable`] with the cause and what to do.
 pub async fn copy(config: &Config, clock: &Clock, target: &Path) -> Result<()> {
     let Some(file) = config.database_file() else {
-        return Err(on_a_server("pg_dump"));
+        return Err(server_database("pg_dump"));
     };
     let now = clock.now();
     backup::copy(&file, target).await?;
     backup::note(&file, LAST, now).await
 }
 
-/// When the last backup was made; `None` where none was, and with a server, whose backups are not seen.
+/// Instant of the last backup; `None` where none was made, and always `None` with PostgreSQL, whose backups DockNap
+/// does not see.
 pub async fn last(app: &App) -> super::Result<Option<Timestamp>> {
     let stored = db::settings::get(&app.db, LAST).await?;
     Ok(stored.and_then(|text| text.parse().ok()))
 }
 
-/// Puts the copy `source` in the place of the database. The older database is kept beside it, with `.before-restore`
-/// after its name.
+/// Replaces the database by the copy `source`. The previous database is kept beside the new one, with `.before-restore`
+/// appended to its file name.
 ///
 /// # Errors
-/// [`DbError::Unusable`] with what to do: while DockNap runs, where the copy is damaged, or comes from a newer version.
+/// [`DbError::Unusable`] with the cause and what to do: DockNap is running, or the copy is damaged or comes from a
+/// newer version.
 pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()> {
     let Some(file) = config.database_file() else {
-        return Err(on_a_server("pg_restore"));
+        return Err(server_database("pg_restore"));
     };
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory)
@@ -57,7 +61,7 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
     let Some(lock) = FileLock::take(&file)? else {
         return Err(DbError::Unusable("DockNap is running on this database; stop it first".to_owned()));
     };
-    // Where the name is a link, what it leads to is replaced.
+    // The lock's path is the target of a symbolic link, so that the link itself stays.
     let restored = restore_to(lock.path(), config, clock, source).await;
     if restored.is_err() {
         backup::remove_empty(lock.path())?;
@@ -68,10 +72,10 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
 async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) -> Result<()> {
     let (db, staged) = backup::stage(source, file).await?;
     let now = clock.now();
-    let coming = coming(&db, config, now).await?;
+    let next_fires = next_fires(&db, config, now).await?;
     let mut tx = db.begin().await?;
     backup::forget_past(&mut tx, now).await?;
-    for (id, next) in &coming {
+    for (id, next) in &next_fires {
         backup::set_next_due(&mut tx, id, *next).await?;
     }
     tx.commit().await?;
@@ -79,8 +83,12 @@ async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) 
     backup::replace(&staged, file)
 }
 
-/// When each schedule that is on fires next after `now`.
-async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(ScheduleId, Option<Timestamp>)>> {
+/// The next instant after `now` of each enabled schedule.
+async fn next_fires(
+    db: &Db,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Vec<(ScheduleId, Option<Timestamp>)>> {
     let stored = db::settings::get(db, zone::KEY).await?;
     let default = [config.timezone.as_deref(), stored.as_deref()]
         .into_iter()
@@ -95,7 +103,7 @@ async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(Schedul
             let zone = schedule.spec.timezone.as_deref().and_then(|name| time::zone(name).ok());
             let next = match &schedule.spec.when {
                 When::Once(at) => Some(*at).filter(|at| *at > now),
-                // Due at once: what is wanted then is worked out anew.
+                // A window is due at once, so that the scheduler computes its current state.
                 When::Window(_) => Some(now),
                 When::Cron(text) => {
                     Cron::parse(text).ok().and_then(|cron| cron.next(now, zone.as_ref().unwrap_or(&default)))
@@ -106,6 +114,6 @@ async fn coming(db: &Db, config: &Config, now: Timestamp) -> Result<Vec<(Schedul
         .collect())
 }
 
-fn on_a_server(tool: &str) -> DbError {
+fn server_database(tool: &str) -> DbError {
     DbError::Unusable(format!("the database is a PostgreSQL server; use its {tool}"))
 }

@@ -1,4 +1,5 @@
-//! Calendars: kept by admins, seen by everyone, looked at by the scheduler.
+//! Calendars: lists of dates that schedules refer to. Admins create, change and delete calendars, everybody reads them,
+//! and the scheduler evaluates them. Every change sets the due instants of the schedules that use the calendar.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,38 +19,37 @@ use crate::domain::ids::{CalendarId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::text::hex;
 
-/// Schedules that a refusal names; it counts the others.
+/// Maximum number of schedules that a refusal lists by name; the others are only counted.
 const NAMED: usize = 5;
-/// Bytes of a list that an audit row repeats; of a longer one it tells the count.
+/// Maximum size in bytes of a list in an audit row; a longer list is cut and its remaining entries are counted.
 const AUDITED: usize = 500;
 
-/// A calendar as a list shows it.
+/// A calendar with the figures that a list shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     pub id: CalendarId,
     pub name: String,
-    /// Its dates.
     pub days: Arc<CalendarDays>,
-    /// How many things of its file do not count.
+    /// Number of entries of the calendar's ICS file that are ignored.
     pub left: usize,
-    /// How many schedules go by it.
+    /// Number of schedules that use the calendar.
     pub schedules: usize,
 }
 
-/// The newest calendars first.
+/// Lists calendars, newest first.
 pub async fn list(app: &App, actor: &Actor, page: &Page) -> Result<Paged<Calendar>> {
     actor.require(Permission::View)?;
     let rows = db::calendars::list(&app.db, page.cursor.as_deref(), page.fetch()).await?;
     Ok(page.cut(rows, |calendar| calendar.id.0.clone()))
 }
 
-/// Id and name of every calendar, by name: one small query.
+/// Id and name of every calendar, ordered by name, with one small query.
 pub async fn names(app: &App, actor: &Actor) -> Result<Vec<(CalendarId, String)>> {
     actor.require(Permission::View)?;
     Ok(db::calendars::revisions(&app.db).await?.into_iter().map(|(id, name, _)| (id, name)).collect())
 }
 
-/// Every calendar by name, with its dates and how many schedules go by it.
+/// Every calendar ordered by name, with its dates and the number of schedules that use it.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     actor.require(Permission::View)?;
     let usage: HashMap<CalendarId, i64> = db::calendars::usage(&app.db).await?.into_iter().collect();
@@ -62,10 +62,10 @@ pub async fn overview(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     Ok(book.calendars.iter().map(listed).collect())
 }
 
-/// The dates of a calendar as it was read, from the first of this month on.
+/// The dates of `calendar` at its revision, from the first day of the current month on.
 ///
 /// # Errors
-/// Where they cannot be worked out.
+/// [`Error::Internal`] where the dates cannot be computed; database errors.
 pub async fn dates(app: &App, actor: &Actor, calendar: &Calendar) -> Result<Dates> {
     actor.require(Permission::View)?;
     let book = RuleBook::load(app).await?;
@@ -75,22 +75,25 @@ pub async fn dates(app: &App, actor: &Actor, calendar: &Calendar) -> Result<Date
     }
 }
 
-/// One calendar.
+/// Reads one calendar.
+///
+/// # Errors
+/// [`Error::NotFound`] where no calendar has this id.
 pub async fn get(app: &App, actor: &Actor, id: &CalendarId) -> Result<Calendar> {
     actor.require(Permission::View)?;
     db::calendars::get(&app.db, id).await?.ok_or_else(|| not_found(id))
 }
 
-/// The schedules that go by a calendar, the oldest first, with what they are called.
+/// The schedules that use a calendar, oldest first: id and title.
 pub async fn users(app: &App, actor: &Actor, id: &CalendarId) -> Result<Vec<(ScheduleId, String)>> {
     actor.require(Permission::View)?;
     Ok(db::calendars::users(&app.db, id).await?)
 }
 
-/// Stores a new calendar.
+/// Creates a calendar.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming every field that is wrong; nothing is stored then.
+/// [`Error::Invalid`] with every field that is wrong; nothing is stored then.
 pub async fn create(app: &App, actor: &Actor, draft: &CalendarDraft) -> Result<Calendar> {
     actor.require(Permission::Administer)?;
     let spec = checked(app, draft).await?;
@@ -104,10 +107,11 @@ pub async fn create(app: &App, actor: &Actor, draft: &CalendarDraft) -> Result<C
     Ok(calendar)
 }
 
-/// Replaces what a calendar says; what a draft leaves out is empty afterwards. Schedules go by it at once.
+/// Replaces the content of a calendar; fields missing in the draft become empty. The new dates apply to schedules at
+/// once.
 ///
 /// # Errors
-/// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored one.
+/// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored revision.
 pub async fn update(
     app: &App,
     actor: &Actor,
@@ -119,7 +123,8 @@ pub async fn update(
     let old = stored(app, id, rev).await?;
     let spec = checked(app, draft).await?;
     let new = Calendar { spec, rev: old.rev + 1, updated_at: app.clock.now(), ..old.clone() };
-    // Before the transaction, which holds a connection: to ask for a second one could wait for itself.
+    // Loaded before the transaction begins: the transaction holds a database connection, and a request for a second one
+    // could block forever.
     let dates = expand(new.clone(), today(app).first_of_month()).await?;
     let book = RuleBook::load(app).await?.with_dates(dates);
     let mut tx = app.db.begin().await?;
@@ -134,15 +139,15 @@ pub async fn update(
     Ok(new)
 }
 
-/// Removes a calendar that no schedule goes by.
+/// Deletes a calendar that no schedule uses.
 ///
 /// # Errors
-/// As [`update`]; [`Error::Conflict`] naming the schedules that go by it.
+/// As [`update`]; [`Error::Conflict`] with the names of the schedules that use the calendar.
 pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>) -> Result<()> {
     actor.require(Permission::Administer)?;
     let old = stored(app, id, rev).await?;
     let mut tx = app.db.begin().await?;
-    unused(&db::calendars::users(&mut tx, id).await?)?;
+    require_unused(&db::calendars::users(&mut tx, id).await?)?;
     if !db::calendars::delete(&mut tx, id, old.rev).await? {
         return Err(stale(&mut tx, id).await?);
     }
@@ -152,18 +157,19 @@ pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>)
     Ok(())
 }
 
-/// What stands in the way of removing a calendar.
+/// Checks that a calendar may be deleted and returns the calendar.
 ///
 /// # Errors
-/// [`Error::Conflict`] naming the schedules that go by it; [`Error::Forbidden`].
+/// [`Error::Conflict`] with the names of the schedules that use the calendar; [`Error::NotFound`];
+/// [`Error::Forbidden`].
 pub async fn deletable(app: &App, actor: &Actor, id: &CalendarId) -> Result<Calendar> {
     actor.require(Permission::Administer)?;
     let calendar = get(app, actor, id).await?;
-    unused(&db::calendars::users(&app.db, id).await?)?;
+    require_unused(&db::calendars::users(&app.db, id).await?)?;
     Ok(calendar)
 }
 
-fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
+fn require_unused(users: &[(ScheduleId, String)]) -> Result<()> {
     if users.is_empty() {
         return Ok(());
     }
@@ -179,7 +185,7 @@ fn unused(users: &[(ScheduleId, String)]) -> Result<()> {
     ))
 }
 
-/// Checks a draft, beside the requests as [`expand`].
+/// Checks a draft on the thread pool for blocking work, as [`expand`] does.
 async fn checked(app: &App, draft: &CalendarDraft) -> Result<CalendarSpec> {
     let (draft, today) = (draft.clone(), today(app));
     let checked = tokio::task::spawn_blocking(move || draft.check(today)).await;
@@ -208,7 +214,7 @@ async fn stored(app: &App, id: &CalendarId, rev: Option<i64>) -> Result<Calendar
     }
 }
 
-/// Why a compare-and-swap failed.
+/// The error of an update or deletion whose revision did not match.
 async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
     Ok(match db::calendars::get(tx, id).await? {
         Some(calendar) => Error::Stale { current_rev: calendar.rev },
@@ -216,7 +222,8 @@ async fn stale(tx: &mut Tx, id: &CalendarId) -> Result<Error> {
     })
 }
 
-/// Sets anew when the schedules that go by a calendar are due next. What is due already is left to the scheduler.
+/// Sets the next due instant of the schedules that use a calendar. Schedules that are already due are left to the
+/// scheduler.
 async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook) -> Result<()> {
     let users = db::calendars::users(&mut *tx, &calendar.id).await?;
     let now = app.clock.now();
@@ -245,7 +252,7 @@ async fn record(
     row.changes(changes).store(tx).await
 }
 
-/// Field by field, what differs.
+/// The fields that differ.
 fn changes(old: Option<&CalendarSpec>, new: Option<&CalendarSpec>) -> Vec<Change> {
     let (old, new) = (old.map(fields).unwrap_or_default(), new.map(fields).unwrap_or_default());
     let fields =
@@ -256,7 +263,7 @@ fn changes(old: Option<&CalendarSpec>, new: Option<&CalendarSpec>) -> Vec<Change
 
 const FIELDS: [&str; 5] = ["name", "dates", "ranges", "yearly", "ics"];
 
-/// The values of [`FIELDS`]; what is empty is missing.
+/// The values of [`FIELDS`]; empty ones are `None`.
 fn fields(spec: &CalendarSpec) -> [Option<String>; FIELDS.len()] {
     let list = |items: Vec<String>| (!items.is_empty()).then(|| items.join(", "));
     [
@@ -264,17 +271,17 @@ fn fields(spec: &CalendarSpec) -> [Option<String>; FIELDS.len()] {
         list(spec.dates.iter().map(ToString::to_string).collect()),
         list(spec.ranges.iter().map(|(first, last)| format!("{first} to {last}")).collect()),
         list(spec.yearly.iter().map(|day| yearly_text(*day)).collect()),
-        // A file is told by its size and digest.
+        // A file is recorded by its size and digest.
         spec.ics.as_ref().map(|text| format!("{} bytes, SHA-256 {}", text.len(), digest(text))),
     ]
 }
 
-/// The first 16 hex digits.
+/// The first 16 hex digits of the SHA-256.
 fn digest(text: &str) -> String {
     hex(&Sha256::digest(text)[..8])
 }
 
-/// The beginning of a long list.
+/// Cuts a long list to [`AUDITED`] and appends the number of entries left out.
 fn shortened(text: String) -> String {
     if text.len() <= AUDITED {
         return text;

@@ -1,4 +1,5 @@
-//! The dates of calendars, worked out from what they say.
+//! Expansion of calendars into concrete dates. [`Dates`] is cached in the rule book; `expand` computes one calendar,
+//! `expand_all` all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,23 +12,22 @@ use crate::db;
 use crate::domain::calendar::{Calendar, CalendarDates, CalendarDays, LeftOut};
 use crate::domain::ids::CalendarId;
 
-/// The dates of one calendar.
+/// The expanded dates of one calendar.
 #[derive(Clone, Debug)]
 pub struct Dates {
     pub id: CalendarId,
-    /// The calendar's name.
     pub name: String,
-    /// The revision they belong to.
+    /// The calendar's revision that the dates belong to.
     pub(super) rev: i64,
-    /// All of them.
     pub days: Arc<CalendarDays>,
-    /// What its file calls some of them.
+    /// Names of dates in the calendar's ICS file.
     pub names: Arc<BTreeMap<Date, String>>,
-    /// What of its file does not count.
+    /// Entries of the ICS file that are ignored.
     pub left: Arc<LeftOut>,
 }
 
-/// Reads a calendar's dates beside the requests: its file may hold 1 MiB.
+/// Computes the dates of a calendar from `month` on. The work runs on the thread pool for blocking work, because the
+/// ICS file may be 1 MiB long.
 pub(super) async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
     let worked = tokio::task::spawn_blocking(move || {
         let CalendarDates { days, names, left } = calendar.spec.expand(month);
@@ -43,12 +43,13 @@ pub(super) async fn expand(calendar: Calendar, month: Date) -> Result<Dates> {
     worked.await.map_err(Error::internal)
 }
 
-/// Today in UTC: dates that far ahead or back do not hang on a zone.
+/// Today's date in UTC: the time zone makes no difference to the range of dates computed here.
 pub(super) fn today(app: &App) -> Date {
     app.clock.now().to_zoned(TimeZone::UTC).date()
 }
 
-/// The dates of every calendar from `month` on, by name. Those of `known` that have not changed are taken over.
+/// The dates of every calendar from `month` on, ordered by name. Entries of `known` with an unchanged revision are
+/// reused.
 pub(super) async fn expand_all(app: &App, month: Date, known: &[Dates]) -> Result<Vec<Dates>> {
     let mut all = Vec::new();
     for (id, _, rev) in db::calendars::revisions(&app.db).await? {

@@ -1,4 +1,5 @@
-//! Whether DockNap may make each call it makes of an Engine, and what to do where it may not.
+//! A check of DockNap's rights: every Docker API call that DockNap uses is tried once, and the result says which calls
+//! are refused and what to do. The settings and setup pages show it.
 
 use std::time::Duration;
 
@@ -8,61 +9,59 @@ use crate::docker::client::CALLS;
 use crate::domain::inventory::Link;
 use crate::domain::permission::Permission;
 
-/// All calls together; one that hangs must not hold up the page for its own limit.
+/// Time limit for all calls together, so that one call that hangs does not block the page.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// What a call is for.
+/// The purpose of a Docker API call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Nothing works without it.
+    /// Required for everything.
     Look,
-    /// Naps need it.
+    /// Required for naps.
     Act,
-    /// Without it DockNap shows less.
+    /// Optional: DockNap shows less without the call.
     Extra,
 }
 
-/// How a call went.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It got through.
+    /// The call succeeded.
     Through,
-    /// It did not; why, in words.
+    /// The call failed; with the reason as a sentence.
     Refused(String),
-    /// There was no use in trying.
+    /// The call was not made.
     NotTried,
 }
 
-/// One call.
+/// One Docker API call and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Method and path.
     pub call: &'static str,
-    /// In words: `List containers`.
+    /// Description, such as `List containers`.
     pub words: &'static str,
-    /// What it is for.
     pub purpose: Purpose,
-    /// How it went.
     pub outcome: Outcome,
-    /// A proxy keeps it back.
+    /// Whether a socket proxy refused the call.
     pub by_proxy: bool,
 }
 
-/// All calls of one Engine.
+/// The results of all calls to one Engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// Where the Engine is, as `DOCKER_HOST` would name it.
+    /// Address of the Engine in the form of `DOCKER_HOST`.
     pub address: String,
-    /// Why nothing could be tried, with what to do.
+    /// Why no call could be made, with what to do; `None` where calls were made.
     pub away: Option<String>,
-    /// `Docker 27.1.1, API 1.46`; empty while not connected.
+    /// Such as `Docker 27.1.1, API 1.46`; empty while not connected.
     pub engine: String,
-    /// The calls, in the order in which people think of them.
+    /// The calls: required ones first, then those for naps, then optional ones.
     pub calls: Vec<Call>,
 }
 
 impl Checked {
-    /// Whether everything works that naps need.
+    /// Whether every call that naps need succeeded.
     pub fn is_ready(&self) -> bool {
         self.away.is_none()
             && self
@@ -71,8 +70,8 @@ impl Checked {
                 .all(|call| call.purpose == Purpose::Extra || call.outcome == Outcome::Through)
     }
 
-    /// What to set on `docker-socket-proxy` for the calls that a proxy keeps back: `CONTAINERS=1`, `POST=1`. Empty
-    /// where none is.
+    /// The settings of `docker-socket-proxy` that allow the refused calls, such as `CONTAINERS=1` and `POST=1`. Empty
+    /// where no proxy refused a call.
     pub fn proxy_settings(&self) -> Vec<&'static str> {
         let mut settings = Vec::new();
         for call in self.calls.iter().filter(|call| call.by_proxy) {
@@ -86,8 +85,8 @@ impl Checked {
     }
 }
 
-/// A call in words, and what it is for. All of [`CALLS`].
-fn told(call: &'static str) -> (&'static str, Purpose) {
+/// Description and purpose of each call in [`CALLS`].
+fn description_and_purpose(call: &'static str) -> (&'static str, Purpose) {
     match call {
         "GET /_ping" => ("Say hello", Purpose::Look),
         "GET /version" => ("Ask for its version", Purpose::Look),
@@ -106,7 +105,7 @@ fn told(call: &'static str) -> (&'static str, Purpose) {
     }
 }
 
-/// The environment of `docker-socket-proxy` that lets a call through.
+/// The environment variables of `docker-socket-proxy` that allow a call.
 fn proxy_settings(call: &str) -> &'static [&'static str] {
     match call {
         "GET /_ping" => &["PING=1"],
@@ -118,7 +117,7 @@ fn proxy_settings(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// Tries every call. Changes nothing: those that would are made for a container that does not exist.
+/// Tries every call. Nothing changes: calls that change a container use the id of a container that does not exist.
 pub async fn check(app: &App, actor: &Actor) -> Result<Checked> {
     actor.require(Permission::Administer)?;
     let host = app.hosts.local();
@@ -140,7 +139,7 @@ pub async fn check(app: &App, actor: &Actor) -> Result<Checked> {
         Err(reason) => (Some(reason), Vec::new()),
     };
     let call = |call: &'static str| {
-        let (words, purpose) = told(call);
+        let (words, purpose) = description_and_purpose(call);
         let found = outcomes.iter().find(|(tried, _)| *tried == call).map(|(_, outcome)| outcome);
         let outcome = match found {
             None => Outcome::NotTried,
@@ -166,10 +165,11 @@ mod tests {
     #[test]
     fn every_call_has_words_and_a_purpose() {
         for call in CALLS {
-            assert_ne!(told(call).0, call, "{call}");
+            assert_ne!(description_and_purpose(call).0, call, "{call}");
             assert!(!proxy_settings(call).is_empty());
         }
-        let of = |purpose| CALLS.into_iter().filter(|call| told(call).1 == purpose).count();
+        let of =
+            |purpose| CALLS.into_iter().filter(|call| description_and_purpose(call).1 == purpose).count();
         assert_eq!([of(Purpose::Look), of(Purpose::Act), of(Purpose::Extra)], [5, 5, 3]);
     }
 }

@@ -1,5 +1,5 @@
-//! How drafts are read: what a form sends as text, a program sends as what it is, and one answer names all that is
-//! wrong.
+//! Helpers that read drafts, the unchecked input of forms and API bodies. A form sends every value as text, an API
+//! client sends JSON types; both end up in the same draft. All errors are collected and returned in one response.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use serde_json::{Number, Value};
 
 use super::FieldError;
 
-/// A whole number, as text: its bounds are the validator's to check.
+/// Deserializes a whole number or a text into text; the validator checks the range.
 pub fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -25,14 +25,14 @@ pub fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::E
     }))
 }
 
-/// What an answer tells and may be sent back: no matter where it is something else.
+/// Deserializes a value that responses contain and clients may send back unchanged; a value of another type is ignored.
 pub fn if_it_is<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }
 
 /// A field of a draft.
 pub trait Field {
-    /// Its trimmed text; `None` where it is missing or blank.
+    /// The trimmed text; `None` where the field is missing or blank.
     fn text(&self) -> Option<&str>;
 }
 
@@ -42,7 +42,7 @@ impl Field for Option<String> {
     }
 }
 
-/// Collects what is wrong.
+/// Collects the errors of a draft.
 #[derive(Default)]
 pub struct Faults(pub Vec<FieldError>);
 
@@ -51,25 +51,26 @@ impl Faults {
         self.0.push(FieldError::new(field, message));
     }
 
-    /// What came of reading a field.
+    /// The value of a parse result; an error is added for `field`.
     pub fn take<T>(&mut self, field: &str, read: Result<T, impl Display>) -> Option<T> {
         read.map_err(|error| self.add(field, error.to_string())).ok()
     }
 
-    /// One of several words, as `hint` says them; the usual one where none is named.
+    /// One of a set of words; the default where the field is empty. `hint` is the error message and lists the valid
+    /// words.
     pub fn word<T: FromStr + Default>(&mut self, field: &str, typed: &impl Field, hint: &str) -> T {
         let read = typed.text().map(|word| word.parse().map_err(|_| hint));
         read.and_then(|read| self.take(field, read)).unwrap_or_default()
     }
 
-    /// A whole number.
+    /// A whole number within `range`; `None` where the field is empty or wrong.
     pub fn number(&mut self, field: &str, typed: &impl Field, range: RangeInclusive<i64>) -> Option<i64> {
         let number = typed.text()?.parse().ok().filter(|number| range.contains(number));
         let hint = || format!("use a whole number from {} to {}", range.start(), range.end());
         self.take(field, number.ok_or_else(hint))
     }
 
-    /// A text of one line.
+    /// A text of one line with at most `most` characters.
     pub fn line(&mut self, field: &str, typed: &impl Field, most: usize) -> String {
         let text = typed.text().unwrap_or_default();
         if text.chars().count() > most {
@@ -81,7 +82,7 @@ impl Faults {
     }
 }
 
-/// A message with the names that were perhaps meant.
+/// Appends suggestions of similar names to a message.
 pub fn did_you_mean(message: &str, near: &[String]) -> String {
     if near.is_empty() {
         return message.to_owned();

@@ -1,124 +1,122 @@
-//! What a service can answer besides a value, in words a person can act on.
+//! The errors of the services, with messages that tell a person what to do.
 //!
-//! Pages and API render the same error; only `web::error` decides on the form. What caused one is part of its text,
-//! since that is what a log line shows; `web::error` keeps it from persons.
+//! Pages and API render the same error; only `web::error` chooses the format. The text of an error includes its cause,
+//! because the log shows that text; `web::error` removes the cause before a person sees the message.
 
 use std::time::Duration;
 
 use crate::db::DbError;
 use crate::domain::permission::Role;
 
-/// One thing that is wrong with one field of a form or a body.
+/// An error in one field of a form or request body.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// The field's name in the form and in the API.
     pub field: String,
-    /// What is wrong and what to do.
+    /// What is wrong and how to correct the value.
     pub message: String,
 }
 
 impl FieldError {
-    /// One thing that is wrong.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
 
-/// Why a service did not do what it was asked.
+/// The reason why a service call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such thing.
+    /// The requested object does not exist.
     #[error("there is no {what} `{name}`")]
     NotFound {
         /// `stack`, `container`, `schedule`, `run`, `user`, `page`.
         what: &'static str,
-        /// What was asked for.
+        /// The name or id in the request.
         name: String,
-        /// Names that look like it.
+        /// Existing names that are similar.
         near: Vec<String>,
     },
-    /// Nobody is logged in, or the login ended.
+    /// The caller is not logged in, or the session has ended.
     #[error("log in first")]
     Unauthenticated,
-    /// Name and password do not belong together; never says which is wrong.
+    /// Wrong user name or password; the message never says which of the two.
     #[error("name or password is wrong")]
     WrongCredentials,
-    /// The caller's role does not include it.
+    /// The caller's role does not have the permission.
     #[error("this needs the role {needs}")]
     Forbidden {
-        /// The weakest role that may.
+        /// The weakest role that has the permission.
         needs: Role,
     },
-    /// The target is never touched.
+    /// The target is protected: DockNap never acts on it.
     #[error("`{name}` is protected: {reason}")]
     Protected {
-        /// The stack or container.
+        /// Name of the stack or container.
         name: String,
-        /// Why.
+        /// Why the target is protected.
         reason: String,
     },
     /// Some fields are wrong; nothing was stored.
     #[error("{} of the fields need a correction", .0.len())]
     Invalid(Vec<FieldError>),
-    /// Somebody changed it since it was read.
+    /// The object was changed by somebody else since the caller read it.
     #[error("it was changed by somebody else in the meantime")]
     Stale {
-        /// The revision that is stored now.
+        /// The revision stored now.
         current_rev: i64,
     },
-    /// It cannot be done to a thing in this state; the sentence says why and what to do.
+    /// The state of the object does not allow the operation.
     #[error("{message}")]
     Conflict {
-        /// Stable word for programs, such as `read_only_source`.
+        /// Stable code for API clients, such as `read_only_source`.
         code: &'static str,
-        /// Why, and what to do.
+        /// The cause and what to do.
         message: String,
     },
-    /// Too many tries.
+    /// The limit of tries is exceeded.
     #[error("too many tries; wait {} s", .retry_after.as_secs())]
     TooManyTries {
-        /// How long to wait.
+        /// How long to wait before the next try.
         retry_after: Duration,
     },
-    /// Docker cannot be reached, or refused.
+    /// Docker cannot be reached or returned an error.
     #[error("{message}")]
     Docker {
         /// What happened and what to do.
         message: String,
     },
-    /// DockNap is stopping, or the database is away or full.
+    /// DockNap is shutting down, or the database is unreachable or full.
     #[error("{message}")]
     Unavailable {
-        /// What is away.
+        /// What is unavailable.
         message: String,
     },
-    /// A fault of ours or of the machine's; for the log only.
+    /// A bug in DockNap or a fault of the machine; the cause is for the log only.
     #[error("something went wrong inside DockNap: {0}")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// One field is wrong.
+    /// An error in one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// It cannot be done to a thing in this state: a stable word for programs, and why.
+    /// A [`Self::Conflict`] with its stable code and message.
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::Conflict { code, message: message.into() }
     }
 
-    /// A fault of ours or of the machine's.
     pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(error.into())
     }
 
-    /// No such thing, and nothing that looks like it.
+    /// A [`Self::NotFound`] without suggestions.
     pub fn not_found(what: &'static str, name: impl Into<String>) -> Self {
         Self::NotFound { what, name: name.into(), near: Vec::new() }
     }
 
-    /// A stable word for programs.
+    /// Stable code for API clients.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
@@ -146,5 +144,5 @@ impl From<DbError> for Error {
     }
 }
 
-/// What every service answers.
+/// The result of every service.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,4 +1,6 @@
-//! What others do to containers, kept until the scheduler looks.
+//! Container events that DockNap did not cause, queued per host until the scheduler processes them. The event listener
+//! adds entries ([`ExternalChanges::sighted`], [`ExternalChanges::link`]); each scheduler pass takes them with
+//! [`ExternalChanges::take`].
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,52 +13,52 @@ use crate::domain::ids::HostId;
 use crate::domain::reconcile::Fresh;
 use crate::domain::target::ContainerIdentity;
 
-/// Sightings kept of one host; with more, the containers themselves are looked at.
+/// Maximum number of queued events per host; beyond it, the scheduler compares all containers of the host instead.
 const MOST: usize = 4096;
 
-/// How long ago a link may have ended that was never told to be down.
-const AT_ONCE: Duration = Duration::from_secs(10);
+/// Assumed length of a connection loss that was reported only after the reconnect.
+const BRIEF_LOSS: Duration = Duration::from_secs(10);
 
-/// Docker's words for what somebody may have wished, or what ended by itself.
-const WORDS: [&str; 9] = ["start", "unpause", "stop", "pause", "kill", "die", "died", "create", "rename"];
+/// Docker events that mean a container was started, stopped, paused or replaced, by somebody or by itself.
+const ACTIONS: [&str; 9] = ["start", "unpause", "stop", "pause", "kill", "die", "died", "create", "rename"];
 
-/// What has happened since the scheduler last looked.
+/// Changes since the scheduler's last pass.
 #[derive(Debug, Default)]
 pub struct ExternalChanges(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     hosts: HashMap<HostId, OfHost>,
-    /// A rule changed, or time was not right.
+    /// All hosts must be checked: a rule changed, or the clock was wrong.
     everything: bool,
 }
 
 #[derive(Debug, Default)]
 struct OfHost {
     sightings: Vec<ContainerEvent>,
-    /// The link went down then, by the Engine's clock.
+    /// The instant at which the connection was lost, by the Engine's clock.
     lost_at: Option<Timestamp>,
-    /// The scheduler has looked since the link came up.
+    /// Whether the scheduler has processed the host since the last reconnect.
     looked: bool,
-    /// Containers whose first look since then is put off.
+    /// Containers whose first check since the reconnect was postponed.
     late: HashMap<ContainerIdentity, Fresh>,
 }
 
-/// What [`ExternalChanges::take`] hands over.
+/// The result of [`ExternalChanges::take`].
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// In the order in which Docker told them.
+    /// Events in the order in which Docker sent them.
     pub sightings: Vec<ContainerEvent>,
-    /// This is the first look since the link came up.
+    /// Set in the first pass after a reconnect.
     pub fresh: Option<Fresh>,
-    /// Of these it would have been an earlier one, which was put off.
+    /// Containers whose first check after an earlier reconnect was postponed to this pass.
     pub late: HashMap<ContainerIdentity, Fresh>,
 }
 
 impl ExternalChanges {
-    /// Docker told of a container. `false` where it is of no interest.
+    /// Queues a Docker event of a container. Returns `false` for events that do not matter here.
     pub fn sighted(&self, host: &HostId, sighting: ContainerEvent) -> bool {
-        if !WORDS.contains(&sighting.action.as_str()) {
+        if !ACTIONS.contains(&sighting.action.as_str()) {
             return false;
         }
         let mut state = self.lock();
@@ -69,23 +71,23 @@ impl ExternalChanges {
         true
     }
 
-    /// The link to a host went down or came up. `now` is by the Engine's clock.
+    /// Records that the connection to a host was lost or restored. `now` is by the Engine's clock.
     pub fn link(&self, host: &HostId, connected: bool, now: Timestamp) {
         let mut state = self.lock();
         let host = state.hosts.entry(host.clone()).or_default();
         if host.looked {
             host.looked = false;
-            // A link that ends and is there again at once is told only when it is back.
-            host.lost_at = Some(if connected { now - AT_ONCE } else { now });
+            // A connection that is lost and restored at once is reported only after it is restored.
+            host.lost_at = Some(if connected { now - BRIEF_LOSS } else { now });
         }
     }
 
-    /// Something that says what should sleep has changed.
+    /// Records a change of a rule: the next pass checks everything.
     pub fn rules_changed(&self) {
         self.lock().everything = true;
     }
 
-    /// Whether the scheduler has something to look at.
+    /// Whether there is work for the scheduler.
     pub fn is_waiting(&self, connected: &[HostId]) -> bool {
         let state = self.lock();
         state.everything
@@ -93,12 +95,12 @@ impl ExternalChanges {
             || state.hosts.values().any(|host| !host.sightings.is_empty() || !host.late.is_empty())
     }
 
-    /// The scheduler looks at everything.
+    /// Marks the start of a scheduler pass over all hosts.
     pub fn looks(&self) {
         self.lock().everything = false;
     }
 
-    /// The scheduler looks at a host that is connected.
+    /// Takes the changes of a connected host at the start of its check.
     pub fn take(&self, host: &HostId) -> Taken {
         let mut state = self.lock();
         let host = state.hosts.entry(host.clone()).or_default();
@@ -107,7 +109,7 @@ impl ExternalChanges {
         Taken { sightings: std::mem::take(&mut host.sightings), fresh, late: std::mem::take(&mut host.late) }
     }
 
-    /// What was taken is for the next look: this one came to nothing.
+    /// Puts back what [`Self::take`] returned, after a check that failed.
     pub fn restore(&self, host: &HostId, taken: Taken) {
         self.requeue(host, taken.sightings, taken.late);
         if let Some(fresh) = taken.fresh {
@@ -118,7 +120,7 @@ impl ExternalChanges {
         }
     }
 
-    /// What was taken of containers on which a run of ours is at work is for the look after its end.
+    /// Puts back the changes of containers on which a DockNap run is in progress; they are processed after its end.
     pub fn requeue(
         &self,
         host: &HostId,
@@ -127,7 +129,7 @@ impl ExternalChanges {
     ) {
         let mut state = self.lock();
         let host = state.hosts.entry(host.clone()).or_default();
-        // Others may have come since: those are newer.
+        // Events queued since then are newer and stay last.
         sightings.append(&mut host.sightings);
         host.sightings = sightings;
         host.late.extend(late);

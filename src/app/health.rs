@@ -1,4 +1,5 @@
-//! How DockNap itself is doing, and the bundle of facts that goes with a question to somebody else.
+//! The health of DockNap itself: scheduler, database and connections to Docker. [`look`] collects the figures of the
+//! health page, [`bundle`] the support bundle that people attach to a bug report.
 
 use std::collections::BTreeMap;
 
@@ -13,32 +14,30 @@ use crate::domain::inventory::{Inventory, Link, SelfDetection};
 use crate::domain::permission::Permission;
 use crate::zones;
 
-/// One Engine.
+/// The health of the connection to one Docker Engine.
 #[derive(Clone, Debug)]
 pub struct HostHealth {
     pub id: String,
-    /// How the link stands.
     pub link: Link,
-    /// How far its clock is ahead of ours.
+    /// How far the Engine's clock is ahead of DockNap's; negative where it is behind.
     pub ahead: SignedDuration,
-    /// Requests made since the start.
+    /// Number of requests sent to the Engine since the start of the process.
     pub calls: u64,
-    /// Its containers.
+    /// Number of containers.
     pub containers: usize,
-    /// In which of them DockNap runs.
     pub itself: Itself,
 }
 
-/// In which container of an Engine DockNap runs, in names for people.
+/// The container of an Engine in which DockNap runs, by names for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Itself {
-    /// In this one.
+    /// Name of the container.
     Container(String),
-    /// In one of these.
+    /// Names of the candidates, where more than one container matches.
     OneOf(Vec<String>),
-    /// In none.
+    /// DockNap does not run in a container.
     Outside,
-    /// In a container, but in none of this Engine's.
+    /// DockNap runs in a container, but not on this Engine.
     Elsewhere,
 }
 
@@ -57,29 +56,27 @@ impl Itself {
     }
 }
 
-/// Everything the page shows.
+/// All figures of the health page.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// `/healthz` would answer 200.
+    /// Whether `/healthz` answers 200.
     pub alive: bool,
-    /// When the process came up.
+    /// Start of the process.
     pub since: Timestamp,
-    /// When the scheduler last looked.
+    /// Last pass of the scheduler.
     pub last_tick: Timestamp,
-    /// When a schedule is due next.
+    /// Next instant at which a schedule is due.
     pub next_due: Option<Timestamp>,
-    /// When the scheduler looked, the oldest first, with the requests made to Docker until then.
+    /// Recent passes of the scheduler, oldest first, each with the number of Docker requests sent up to that instant.
     pub beats: Vec<(Timestamp, u64)>,
-    /// Claims by how late they were; the last bound is none.
+    /// Histogram of the scheduler's lag: upper bound in seconds and count; the last bucket has no bound.
     pub lags: Vec<(Option<f64>, u64)>,
-    /// The engines.
     pub hosts: Vec<HostHealth>,
-    /// The database.
     pub database: Facts,
 }
 
 impl Health {
-    /// Requests to Docker a minute over the last minutes that are known; `None` before there is one.
+    /// Docker requests per minute over the recent passes; `None` before there are enough passes.
     pub fn calls_per_minute(&self) -> Option<f64> {
         let (first, last) = (self.beats.first()?, self.beats.last()?);
         let minutes = last.0.duration_since(first.0).as_secs_f64() / 60.0;
@@ -88,7 +85,7 @@ impl Health {
     }
 }
 
-/// How it is now.
+/// Collects the current figures.
 pub async fn look(app: &App, actor: &Actor) -> Result<Health> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
@@ -115,7 +112,8 @@ pub async fn look(app: &App, actor: &Actor) -> Result<Health> {
     })
 }
 
-/// Settings whose text is not for others, although it is no secret: names of people, stacks and addresses.
+/// Settings that are not secret but contain names of people, stacks or addresses, and are therefore left out of the
+/// support bundle.
 const PRIVATE: [&str; 6] = [
     "DOCKNAP_ADMIN_USERNAME",
     "DOCKNAP_PROTECT",
@@ -125,7 +123,8 @@ const PRIVATE: [&str; 6] = [
     "DOCKER_HOST",
 ];
 
-/// Facts for whoever helps, without names of people, stacks, containers or addresses, and without secrets.
+/// The support bundle: facts for troubleshooting, without names of people, stacks, containers or addresses, and without
+/// secrets.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bundle {
     version: &'static str,
@@ -150,12 +149,12 @@ struct HostBundle {
     link: String,
     clock_ahead_ms: i64,
     containers: usize,
-    /// Without names.
+    /// In words, without container names.
     docknap_runs_in: String,
     calls: u64,
 }
 
-/// The bundle, as JSON for people.
+/// Creates the support bundle as indented JSON.
 pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
     actor.require(Permission::Administer)?;
     let health = look(app, actor).await?;
@@ -182,7 +181,7 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
                         format!("Docker {engine_version}, API {api_version}")
                     }
                     Link::Connecting => "connecting".to_owned(),
-                    // The reason may name an address.
+                    // The reason is left out: it may contain an address.
                     Link::Unreachable { .. } => "unreachable".to_owned(),
                 },
                 clock_ahead_ms: ms(host.ahead),

@@ -1,4 +1,5 @@
-//! What was done: runs and their steps, newest first.
+//! The history of runs and their steps: lists with filters, counts for charts, and usual durations. Lists are ordered
+//! newest first.
 
 use std::collections::HashMap;
 
@@ -15,36 +16,36 @@ use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 
-/// Which runs are wanted; everything at its default = all.
+/// Filter of a list of runs. Runs must match every field that is set; the default matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// On this host.
+    /// Host of the target.
     pub host: Option<HostId>,
-    /// What happened to this stack or container, whoever it was asked for: its own runs, and those with a step on a
-    /// container of it.
+    /// Stack or container. Matches its own runs and every run with a step on one of its containers, whatever target
+    /// that run was requested for.
     pub target: Option<Target>,
-    /// Made by this schedule.
+    /// Schedule that made the run.
     pub schedule: Option<ScheduleId>,
-    /// In this state.
+    /// State of the run.
     pub state: Option<RunState>,
-    /// Only what failed, wholly or in part, or was cut off.
+    /// Whether to list only failed, partly failed and interrupted runs.
     pub attention: bool,
-    /// Doing this.
+    /// Action of the run.
     pub action: Option<Action>,
-    /// Made by this.
+    /// Trigger of the run.
     pub trigger: Option<Trigger>,
-    /// Asked for by somebody of exactly this name.
+    /// Exact name of the actor.
     pub actor: Option<String>,
-    /// Made at this instant or later.
+    /// First instant of creation, inclusive.
     pub from: Option<Timestamp>,
-    /// Made before this instant.
+    /// End of the time range of creation, exclusive.
     pub to: Option<Timestamp>,
-    /// This run and older ones.
+    /// Newest run to include.
     pub upto: Option<RunId>,
 }
 
 impl RunFilter {
-    fn wanted<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::RunSelection<'a> {
+    fn selection<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::RunSelection<'a> {
         db::history::RunSelection {
             host: self.host.as_ref(),
             target: self.target.as_ref(),
@@ -66,29 +67,30 @@ impl RunFilter {
     }
 }
 
-/// A run and its steps in the order they were planned.
+/// A run and its steps in planned order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDetail {
     pub run: Run,
-    /// Its steps. `output` is there for operators only (rulings 21).
+    /// `output` is set for operators only (rulings 21).
     pub steps: Vec<Step>,
 }
 
-/// The newest runs first.
+/// Lists runs, newest first.
 pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> Result<Paged<Run>> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
     let rows =
-        db::history::list(&app.db, filter.wanted(&touching), page.cursor.as_deref(), page.fetch()).await?;
+        db::history::list(&app.db, filter.selection(&touching), page.cursor.as_deref(), page.fetch()).await?;
     Ok(page.cut(rows, |run| run.id.0.clone()))
 }
 
-/// How many of the newest runs tell what failed lately.
+/// Number of the newest runs that [`newest`] returns regardless of their outcome.
 const NEWEST: u32 = 50;
-/// A failure older than this has been seen or does not matter, in hours.
+/// Maximum age in hours of a failure that still needs attention.
 pub const FAILURE_HOURS: i64 = 48;
 
-/// The newest runs of all, and what failed lately before those and was not made good since: the newest first.
+/// The newest runs, followed by older runs that failed within the last [`FAILURE_HOURS`] and whose target was not
+/// changed by a later run. Newest first.
 pub async fn newest(app: &App, actor: &Actor) -> Result<Vec<Run>> {
     let page = Page { limit: NEWEST, cursor: None };
     let mut runs = list(app, actor, &RunFilter::default(), &page).await?.items;
@@ -108,17 +110,18 @@ pub async fn newest(app: &App, actor: &Actor) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
-/// More newer runs than these are not counted.
+/// Upper limit of the count of newer runs.
 pub const MOST_NEWER: i64 = 100;
 
-/// How many runs of a list are newer than a run, counted up to [`MOST_NEWER`].
+/// Number of runs of a list that are newer than `than`, counted up to [`MOST_NEWER`].
 pub async fn newer(app: &App, actor: &Actor, filter: &RunFilter, than: &RunId) -> Result<i64> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
-    Ok(db::history::newer(&app.db, filter.wanted(&touching), than.as_str(), MOST_NEWER).await?)
+    Ok(db::history::newer(&app.db, filter.selection(&touching), than.as_str(), MOST_NEWER).await?)
 }
 
-/// How many of the runs of a list ended how, for each stretch between the instants of `edges`, counted from 0.
+/// Counts runs by state per interval. Interval `n` lies between `edges[n]` and `edges[n + 1]`; each entry is the
+/// interval, the state and the number of runs.
 pub async fn outcomes(
     app: &App,
     actor: &Actor,
@@ -127,27 +130,27 @@ pub async fn outcomes(
 ) -> Result<Vec<(usize, RunState, i64)>> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);
-    Ok(db::figures::outcomes(&app.db, filter.wanted(&touching), edges).await?)
+    Ok(db::figures::outcomes(&app.db, filter.selection(&touching), edges).await?)
 }
 
-/// Runs of one target and action that a duration is compared with, at most.
+/// Maximum number of earlier runs that a duration is compared with.
 pub const COMPARED: u32 = 30;
 
-/// How long the last runs of a target and action took that did all they set out to do.
+/// Durations of the last fully successful runs of one target and action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    /// Run and milliseconds, the oldest first.
+    /// Run and duration in milliseconds, oldest run first.
     pub took: Vec<(RunId, i64)>,
 }
 
 impl Past {
-    /// What is usual but for this run.
+    /// The usual duration, computed from all runs except `run`.
     pub fn without(&self, run: &RunId) -> Option<Pace> {
         Pace::of(self.took.iter().filter(|(id, _)| id != run).map(|(_, took)| *took))
     }
 }
 
-/// The past of each target and action among some runs, up to the newest of them: one query for all.
+/// The past durations of each target and action in `runs`, up to the newest of those runs, with one query for all.
 pub async fn pasts(app: &App, actor: &Actor, runs: &[Run]) -> Result<HashMap<(Target, Action), Past>> {
     actor.require(Permission::View)?;
     let mut newest: HashMap<(&Target, Action), &RunId> = HashMap::new();
@@ -169,10 +172,10 @@ pub async fn pasts(app: &App, actor: &Actor, runs: &[Run]) -> Result<HashMap<(Ta
     Ok(pasts)
 }
 
-/// One run with its steps.
+/// Reads one run with its steps.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none of that id.
+/// [`Error::NotFound`] where no run has this id.
 pub async fn get(app: &App, actor: &Actor, id: &RunId) -> Result<RunDetail> {
     actor.require(Permission::View)?;
     let run = db::runs::get(&app.db, id)
@@ -183,7 +186,7 @@ pub async fn get(app: &App, actor: &Actor, id: &RunId) -> Result<RunDetail> {
     Ok(RunDetail { run, steps })
 }
 
-/// As [`list`], each with its steps: two queries for the whole page.
+/// As [`list`], each run with its steps, with two queries for the whole page.
 pub async fn list_with_steps(
     app: &App,
     actor: &Actor,
@@ -200,7 +203,8 @@ pub async fn list_with_steps(
     }))
 }
 
-/// What a list of runs can be narrowed to: kind, key and name of every stack, then of every container there is now.
+/// The targets that a list of runs can be filtered by: type, key and name of every stack, then of every container in
+/// the inventory.
 pub fn targets_now(app: &App, actor: &Actor) -> Result<Vec<(TargetType, String, String)>> {
     actor.require(Permission::View)?;
     let (mut stacks, mut containers) = (Vec::new(), Vec::new());
@@ -219,9 +223,9 @@ pub fn targets_now(app: &App, actor: &Actor) -> Result<Vec<(TargetType, String, 
     Ok(stacks)
 }
 
-/// The schedules that a list of runs can be narrowed to, the newest first, with their titles.
+/// The schedules that a list of runs can be filtered by, newest first, with their titles.
 pub async fn schedules_now(app: &App, actor: &Actor) -> Result<Vec<(ScheduleId, String)>> {
-    /// More than anybody reads in a list to pick from.
+    /// More entries than anybody reads in a selection list.
     const MOST: i64 = 300;
     actor.require(Permission::View)?;
     let wanted =
@@ -230,7 +234,7 @@ pub async fn schedules_now(app: &App, actor: &Actor) -> Result<Vec<(ScheduleId, 
     Ok(schedules.into_iter().map(|schedule| (schedule.id.clone(), schedule.title())).collect())
 }
 
-/// Whether a target is there now, as far as its host was ever seen.
+/// Whether a target exists in the last known inventory of its host.
 pub fn is_present(app: &App, target: &Target) -> bool {
     app.hosts.get(&target.host).is_some_and(|host| {
         let inventory = host.inventory();
@@ -241,8 +245,8 @@ pub fn is_present(app: &App, target: &Target) -> bool {
     })
 }
 
-/// The target that a name stands for, whether it is there or not: what is gone still has a history. A container that is
-/// gone is found under its exact name where it belonged to no stack.
+/// The target with this name, also where the target no longer exists, because its history remains. A removed container
+/// is found by its exact name only if it did not belong to a stack.
 pub fn target_named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Target {
     targets::resolve(app, host, target_type, name).unwrap_or_else(|_| match target_type {
         TargetType::Stack => Target::stack(host.clone(), name),
@@ -250,7 +254,7 @@ pub fn target_named(app: &App, host: &HostId, target_type: TargetType, name: &st
     })
 }
 
-/// Log lines of a failed start are for operators.
+/// Removes the log lines of failed starts unless the caller is an operator.
 fn strip(actor: &Actor, steps: &mut [Step]) {
     if !actor.role.allows(Permission::Operate) {
         for step in steps {
@@ -259,7 +263,7 @@ fn strip(actor: &Actor, steps: &mut [Step]) {
     }
 }
 
-/// The container, or those that a stack has now.
+/// The container itself, or the present containers of the stack.
 fn containers_of(app: &App, target: &Target) -> Vec<ContainerIdentity> {
     match &target.subject {
         Subject::Container(identity) => vec![identity.clone()],

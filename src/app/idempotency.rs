@@ -1,4 +1,5 @@
-//! A POST that acts, sent again with the same `Idempotency-Key`, gets the answer of the first and acts no second time.
+//! Support for the `Idempotency-Key` header: a POST request that is repeated with the same key gets the response of the
+//! first request and does not act a second time. [`once`] wraps the work of such a request.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -10,47 +11,48 @@ use parking_lot::Mutex;
 use super::{Actor, App, Error, Result};
 use crate::db;
 
-/// How long an answer is kept, in hours.
+/// How long a response is kept, in hours.
 const KEPT_HOURS: i64 = 24;
-/// The longest key, in bytes.
+/// Maximum length of a key in bytes.
 pub const MAX_KEY: usize = 255;
 
-/// An answer that can be given again.
+/// A stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// JSON.
+    /// JSON text.
     pub body: String,
 }
 
-/// The keys whose first request this process is at work on. One that the database alone believes at work broke off.
+/// The keys (account and key) whose first request is in progress in this process. A key in progress in the database but
+/// not here belongs to a request that was interrupted, for example by a restart.
 #[derive(Clone, Debug, Default)]
 pub struct AtWork(Arc<Mutex<HashSet<(String, String)>>>);
 
-/// A key at work, until it is dropped.
-struct Working(AtWork, (String, String));
+/// A key in progress; dropping the value ends that.
+struct KeyInProgress(AtWork, (String, String));
 
 impl AtWork {
-    fn begin(&self, user: &str, key: &str) -> Option<Working> {
+    fn begin(&self, user: &str, key: &str) -> Option<KeyInProgress> {
         let entry = (user.to_owned(), key.to_owned());
         let fresh = self.0.lock().insert(entry.clone());
-        fresh.then(|| Working(self.clone(), entry))
+        fresh.then(|| KeyInProgress(self.clone(), entry))
     }
 }
 
-impl Drop for Working {
+impl Drop for KeyInProgress {
     fn drop(&mut self) {
         self.0.0.lock().remove(&self.1);
     }
 }
 
-/// Does `work` unless `key` has been answered in the last day. `request` tells one request from another: a key that
-/// comes back with a different one is a mistake.
+/// Runs `work` unless `key` was answered within the last 24 hours; then the stored response is returned. `request`
+/// identifies the request: reuse of a key for a different request is an error.
 ///
 /// # Errors
-/// What `work` answers, and then the key is free again. [`Error::Conflict`] where the first request is still at work;
-/// [`Error::Invalid`] where the key was used for something else, or is no key.
+/// The errors of `work`, after which the key may be used again. [`Error::Conflict`] while the first request is in
+/// progress; [`Error::Invalid`] where the key was used for a different request or is malformed.
 pub async fn once(
     app: &App,
     actor: &Actor,
@@ -64,7 +66,7 @@ pub async fn once(
     }
     let now = app.clock.now();
     let since = now.checked_sub(KEPT_HOURS.hours()).unwrap_or(now);
-    let stored = async || again(db::idempotency::get(&app.db, user, key, since).await?, request);
+    let stored = async || stored_response(db::idempotency::get(&app.db, user, key, since).await?, request);
     let Some(_working) = app.answering.begin(user, key) else { return stored().await };
     let mut tx = app.db.begin().await?;
     db::idempotency::forget_lost(&mut tx, user, key).await?;
@@ -83,7 +85,7 @@ pub async fn once(
     answered
 }
 
-fn again(stored: Option<db::idempotency::Answered>, request: &str) -> Result<Answer> {
+fn stored_response(stored: Option<db::idempotency::Answered>, request: &str) -> Result<Answer> {
     let at_work = || {
         Error::conflict(
             "idempotency_at_work",

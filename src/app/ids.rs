@@ -1,4 +1,4 @@
-//! New ids: `UUIDv7`, so that they sort by the time they were made, also within one millisecond.
+//! New ids in the form of `UUIDv7`: they sort by creation time, also within one millisecond.
 
 use std::sync::Arc;
 
@@ -6,38 +6,38 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use uuid::Builder;
 
-/// Makes ids. Random, or reproducible from a seed for simulations.
+/// Generator of ids, random or reproducible from a seed for simulations.
 #[derive(Clone, Debug)]
 pub struct IdSource(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// Milliseconds and counter of the last id: the counter makes ids of one millisecond sort.
+    /// Time of the last id in milliseconds. Together with the counter, ids of one millisecond stay in order.
     last_ms: u64,
     counter: u16,
     random: Random,
 }
 
-/// Random bytes of an id.
+/// Random bytes per id.
 const BYTES: usize = 10;
-/// Ids for which the operating system is asked at once.
+/// Number of ids whose random bytes are fetched from the operating system at once.
 const AT_ONCE: usize = 64;
 
 #[derive(Debug)]
 enum Random {
-    /// The operating system's: what is left of those that were fetched for several ids at once.
+    /// Random bytes of the operating system that were fetched in advance.
     System(Vec<[u8; BYTES]>),
-    /// Made from a seed.
+    /// State of a pseudo-random generator.
     Seeded(u64),
 }
 
 impl IdSource {
-    /// Ids nobody can guess.
+    /// Ids that nobody can guess.
     pub fn random() -> Self {
         Self::with(Random::System(Vec::new()))
     }
 
-    /// The same ids in the same order for the same seed.
+    /// The same sequence of ids for the same seed.
     pub fn seeded(seed: u64) -> Self {
         Self::with(Random::Seeded(seed))
     }
@@ -46,8 +46,8 @@ impl IdSource {
         Self(Arc::new(Mutex::new(State { last_ms: 0, counter: 0, random })))
     }
 
-    /// A new id for something made at `now`, of whichever type is wanted. Later calls sort after earlier ones, also
-    /// when the clock is set back.
+    /// A new id of the wanted type for an object created at `now`. Later calls return ids that sort after earlier ones,
+    /// also when the clock is set back.
     pub fn next<T: From<String>>(&self, now: Timestamp) -> T {
         let mut state = self.0.lock();
         let ms = u64::try_from(now.as_millisecond()).unwrap_or(0).max(state.last_ms);
@@ -55,14 +55,14 @@ impl IdSource {
             state.last_ms = ms;
             state.counter = 0;
         } else if state.counter == 0x0fff {
-            // 4,096 ids in one millisecond: borrow from the next one.
+            // 4,096 ids in one millisecond: the next millisecond is used.
             state.last_ms += 1;
             state.counter = 0;
         } else {
             state.counter += 1;
         }
         let mut random = state.random.next();
-        // The twelve bits after the version: the counter.
+        // The twelve bits after the version hold the counter.
         random[0] = u8::try_from(state.counter >> 8).unwrap_or(0x0f);
         random[1] = u8::try_from(state.counter & 0xff).unwrap_or(0xff);
         T::from(Builder::from_unix_timestamp_millis(state.last_ms, &random).into_uuid().to_string())
@@ -75,14 +75,15 @@ impl Random {
             Self::System(fetched) => fetched.pop().unwrap_or_else(|| {
                 fetched.resize(AT_ONCE, [0; BYTES]);
                 if getrandom::fill(fetched.as_flattened_mut()).is_err() {
-                    // Only uniqueness matters here, not secrecy, and time and counter already give it in one process.
+                    // Secrecy is not needed here, only uniqueness, which time and counter already guarantee within one
+                    // process.
                     tracing::warn!("the operating system gave no random numbers for an id");
                     fetched.clear();
                 }
                 fetched.pop().unwrap_or_default()
             }),
             Self::Seeded(seed) => {
-                // splitmix64
+                // The splitmix64 algorithm.
                 let mut bytes = [0; BYTES];
                 for chunk in bytes.chunks_mut(8) {
                     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -109,7 +110,7 @@ mod tests {
         let ids = IdSource::random();
         let made: Vec<String> = (0..10_000).map(|_| ids.next(Timestamp::UNIX_EPOCH)).collect();
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
-        // Nor are two alike in what follows time and counter.
+        // The bytes after time and counter differ as well.
         let random: HashSet<&str> = made.iter().map(|id| &id[19..]).collect();
         assert_eq!(random.len(), made.len());
     }

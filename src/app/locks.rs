@@ -1,4 +1,5 @@
-//! Locks: a stack or container that DockNap leaves alone until somebody unlocks it.
+//! Locks: a locked stack or container is not changed by DockNap until somebody unlocks it. The database stores the
+//! locks; each host keeps a copy that [`restore`] updates.
 
 use tokio::sync::Mutex;
 
@@ -10,12 +11,12 @@ use crate::domain::lock::{Lock, Locks, MAX_REASON};
 use crate::domain::permission::Permission;
 use crate::domain::target::{Target, TargetType};
 
-/// Hands the stored locks to the hosts. Before anything acts, and after every change.
+/// Copies the stored locks to the hosts. Must run before the first action and after every change.
 ///
 /// # Errors
-/// Where the database cannot be read: nothing may act then.
+/// Database errors; no action may follow then.
 pub async fn restore(app: &App) -> Result<()> {
-    // What is read later is handed over later: of two changes at once the older list must not come last.
+    // Calls are serialized, so that of two changes at the same time the newer list is copied last.
     static TURN: Mutex<()> = Mutex::const_new(());
     let _turn = TURN.lock().await;
     let locks = db::locks::all(&app.db).await?;
@@ -25,21 +26,20 @@ pub async fn restore(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// All locks.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Lock>> {
     actor.require(Permission::View)?;
     Ok(db::locks::all(&app.db).await?)
 }
 
-/// The lock on this very target, where there is one; that of a container's stack is another.
+/// The lock on exactly this target, if any; the lock of a container's stack is not returned.
 pub async fn of(app: &App, actor: &Actor, target: &Target) -> Result<Option<Lock>> {
     Ok(list(app, actor).await?.into_iter().find(|lock| lock.target == *target))
 }
 
-/// Locks a stack or container, by name or key; one that is locked gets the new reason.
+/// Locks a stack or container by name or key; an existing lock gets the new reason.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`] for a reason that is too long.
+/// [`Error::NotFound`]; [`Error::Invalid`] where the reason is too long or contains control characters.
 pub async fn lock(
     app: &App,
     actor: &Actor,
@@ -72,10 +72,10 @@ pub async fn lock(
     Ok(lock)
 }
 
-/// Takes a lock away; where there is none, nothing changes.
+/// Removes a lock; nothing changes where there is none.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a target that is neither there nor locked.
+/// [`Error::NotFound`] for a target that neither exists nor is locked.
 pub async fn unlock(
     app: &App,
     actor: &Actor,
@@ -84,7 +84,7 @@ pub async fn unlock(
     name: &str,
 ) -> Result<()> {
     actor.require(Permission::Operate)?;
-    // What is locked may be gone: its name then has to do.
+    // The locked target may no longer exist, so the stored name is compared first.
     let stored = db::locks::all(&app.db).await?.into_iter().find(|lock| {
         lock.target.host == *host
             && lock.target.target_type() == target_type
@@ -110,6 +110,6 @@ pub async fn unlock(
 }
 
 fn changed(app: &App, target: &Target) {
-    // What was locked may be due for a sleep.
+    // The target may be due to sleep now that it is unlocked.
     app.rules_changed(Live::Target(target.clone()));
 }

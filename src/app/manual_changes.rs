@@ -1,5 +1,6 @@
-//! What a request by a person, a token or a cron schedule means for the windows and overrides it goes against
-//! (rulings 3): by policy it lives until the next edge, is put back after a grace, or is only recorded.
+//! The effect of a requested action on the windows and overrides that it contradicts (rulings 3). The request comes
+//! from a person, an API token or a cron schedule. Depending on the policy of the window, the new state lasts until the
+//! next edge, is reverted after a grace period, or is only recorded.
 
 use jiff::Timestamp;
 
@@ -16,7 +17,7 @@ use crate::domain::run::{Run, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Phase;
 
-/// A run with its steps, and what its policy is decided by.
+/// A run, its steps, and the data that decide the policy.
 #[derive(Clone, Copy)]
 pub(crate) struct ManualChange<'a> {
     pub app: &'a App,
@@ -25,13 +26,13 @@ pub(crate) struct ManualChange<'a> {
     pub steps: &'a [Step],
     pub inventory: &'a Inventory,
     pub rules: &'a Rules,
-    /// For a run that begins at once the instant at which it was made, by which an undo finds what was stored for it.
+    /// The instant at which a run that begins at once was created; undo finds the stored rows by this instant.
     pub now: Timestamp,
 }
 
 impl ManualChange<'_> {
-    /// Stores beside the run what becomes of the windows and overrides it goes against. What changes nothing goes
-    /// against nothing: an unpause of what is stopped must not be told as a wake.
+    /// Stores the consequences for the contradicted windows and overrides in the transaction of the run. An action that
+    /// changes nothing has no consequences: an unpause of a stopped container must not count as a wake.
     pub async fn apply_policy(&self, tx: &mut Tx) -> Result<()> {
         let is_fire = matches!(
             self.run.trigger,
@@ -40,8 +41,8 @@ impl ManualChange<'_> {
         self.apply(tx, is_fire).await
     }
 
-    /// The same for a run that begins with another plan than the one it was asked for with. What overrides say by now
-    /// was said later than the run was asked for, or by it: it goes against windows alone.
+    /// As [`Self::apply_policy`], for a run that begins with a different plan than at the request. Only windows are
+    /// considered then: overrides that exist by now are newer than the request, or were created by it.
     pub async fn apply_policy_as_it_begins(&self, tx: &mut Tx) -> Result<()> {
         self.apply(tx, true).await
     }
@@ -51,31 +52,31 @@ impl ManualChange<'_> {
         if rules.is_empty() || !run.action.sets_state() {
             return Ok(());
         }
-        let ask = if windows_alone { contradiction::answer_to_fire } else { contradiction::answer };
+        let decide = if windows_alone { contradiction::answer_to_fire } else { contradiction::answer };
         let inside = inventory.members(&run.target.subject);
         let identities = inside.iter().map(|member| &member.identity);
         for target in contradiction::speakers(&run.target, identities, rules) {
             let mut members = self.members(&target);
-            // While the host is away nobody knows what there is to do.
+            // The steps are not known while the host is disconnected.
             let acts = |member: &ContainerIdentity| {
                 self.steps.iter().any(|step| step.identity == *member && !step.state.is_terminal())
             };
             if inventory.is_connected() && !members.iter().any(|(member, _)| acts(member)) {
                 continue;
             }
-            match ask(rules, &target, run.action, now) {
+            match decide(rules, &target, run.action, now) {
                 Some(Answer::Respect { wanted, until }) => {
                     if until.is_none() {
-                        self.leave_to_their_own(&mut members, &target);
+                        self.drop_members_with_own_windows(&mut members, &target);
                     }
-                    let new = self.respected(&target, wanted, until);
+                    let new = self.override_for(&target, wanted, until);
                     overrides::record_override(tx, self.app, self.actor, new, &target.host, &members, now)
                         .await?;
                 }
                 Some(Answer::Enforce(wanted)) => {
-                    // What the run leaves as it is, was so on purpose.
+                    // A container without a step keeps its state, which was intended.
                     members.retain(|(_, was)| was.is_some());
-                    self.put_back_later(tx, &members, wanted).await?;
+                    self.schedule_put_back(tx, &members, wanted).await?;
                 }
                 Some(Answer::Observe) | None => {}
             }
@@ -83,13 +84,13 @@ impl ManualChange<'_> {
         Ok(())
     }
 
-    /// Stores beside the run the override that makes it last, as its asker wished. Where none is needed, what the run
-    /// goes against in members with rules of their own is answered as for any other.
+    /// Stores the override requested with the run, which makes the new state last. Where no override is needed, the
+    /// policy is applied to members with rules of their own.
     pub async fn make_last(&self, tx: &mut Tx, new: NewOverride) -> Result<()> {
         let target = &self.run.target;
         let mut members = self.members(target);
         if new.until.is_none() {
-            self.leave_to_their_own(&mut members, target);
+            self.drop_members_with_own_windows(&mut members, target);
             let rules = &self.rules.without_own(target);
             ManualChange { rules, ..*self }.apply_policy(tx).await?;
         }
@@ -99,7 +100,7 @@ impl ManualChange<'_> {
         overrides::record_override(tx, self.app, self.actor, new, &target.host, &members, self.now).await
     }
 
-    /// The members that an override of a target speaks for, with how each was before the run changes it.
+    /// The members that an override of `target` applies to, each with its state before the run.
     fn members(&self, target: &Target) -> Vec<Changed> {
         let was = |member: &ContainerIdentity| {
             let step = self.steps.iter().find(|step| step.identity == *member && !step.state.is_terminal());
@@ -109,7 +110,7 @@ impl ManualChange<'_> {
                 Some(Action::Stop | Action::Pause) => Some(Phase::Awake),
                 Some(Action::Start | Action::Unpause) => Some(Phase::Asleep),
                 Some(Action::Restart) => None,
-                // What there is to do shows when its host is back: as it was when it was last seen.
+                // The step is not planned while the host is disconnected: the last known state is used.
                 None if self.inventory.is_connected() => None,
                 None if self.run.action.reverses_order() => is_up().then_some(Phase::Awake),
                 None => (!is_up()).then_some(Phase::Asleep),
@@ -119,16 +120,16 @@ impl ManualChange<'_> {
         members.map(|member| (member.clone(), was(&member))).collect()
     }
 
-    /// Members that windows of their own speak for follow those, where no override is needed for their stack.
-    fn leave_to_their_own(&self, members: &mut Vec<Changed>, target: &Target) {
+    /// Removes members with windows of their own: they follow those windows, because their stack needs no override.
+    fn drop_members_with_own_windows(&self, members: &mut Vec<Changed>, target: &Target) {
         members.retain(|(member, _)| {
             let own = Target::container(target.host.clone(), member.clone());
             own == *target || self.rules.windows_on(&own).next().is_none()
         });
     }
 
-    /// The override by which windows respect the run.
-    fn respected(&self, target: &Target, wanted: DesiredState, until: Option<Timestamp>) -> NewOverride {
+    /// The override by which the windows respect the run.
+    fn override_for(&self, target: &Target, wanted: DesiredState, until: Option<Timestamp>) -> NewOverride {
         let run = self.run;
         NewOverride {
             reach: Reach::Target(target.clone()),
@@ -145,8 +146,8 @@ impl ManualChange<'_> {
         }
     }
 
-    /// After the grace it is as the window wants it again.
-    async fn put_back_later(&self, tx: &mut Tx, members: &[Changed], wanted: DesiredState) -> Result<()> {
+    /// Schedules the return to the window's state after the grace period.
+    async fn schedule_put_back(&self, tx: &mut Tx, members: &[Changed], wanted: DesiredState) -> Result<()> {
         let host = &self.run.target.host;
         let phase = if wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
         let known = db::applied::of_host(&mut *tx, host).await?;

@@ -1,7 +1,7 @@
-//! Figures for Prometheus: counted where things happen, written out when somebody asks.
+//! Metrics for Prometheus. [`Counters`] counts events while DockNap runs; [`text`] writes all metrics when `/metrics`
+//! is requested.
 //!
-//! The text format is written by hand: the usual crate for it brings ten others, of which a dozen names would use
-//! little.
+//! The text format is written by hand, because the usual crate for it adds ten dependencies for a dozen metrics.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,19 +22,18 @@ use crate::domain::run::{Run, RunState, Trigger};
 use crate::domain::schedule::ScheduleKind;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 
-/// Upper bounds of the buckets of run durations, in seconds: a stop takes its grace, a stack its waves.
+/// Upper bounds of the buckets of run durations, in seconds: stopping takes up to the stop timeout, a stack several
+/// waves of steps.
 const DURATIONS: [f64; 10] = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
-/// Upper bounds of the buckets of the scheduler's lag, in seconds.
 pub const LAGS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 3600.0];
 
-/// How a login ended.
+/// The outcome of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// It succeeded.
     Ok,
     /// Name or password was wrong.
     Failed,
-    /// It was not looked at: too many tries before.
+    /// Refused without a check because of too many tries.
     Refused,
 }
 
@@ -43,7 +42,7 @@ impl Login {
         [(Self::Ok, "ok"), (Self::Failed, "failed"), (Self::Refused, "refused")];
 }
 
-/// What has happened since the process came up.
+/// Events counted since the start of the process.
 #[derive(Debug)]
 pub struct Counters {
     hosts: Mutex<BTreeMap<HostId, OfHost>>,
@@ -51,7 +50,7 @@ pub struct Counters {
     napped: tokio::sync::Mutex<Napped>,
 }
 
-/// What has happened on one host.
+/// Events of one host.
 #[derive(Clone, Debug)]
 struct OfHost {
     runs: BTreeMap<(Action, RunState, Trigger), u64>,
@@ -61,7 +60,8 @@ struct OfHost {
 }
 
 impl Default for OfHost {
-    /// Every kind of run is there from the start: what has not happened yet is 0, and its first time is a rise.
+    /// Every combination of action, outcome and trigger starts at 0, so that Prometheus sees the first event as an
+    /// increase.
     fn default() -> Self {
         let ends = || RunState::ALL.iter().filter(|state| state.is_terminal());
         let kinds = Action::ALL.into_iter().flat_map(|action| {
@@ -76,7 +76,7 @@ impl Default for OfHost {
     }
 }
 
-/// Seconds napped by host and stack, up to an instant.
+/// Time napped by host and stack, counted up to the instant `until`.
 #[derive(Debug)]
 struct Napped {
     until: Timestamp,
@@ -84,7 +84,7 @@ struct Napped {
 }
 
 impl Counters {
-    /// Nothing has happened yet.
+    /// Counters at zero.
     pub fn new(now: Timestamp) -> Self {
         Self {
             hosts: Mutex::default(),
@@ -98,7 +98,7 @@ impl Counters {
         change(hosts.entry(host.clone()).or_default())
     }
 
-    /// A run ended; it had begun that long ago, where it had.
+    /// Counts a finished run. `took` is the time since the run began; `None` where it never began.
     pub fn run_ended(&self, run: &Run, outcome: RunState, took: Option<Duration>) {
         self.on(&run.target.host, |host| {
             *host.runs.entry((run.action, outcome, run.trigger)).or_default() += 1;
@@ -108,22 +108,21 @@ impl Counters {
         });
     }
 
-    /// A schedule of a host was claimed that long after its instant.
+    /// Counts a schedule that was claimed `lag` after its due instant.
     pub fn claimed(&self, host: &HostId, lag: Duration) {
         self.on(host, |host| host.lags.add(lag));
     }
 
-    /// So many fires of a host are only remembered.
+    /// Counts fires that were missed and are only recorded.
     pub fn missed(&self, host: &HostId, count: i64) {
         self.on(host, |host| host.missed += u64::try_from(count).unwrap_or(0));
     }
 
-    /// Somebody tried to log in.
     pub fn login(&self, outcome: Login) {
         self.logins[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Claims of all hosts by how late they were: upper bound in seconds, how many. The last has no bound.
+    /// The lag of claims of all hosts by bucket: upper bound in seconds and count. The last bucket has no bound.
     pub fn lags(&self) -> Vec<(Option<f64>, u64)> {
         let hosts = self.hosts.lock();
         let mut all = Histogram::new(&LAGS);
@@ -136,11 +135,11 @@ impl Counters {
     }
 }
 
-/// Counts by size.
+/// Counts of durations by bucket.
 #[derive(Clone, Debug)]
 struct Histogram {
     bounds: &'static [f64],
-    /// One more than there are bounds.
+    /// One count per bound, and one for everything above the last bound. Not cumulative.
     counts: Vec<u64>,
     sum: Duration,
 }
@@ -162,17 +161,17 @@ impl Histogram {
     }
 }
 
-/// The text format, version 0.0.4.
+/// A writer of the Prometheus text format, version 0.0.4.
 #[derive(Debug, Default)]
 struct Text(String);
 
 impl Text {
-    /// Begins a metric.
+    /// Writes the header of a metric.
     fn metric(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    /// One value of it.
+    /// Writes one sample.
     fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.0.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {
@@ -194,13 +193,13 @@ impl Text {
     }
 }
 
-/// A label's value, as the format wants it.
+/// A label value with the escapes of the text format.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// Everything, as Prometheus reads it. Gauges are as they are now: a few cheap queries, the rest from memory. What has
-/// not happened yet is there as 0.
+/// All metrics in the Prometheus text format. Gauges are computed on request, with a few small queries and the
+/// inventories in memory. Events that have not happened yet appear as 0.
 pub async fn text(app: &App) -> Result<String> {
     let mut text = Text::default();
     text.metric("docknap_build_info", "gauge", "Always 1; the label says which version runs.");
@@ -216,7 +215,7 @@ pub async fn text(app: &App) -> Result<String> {
     Ok(text.0)
 }
 
-/// What was counted, by host.
+/// The counters by host.
 fn runs(text: &mut Text, app: &App) {
     let mut counted = app.vitals.counters.hosts.lock().clone();
     for host in app.hosts.all() {
@@ -250,7 +249,7 @@ fn runs(text: &mut Text, app: &App) {
     }
 }
 
-/// The schedules as they are stored.
+/// The stored schedules.
 async fn schedules(text: &mut Text, app: &App) -> Result<()> {
     let all = db::schedules::ScheduleSelection {
         host: None,
@@ -278,7 +277,7 @@ async fn schedules(text: &mut Text, app: &App) -> Result<()> {
     text.metric("docknap_schedule_info", "gauge", "Always 1; the labels say what a schedule is.");
     for schedule in &stored {
         let (spec, kind) = (&schedule.spec, schedule.kind());
-        // A window has no action: it sleeps and wakes.
+        // A window has no action of its own, because it both sleeps and wakes its target.
         let action = if kind == ScheduleKind::Window { "" } else { spec.action.as_str() };
         let labels = [
             ("host", spec.target.host.as_str()),
@@ -302,7 +301,7 @@ async fn schedules(text: &mut Text, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// The containers as they are, and what naps.
+/// The containers by state, and the naps.
 async fn containers(text: &mut Text, app: &App) -> Result<()> {
     let hosts: Vec<Inventory> = app.hosts.all().iter().map(|host| host.inventory()).collect();
     text.metric("docknap_containers", "gauge", "Containers by Docker's state.");
@@ -344,9 +343,10 @@ async fn containers(text: &mut Text, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Brings the seconds napped up to now. Only what slept since the last look is read.
+/// Adds the time napped since the last call and returns the totals in milliseconds. Only sleeps since the last call are
+/// read.
 async fn napped(app: &App) -> Result<BTreeMap<(HostId, String), i64>> {
-    // Held over the query: two who ask at once do not count the same seconds twice.
+    // Held over the query, so that two requests at the same time do not count the same time twice.
     let mut napped = app.vitals.counters.napped.lock().await;
     let now = app.clock.now();
     if now > napped.until {

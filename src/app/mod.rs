@@ -1,7 +1,7 @@
-//! Services: the only callers of `db` and `docker`.
+//! The services of the application. Pages and API reach `db` and `docker` only through them.
 //!
-//! Each function takes an [`Actor`], checks the permission, and answers in domain types. Pages and API call the same
-//! function and differ only in parsing and view.
+//! Each function takes an [`Actor`], checks the permission, and returns domain types. Pages and API call the same
+//! functions and differ only in parsing and presentation.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,40 +67,38 @@ pub use external_changes::ExternalChanges;
 pub use ids::IdSource;
 pub use vitals::Vitals;
 
-/// Everything a service needs. Cheap to clone.
+/// Everything that the services need. A clone is cheap.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
-/// The parts of an [`App`].
 pub struct Parts {
-    /// Storage.
+    /// The database.
     pub db: Db,
     pub clock: Clock,
-    /// Settings, as they were at the start.
+    /// The configuration, as read at the start.
     pub config: Config,
-    /// New ids.
     pub ids: IdSource,
-    /// Tells browsers what changed.
+    /// Sends changes to the browsers.
     pub bus: Bus,
-    /// Wakes the scheduler: a schedule was saved.
+    /// Wakes the scheduler, for example after a schedule was saved.
     pub scheduler: Activator,
-    /// The Engines.
+    /// The connected Docker Engines.
     pub hosts: Hosts,
-    /// What is being done to containers right now.
+    /// Runs in progress.
     pub active_runs: ActiveRuns,
-    /// Requests with an `Idempotency-Key` that are being answered.
+    /// Requests with an `Idempotency-Key` that are in progress.
     pub answering: idempotency::AtWork,
-    /// What others do to containers, until the scheduler looks.
+    /// Container events caused by others, queued for the scheduler.
     pub external_changes: ExternalChanges,
-    /// Sleeps that are near.
+    /// Sleeps that begin within the next minutes.
     pub upcoming: upcoming::Upcoming,
-    /// Rules and naps, as they were read last.
+    /// The cached rules and naps.
     pub rulebook: rulebook::LastRead,
-    /// Wakes [`report::keep`]: what is remembered as asleep may be awake.
+    /// Wakes [`report::keep`], because a container with an open sleep may be awake.
     pub sleeps: Activator,
-    /// What logging in takes.
+    /// Passwords, tokens and the limits of logins.
     pub auth: Auth,
-    /// Signs of life.
+    /// State of the process, for the health checks.
     pub vitals: Vitals,
 }
 
@@ -113,12 +111,11 @@ impl std::ops::Deref for App {
 }
 
 impl App {
-    /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// Something that says what should sleep has changed: the scheduler looks at everything, and browsers are told.
+    /// Reports a change of a rule: the scheduler checks everything, and the browsers are notified.
     pub fn rules_changed(&self, live: Live) {
         self.external_changes.rules_changed();
         self.scheduler.wake();
@@ -126,37 +123,37 @@ impl App {
     }
 }
 
-/// Who asks, and what that one may do.
+/// The caller of a service, with role and permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// How runs and audit rows remember them.
+    /// The form in which runs and audit rows store the caller.
     pub reference: ActorRef,
     pub role: Role,
-    /// What they may do it to.
+    /// The targets that the caller may act on.
     pub scope: Scope,
-    /// Where they call from.
+    /// IP address of the caller.
     pub ip: Option<IpAddr>,
 }
 
-/// Which targets an actor may see. Every list filters by it.
+/// The targets that a caller may see. Every list filters by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them: the only scope there is so far.
+    /// All targets; no other scope exists yet.
     All,
 }
 
 impl Actor {
-    /// DockNap's own scheduler.
+    /// DockNap's scheduler.
     pub fn scheduler() -> Self {
         Self::internal("scheduler", "scheduler")
     }
 
-    /// Somebody at the command line of the machine itself.
+    /// A user of the command line on the machine itself.
     pub fn cli() -> Self {
         Self::internal("cli", "command line")
     }
 
-    /// A person who has logged in, calling from `ip`.
+    /// A logged-in user with the address `ip`.
     pub fn user(user: &User, ip: Option<IpAddr>) -> Self {
         Self {
             reference: ActorRef {
@@ -170,7 +167,7 @@ impl Actor {
         }
     }
 
-    /// Somebody who has not logged in, calling from `ip`. Nothing is permitted; `name` goes into the audit log.
+    /// A caller who is not logged in, with the address `ip`; for audit rows only. `name` is written to the audit log.
     pub(crate) fn stranger(name: &str, ip: Option<IpAddr>) -> Self {
         let reference = ActorRef { kind: "user".to_owned(), id: None, name: name.to_owned() };
         Self { reference, role: Role::Viewer, scope: Scope::All, ip }
@@ -185,20 +182,20 @@ impl Actor {
         }
     }
 
-    /// Whoever asked for something earlier, to be remembered with how it ended. Nothing is permitted by it.
+    /// The author of an earlier request, for audit rows about its outcome; with the weakest role.
     pub fn of(reference: ActorRef) -> Self {
         Self { reference, role: Role::Viewer, scope: Scope::All, ip: None }
     }
 
-    /// The account of who asks; of none where nobody has logged in.
+    /// Id of the caller's account; empty for a caller without an account.
     pub fn user_id(&self) -> UserId {
         UserId::from(self.reference.id.clone().unwrap_or_default())
     }
 
-    /// Checks that this is one's own account, or an admin asks.
+    /// Checks that the caller owns the account `id` or is an admin.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] naming the role that would do.
+    /// [`Error::Forbidden`] with the role that would be sufficient.
     pub fn require_own(&self, id: &UserId) -> Result<()> {
         if self.user_id() == *id { Ok(()) } else { self.require(Permission::Administer) }
     }
@@ -206,7 +203,7 @@ impl Actor {
     /// Checks a permission.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] naming the role that would do.
+    /// [`Error::Forbidden`] with the role that would be sufficient.
     pub fn require(&self, permission: Permission) -> Result<()> {
         if self.role.allows(permission) {
             Ok(())
@@ -216,49 +213,47 @@ impl Actor {
     }
 }
 
-/// Wakes a loop that waits for work. A wake that comes while nobody waits is kept, so the loop arms itself, looks, and
-/// only then waits.
+/// Wakes a loop that waits for work. A wake-up that comes while the loop is busy is kept, so that no work is missed.
 #[derive(Clone, Debug, Default)]
 pub struct Activator(Arc<Notify>);
 
 impl Activator {
-    /// There may be work.
+    /// Signals that there may be work.
     pub fn wake(&self) {
         self.0.notify_one();
     }
 
-    /// Waits for the next wake.
+    /// Waits for the next signal.
     pub async fn woken(&self) {
         self.0.notified().await;
     }
 }
 
-/// Something changed that a page may show.
+/// A change that pages may show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Live {
-    /// A stack or its containers, by the stack's key.
+    /// State of a stack or its containers; the value is the stack's key.
     Stack(String),
-    /// A container without a stack, by key.
+    /// State of a container without a stack; the value is its key.
     Container(String),
-    /// What DockNap knows of a stack or container beside its state: its lock, its order.
+    /// Data of a stack or container other than its state, such as its lock or order.
     Target(Target),
     /// The list of runs.
     Runs,
-    /// One run, by what it is for.
+    /// One run; the value is its target.
     Run(Target),
-    /// The list of schedules, or one of them; a calendar they go by.
+    /// The schedules, or a calendar that they use.
     Schedules,
-    /// What is wanted of something for a while.
     Overrides,
-    /// It sleeps within a few minutes.
+    /// The target will be put to sleep within a few minutes.
     SleepsSoon(Target),
-    /// The link to a host, or which stacks and containers there are.
+    /// The connection to a host, or the set of stacks and containers.
     Hosts,
-    /// What somebody hid on the first page.
+    /// The messages hidden on the first page.
     Needs,
 }
 
-/// Carries [`Live`] from where things change to the browsers. A listener that lags is told to look at everything.
+/// Channel that carries [`Live`] from the services to the browsers. A receiver that lags must reload everything.
 #[derive(Clone, Debug)]
 pub struct Bus(broadcast::Sender<Live>);
 
@@ -269,13 +264,13 @@ impl Default for Bus {
 }
 
 impl Bus {
-    /// Tells whoever listens.
+    /// Sends a change to all receivers.
     pub fn send(&self, live: Live) {
-        // No listener is the ordinary case.
+        // An error means that nobody is listening, which is normal.
         let _ = self.0.send(live);
     }
 
-    /// Listens from now on.
+    /// A receiver of the changes from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Live> {
         self.0.subscribe()
     }

@@ -1,4 +1,5 @@
-//! The two buttons everybody understands: Nap now, and Wake until (rulings 6).
+//! The services behind the buttons Nap now and Wake until (rulings 6). Both submit a run, and store an override for the
+//! time that the new state lasts.
 
 use std::sync::Arc;
 
@@ -16,14 +17,14 @@ use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::target::Target;
 
-/// How a nap or a wake is asked for.
+/// Options of a nap or wake request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NapRequest {
-    /// Until when: as [`overrides::end`] reads it; empty = until the windows' next edge the other way.
+    /// End, in the formats of [`overrides::end`]; empty = the next edge of the windows to the opposite state.
     pub until: Option<String>,
-    /// Why; may be empty.
+    /// The reason; may be empty.
     pub reason: Option<String>,
-    /// The window schedule whose edge is asked for before its time: id and title.
+    /// The window schedule whose next edge is brought forward: id and title.
     pub schedule: Option<(ScheduleId, String)>,
 }
 
@@ -33,7 +34,7 @@ impl NapRequest {
     }
 }
 
-/// What comes of a nap or a wake of a target, by when it ends.
+/// The expected course of a nap or wake of a target, for the choice of its end.
 #[derive(Clone, Debug)]
 pub struct Course {
     rules: Arc<Rules>,
@@ -43,43 +44,44 @@ pub struct Course {
 }
 
 impl Course {
-    /// As its windows are now.
+    /// Loads the course under the present windows.
     pub async fn load(app: &App, target: &Target, made: DesiredState) -> Result<Self> {
         let rules = Arc::clone(&RuleBook::load(app).await?.rules);
         Ok(Self { rules, target: target.clone(), made, now: app.clock.now() })
     }
 
-    /// Whether it is woken, rather than put to sleep.
+    /// Whether the target is woken rather than put to sleep.
     pub fn wakes(&self) -> bool {
         self.made == DesiredState::Awake
     }
 
-    /// Whether windows decide about it.
+    /// Whether windows apply to the target.
     pub fn has_hours(&self) -> bool {
         !self.rules.windows_for(Place::of_target(&self.target)).is_empty()
     }
 
-    /// When its windows end it, where no end is chosen.
+    /// The edge at which the windows end the state, where no end is chosen.
     pub fn edge(&self) -> Option<Timestamp> {
         self.rules.next_window_edge(Place::of_target(&self.target), self.now, Some(self.made.other()))
     }
 
-    /// Whether it becomes the opposite at an end that is chosen: its windows may keep it as it is.
+    /// Whether the target changes to the opposite state at the chosen end; `false` where its windows keep the state.
     pub fn turns_at(&self, end: Timestamp) -> bool {
         self.rules.at(end).by_window(Place::of_target(&self.target)).wanted != Some(self.made)
     }
 }
 
-/// How a target is put to sleep: as its window says, else by a stop.
+/// The action that puts a target to sleep: the one of its window, otherwise a stop.
 pub async fn mode(app: &App, target: &Target) -> Result<Action> {
     let book = RuleBook::load(app).await?;
     Ok(book.rules.windows_for(Place::of_target(target)).first().map_or(Action::Stop, |rule| rule.sleep))
 }
 
-/// Puts a target to sleep: by its window's mode, and, where a window covers it or an end is given, for that long.
+/// Puts a target to sleep with the action of its window. Where a window applies or an end is given, the sleep lasts
+/// until then.
 ///
 /// # Errors
-/// [`Error::Invalid`] for an end that is none, and what the execution path refuses.
+/// [`Error::Invalid`] for an invalid end or reason; the errors of [`execute::submit`].
 pub async fn nap(
     app: &App,
     actor: &Actor,
@@ -95,7 +97,11 @@ pub async fn nap(
     execute::submit(app, actor, request).await
 }
 
-/// Wakes what naps of a target, or starts it where nothing does, and keeps it awake that long.
+/// Wakes the napping containers of a target, or starts the target where none is napping, and keeps it awake until the
+/// end.
+///
+/// # Errors
+/// As [`nap`].
 pub async fn wake(
     app: &App,
     actor: &Actor,
@@ -111,7 +117,8 @@ pub async fn wake(
     execute::submit(app, actor, request).await
 }
 
-/// The override that makes it last, or that none is needed; `None` where no end is given and nothing speaks of it.
+/// The override that makes the new state last. Its `until` is `None` where the windows need no override; the result is
+/// `None` where no end is given and no rule applies to the target.
 async fn lasting(
     app: &App,
     actor: &Actor,

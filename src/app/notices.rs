@@ -1,4 +1,4 @@
-//! What the hosts tell of their containers, passed on to whoever acts on it or shows it.
+//! Forwards the notices of the hosts about containers and connections to the browsers, the scheduler and the runner.
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::{App, Live, report};
 use crate::docker::Notice;
 
-/// Passes on what the hosts tell: to the browsers what changed, to the runner that a link came up.
+/// Forwards notices until `stop` is cancelled, and runs [`report::keep`] meanwhile.
 pub async fn pass_on(app: App, stop: CancellationToken) {
     let mut feeds = tokio::task::JoinSet::new();
     feeds.spawn(report::keep(app.clone()));
@@ -33,7 +33,7 @@ pub async fn pass_on(app: App, stop: CancellationToken) {
                             app.scheduler.wake();
                         }
                     }
-                    // Some were lost: the browsers look at everything, and so does the runner.
+                    // Notices were lost: browsers, runner and scheduler check everything.
                     Err(RecvError::Lagged(_)) => {
                         app.external_changes.link(host.id(), false, host.by_engine(app.clock.now()));
                         app.bus.send(Live::Hosts);

@@ -1,4 +1,5 @@
-//! The order that people add to what labels tell.
+//! Start and stop order that people add to the order from container labels. An edge makes one target, the dependant,
+//! wait for another, the dependency. The database stores the edges; each host keeps a copy that [`restore`] updates.
 
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -15,23 +16,21 @@ use crate::domain::run::Condition;
 use crate::domain::target::{Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
-/// An edge as typed: nothing checked yet.
+/// An edge as sent by a form or as JSON, not validated yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(as = EdgeBody, description = "An edge as it is sent.")]
 pub struct Draft {
-    /// `local` where it is left out.
+    /// Default: `local`.
     pub host: Option<String>,
     #[schema(value_type = TargetType, required = true)]
     pub dependant_type: Option<String>,
-    /// Name or key.
     #[schema(value_type = String, required = true)]
     pub dependant_id: Option<String>,
     #[schema(value_type = TargetType, required = true)]
     pub dependency_type: Option<String>,
-    /// Name or key.
     #[schema(value_type = String, required = true)]
     pub dependency_id: Option<String>,
-    /// `service_started` where it is left out.
+    /// Default: `service_started`.
     #[schema(value_type = Option<Condition>)]
     pub condition: Option<String>,
     #[serde(default, deserialize_with = "draft::number")]
@@ -39,9 +38,9 @@ pub struct Draft {
     pub wait_seconds: Option<String>,
 }
 
-/// Hands the stored edges to the hosts: at the start, and after every change.
+/// Copies the stored edges to the hosts. Must run at the start and after every change.
 pub async fn restore(app: &App) -> Result<()> {
-    // As for locks: what is read later is handed over later.
+    // Calls are serialized, so that of two changes at the same time the newer list is copied last.
     static TURN: Mutex<()> = Mutex::const_new(());
     let _turn = TURN.lock().await;
     let edges = db::order_edges::all(&app.db).await?;
@@ -51,27 +50,30 @@ pub async fn restore(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// All edges that people added, oldest first.
+/// Lists all added edges, oldest first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<AddedEdge>> {
     actor.require(Permission::View)?;
     Ok(db::order_edges::all(&app.db).await?)
 }
 
-/// One of them.
+/// Reads one edge.
+///
+/// # Errors
+/// [`Error::NotFound`] where no edge has this id.
 pub async fn get(app: &App, actor: &Actor, id: &str) -> Result<AddedEdge> {
     let found = list(app, actor).await?.into_iter().find(|edge| edge.id == id);
     found.ok_or_else(|| Error::not_found("edge", shorten(id)))
 }
 
-/// Adds an edge.
+/// Adds an edge between two targets of one host.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming what is wrong; a cycle is named by its containers.
+/// [`Error::Invalid`] with every field that is wrong; a cycle is reported with its containers.
 pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     actor.require(Permission::Operate)?;
     let host = targets::host(app, draft.host.as_deref())?.id().clone();
     let mut faults = Vec::new();
-    let dependant = side(
+    let dependant = endpoint(
         app,
         &host,
         "dependant",
@@ -79,7 +81,7 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
         draft.dependant_id.as_ref(),
         &mut faults,
     );
-    let dependency = side(
+    let dependency = endpoint(
         app,
         &host,
         "dependency",
@@ -135,19 +137,19 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
     record(&mut tx, app, actor, "order.add", &edge).await?;
     tx.commit().await?;
     restore(app).await?;
-    tell(app, &edge);
+    notify_pages(app, &edge);
     Ok(edge)
 }
 
-/// Tells the browsers.
-fn tell(app: &App, edge: &AddedEdge) {
+/// Notifies the pages of both targets.
+fn notify_pages(app: &App, edge: &AddedEdge) {
     for subject in [&edge.dependant, &edge.dependency] {
         app.bus.send(Live::Target(Target { host: edge.host.clone(), subject: subject.clone() }));
     }
 }
 
-/// One side of an edge.
-fn side(
+/// Reads the dependant or the dependency of a draft; `name` is the prefix of its fields.
+fn endpoint(
     app: &App,
     host: &HostId,
     name: &str,
@@ -172,7 +174,7 @@ fn side(
     }
 }
 
-/// An edge to itself, to its own stack, or one that closes a cycle.
+/// Refuses an edge from a target to itself or to its own stack, and an edge that closes a cycle.
 fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
     let refused = |message: String| Err(Error::field("dependency_id", message));
     let stack_of = |subject: &Subject| match subject {
@@ -197,7 +199,10 @@ fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
     }
 }
 
-/// Takes an edge away.
+/// Removes an edge.
+///
+/// # Errors
+/// [`Error::NotFound`] where no edge has this id.
 pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::Operate)?;
     let edge = get(app, actor, id).await?;
@@ -208,7 +213,7 @@ pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
     record(&mut tx, app, actor, "order.remove", &edge).await?;
     tx.commit().await?;
     restore(app).await?;
-    tell(app, &edge);
+    notify_pages(app, &edge);
     Ok(())
 }
 
@@ -217,22 +222,22 @@ async fn record(tx: &mut db::Tx, app: &App, actor: &Actor, event: &str, edge: &A
     Audit::new(app, actor, event).object("order", Some(&edge.id), &name).store(tx).await
 }
 
-/// One thing that waits for another, in the words of a page.
+/// One dependency for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// Who waits.
+    /// Name of the target that waits.
     pub dependant: String,
-    /// Who is waited for.
+    /// Name of the target that it waits for.
     pub dependency: String,
-    /// What must be so of it.
+    /// Condition that the dependency must meet.
     pub condition: Condition,
-    /// How long it is waited for, in seconds, where somebody said so.
+    /// Maximum wait in seconds, where one is set.
     pub wait_seconds: Option<i64>,
-    /// The edge somebody added; `None` where compose or a shared network says so.
+    /// The added edge; `None` where the dependency comes from compose or a shared network.
     pub added: Option<AddedEdge>,
 }
 
-/// What waits for what in a stack, and which other stacks it waits for: what labels and networks say first.
+/// The dependencies within a stack, followed by added edges from or to it.
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is no such host.
@@ -251,7 +256,7 @@ pub fn of_stack(app: &App, actor: &Actor, host: &HostId, name: &str) -> Result<V
             wait_seconds: edge.wait_seconds,
             added: None,
         };
-        // Replicas of a service say the same.
+        // Replicas of a service have the same dependencies.
         if !waits.contains(&one) {
             waits.push(one);
         }

@@ -1,4 +1,5 @@
-//! Overrides: a wish for a while, with its end and its reason.
+//! Overrides: a desired state (awake, asleep or hold) for a target, a host or everything, with an end and a reason.
+//! This file creates, ends and lists them, both for people and for runs that need an override to last.
 
 use std::time::Duration;
 
@@ -25,20 +26,20 @@ use crate::domain::time::resolve;
 use crate::domain::time::to_text;
 use crate::domain::window::Phase;
 
-/// An override as typed, in a form or as JSON: nothing checked yet.
+/// An override as sent by a form or as JSON, not validated yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(as = OverrideBody, description = "An override as it is sent.")]
 pub struct Draft {
-    /// `local` where it is left out.
+    /// Default: `local`.
     pub host: Option<String>,
     /// `container`, `stack`, `host` or `all`.
     #[schema(value_type = String, required = true)]
     pub target_type: Option<String>,
-    /// Name or key of a stack or container.
+    /// Name or key of a stack or container; not used for `host` and `all`.
     pub target_id: Option<String>,
     #[schema(value_type = DesiredState, required = true)]
     pub state: Option<String>,
-    /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a span such as `3h`; at most 30 days away.
+    /// RFC 3339, `YYYY-MM-DDTHH:MM` in the default zone, or a duration such as `3h`; at most 30 days from now.
     #[schema(value_type = String, required = true)]
     pub until: Option<String>,
     #[schema(value_type = String, required = true, max_length = 500)]
@@ -49,10 +50,10 @@ fn text(field: Option<&String>) -> Option<&str> {
     field.map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
-/// Stores an override; one that counted for the same target ends.
+/// Creates an override; an open override of the same target ends.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming every field that is wrong; nothing is stored then.
+/// [`Error::Invalid`] with every field that is wrong; nothing is stored then.
 pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
@@ -92,7 +93,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
     else {
         return Err(Error::Invalid(faults));
     };
-    let wish = NewOverride {
+    let new = NewOverride {
         target_name: name,
         wanted,
         until: Some(until),
@@ -102,13 +103,13 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
         reach,
     };
     let mut tx = app.db.begin().await?;
-    let made = impose(&mut tx, app, actor, wish, until, now).await?;
+    let made = insert_override(&mut tx, app, actor, new, until, now).await?;
     tx.commit().await?;
     changed(app);
     Ok(made)
 }
 
-/// Whether an override changes something, so that there is something to put back at its end.
+/// Whether the override changes a container, so that its end has something to revert.
 async fn changes(app: &App, wanted: DesiredState, reach: &Reach) -> Result<bool> {
     let book = RuleBook::load(app).await?;
     for host in app.hosts.all() {
@@ -130,10 +131,10 @@ async fn changes(app: &App, wanted: DesiredState, reach: &Reach) -> Result<bool>
     Ok(false)
 }
 
-/// An end: an instant to come, at most 30 days away.
+/// Parses the end of an override: a future instant, at most 30 days away.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence.
+/// A sentence about what is wrong.
 pub fn end(
     typed: Option<&str>,
     now: Timestamp,
@@ -142,7 +143,7 @@ pub fn end(
     let Some(typed) = typed else {
         return Err("say when it ends, such as 2026-12-24T18:00 or 3h".to_owned());
     };
-    let until = span(typed)
+    let until = parse_duration(typed)
         .and_then(|span| now.checked_add(span).ok())
         .or_else(|| typed.parse::<Timestamp>().ok())
         .or_else(|| {
@@ -150,7 +151,7 @@ pub fn end(
             resolve(wall, zone)
         })
         .ok_or("use a time such as 2026-12-24T18:00, with an offset 2026-12-24T18:00:00+01:00, or a span such as 3h")?;
-    // Whole milliseconds are what can be stored.
+    // The database stores whole milliseconds.
     let until = Timestamp::from_millisecond(until.as_millisecond()).unwrap_or(until);
     if until <= now {
         return Err("this has passed; use a time to come".to_owned());
@@ -161,8 +162,8 @@ pub fn end(
     Ok(until)
 }
 
-/// `90m`, `3h`, `2d`.
-fn span(typed: &str) -> Option<Duration> {
+/// A duration: `90m`, `3h`, `2d`.
+fn parse_duration(typed: &str) -> Option<Duration> {
     let (number, unit) = typed.split_at_checked(typed.len().checked_sub(1)?)?;
     let number: u64 = number.parse().ok().filter(|number| *number > 0 && *number < 100_000)?;
     let seconds = match unit {
@@ -174,7 +175,7 @@ fn span(typed: &str) -> Option<Duration> {
     Some(Duration::from_secs(number * seconds))
 }
 
-/// What a draft reaches, with its name.
+/// The reach of a draft and its display name.
 fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     let kind = text(draft.target_type.as_ref()).unwrap_or_default();
     if kind == "all" {
@@ -196,45 +197,46 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     Ok((Reach::Target(target), name))
 }
 
-/// A checked override, to be stored.
+/// A validated override that is not stored yet.
 #[derive(Clone, Debug)]
 pub(crate) struct NewOverride {
     pub reach: Reach,
     pub target_name: String,
     pub wanted: DesiredState,
-    /// `None`: nothing else wants it otherwise, so that the override there was is over, and none is needed.
+    /// The end. `None` where no other rule requires a different state: an existing override of the target only has to
+    /// end.
     pub until: Option<Timestamp>,
     pub reason: String,
     pub by_hand: bool,
     pub puts_back: bool,
 }
 
-/// A container, with how it was before what is done to it now changes it.
+/// A container and its state before the current action changes it; `None` where the action leaves it as it is.
 pub(crate) type Changed = (ContainerIdentity, Option<Phase>);
 
-/// Stores an override with its audit row; the one that counted for the same target is superseded.
-async fn impose(
+/// Stores an override and its audit row; the open override of the same target is superseded.
+async fn insert_override(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    wish: NewOverride,
+    new: NewOverride,
     until: Timestamp,
     now: Timestamp,
 ) -> Result<Override> {
-    if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
+    if let Some(older) = db::overrides::open_for(tx, &new.reach).await? {
         db::overrides::close(tx, &older.id, now, "superseded").await?;
     }
     let made = Override {
         id: app.ids.next(now),
-        reach: wish.reach,
-        target_name: wish.target_name,
-        wanted: wish.wanted,
+        reach: new.reach,
+        target_name: new.target_name,
+        wanted: new.wanted,
         created_at: now,
         until,
-        reason: wish.reason,
+        reason: new.reason,
         author: actor.reference.clone(),
-        by_hand: wish.by_hand,
-        puts_back: wish.puts_back,
+        by_hand: new.by_hand,
+        puts_back: new.puts_back,
         closed_at: None,
         closed_reason: String::new(),
     };
@@ -243,54 +245,54 @@ async fn impose(
     Ok(made)
 }
 
-/// As [`impose`] for what somebody did by hand to these containers at `now`: nothing is left to do for it. What an
-/// override of one of them alone wanted otherwise is over: it is narrower, and would undo at once what was asked for
-/// now.
+/// Stores the override of a manual action on `members` at `now`, and records their state as applied, so that the
+/// scheduler has nothing left to do. Overrides of single members that require a different state are superseded, except
+/// holds: they are narrower and would revert the action at once.
 pub(crate) async fn record_override(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
-    wish: NewOverride,
+    new: NewOverride,
     host: &HostId,
     members: &[Changed],
     now: Timestamp,
 ) -> Result<()> {
-    let state = if wish.wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
+    let state = if new.wanted == DesiredState::Asleep { Phase::Asleep } else { Phase::Awake };
     let known = db::applied::of_host(&mut *tx, host).await?;
     for (member, was) in members {
-        let applied = if wish.puts_back && wish.until.is_some() {
+        let applied = if new.puts_back && new.until.is_some() {
             Applied::for_a_while(state, now, *was, known.get(member))
         } else {
             Applied { was: *was, ..Applied::now(state, now) }
         };
         db::applied::put(tx, host, member, &applied).await?;
         let alone = Reach::Target(Target::container(host.clone(), member.clone()));
-        if alone != wish.reach
+        if alone != new.reach
             && let Some(older) = db::overrides::open_for(tx, &alone).await?
             && !matches!(older.wanted, DesiredState::Hold)
-            && older.wanted != wish.wanted
+            && older.wanted != new.wanted
         {
             db::overrides::close(tx, &older.id, now, "superseded").await?;
         }
     }
-    if let Some(until) = wish.until {
-        impose(tx, app, actor, wish, until, now).await?;
-    } else if let Some(older) = db::overrides::open_for(tx, &wish.reach).await? {
-        db::overrides::close(tx, &older.id, now, &wish.reason).await?;
-        record(tx, app, actor, "override.end", &older, wish.reason).await?;
+    if let Some(until) = new.until {
+        insert_override(tx, app, actor, new, until, now).await?;
+    } else if let Some(older) = db::overrides::open_for(tx, &new.reach).await? {
+        db::overrides::close(tx, &older.id, now, &new.reason).await?;
+        record(tx, app, actor, "override.end", &older, new.reason).await?;
     }
     Ok(())
 }
 
-/// Ends an override before its time.
+/// Ends an override early.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] where it has ended.
+/// [`Error::NotFound`]; [`Error::Conflict`] where the override has already ended.
 pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
     actor.require(Permission::Operate)?;
     let found = get(app, actor, id).await?;
     let mut tx = app.db.begin().await?;
-    // At its own instant, so that what it suppressed is made up for as at any other end.
+    // The override ends at the present instant, so that the fires it suppressed are made up for as at a regular end.
     let reason = format!("ended by {}", actor.reference.name);
     if !db::overrides::end_now(&mut tx, id, app.clock.now(), &reason).await? {
         let message = "this override has ended already".to_owned();
@@ -302,20 +304,22 @@ pub async fn finish(app: &App, actor: &Actor, id: &OverrideId) -> Result<()> {
     Ok(())
 }
 
-/// Puts back to sleep what was found running in its sleep: ends what keeps it awake, and its own rule decides again.
+/// Puts containers back to sleep that were found running during their sleep: ends the overrides that keep them awake,
+/// so that their own rules apply again.
 ///
 /// # Errors
-/// [`Error::Conflict`] where nothing of it is kept awake for that.
+/// [`Error::Conflict`] where no such override exists for the target.
 pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
     let members = targets::inventory_of(app, &target.host)?.members(&target.subject);
-    let is_of_it = |one: &Override| members.iter().any(|member| one.reach == Reach::Target(member.target()));
+    let covers_member =
+        |one: &Override| members.iter().any(|member| one.reach == Reach::Target(member.target()));
     let reason = format!("put back to sleep by {}", actor.reference.name);
     let mut ended = false;
     let open = db::overrides::open(&app.db).await?;
     let mut tx = app.db.begin().await?;
-    for one in open.iter().filter(|one| one.is_unproven() && is_of_it(one)) {
+    for one in open.iter().filter(|one| one.is_unproven() && covers_member(one)) {
         if db::overrides::end_now(&mut tx, &one.id, now, &reason).await? {
             record(&mut tx, app, actor, "override.end", one, reason.clone()).await?;
             ended = true;
@@ -330,31 +334,31 @@ pub async fn nap_again(app: &App, actor: &Actor, target: &Target) -> Result<()> 
     Ok(())
 }
 
-/// The newest overrides first: those that count, or all.
+/// Lists overrides, newest first; with `ended_too` also those that have ended.
 pub async fn list(app: &App, actor: &Actor, ended_too: bool, page: &Page) -> Result<Paged<Override>> {
     actor.require(Permission::View)?;
     let rows = db::overrides::list(&app.db, ended_too, page.cursor.as_deref(), page.fetch()).await?;
     Ok(page.cut(rows, |one| one.id.0.clone()))
 }
 
-/// One override.
+/// Reads one override.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none of that id.
+/// [`Error::NotFound`] where no override has this id.
 pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> {
     actor.require(Permission::View)?;
     db::overrides::get(&app.db, id).await?.ok_or_else(|| Error::not_found("override", shorten(id.as_str())))
 }
 
-/// The hold or other override of everything that counts now.
+/// The override or hold of everything that is in effect now, if any.
 pub async fn of_everything(app: &App) -> Result<Option<Override>> {
     let now = app.clock.now();
     let counts = |one: &Override| one.reach == Reach::All && one.until > now;
     Ok(RuleBook::load(app).await?.rules.overrides().iter().find(|one| counts(one)).cloned())
 }
 
-/// How long what a Nap or a Wake makes of a target lasts where nothing is said: until its windows next want the
-/// opposite. `None` where they want it so already, and where no window covers it.
+/// The end of the state that a nap or wake without a given end brings about: the next edge of the windows to the
+/// opposite state. `None` where the rules already require the state, or no window applies.
 pub async fn lasts(app: &App, target: &Target, made: DesiredState) -> Result<Option<Timestamp>> {
     let book = RuleBook::load(app).await?;
     Ok(contradiction::lasts(&book.rules, target, made, Some(made.other()), app.clock.now()))
@@ -377,9 +381,9 @@ pub(crate) async fn record(
     row.changes(changes).reason(reason).store(tx).await
 }
 
-/// Tells the scheduler and the browsers.
+/// Notifies the scheduler and the browsers of a change.
 pub(crate) fn changed(app: &App) {
     app.rules_changed(Live::Overrides);
-    // A run that a guard holds back may have to end.
+    // A run that waits because of a guard may have to end.
     app.active_runs.wake();
 }

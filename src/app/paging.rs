@@ -1,20 +1,20 @@
-//! Lists in pages: a cursor that holds the last id of the page before, so that a page costs the same wherever it is.
+//! Pagination of lists. The cursor is the last id of the previous page, so that every page costs the same.
 
 use super::{Error, Result};
 
-/// Rows of a page where nothing is said.
+/// Rows per page by default.
 pub const DEFAULT_LIMIT: u32 = 50;
-/// The most rows of a page.
+/// Maximum number of rows per page.
 pub const MAX_LIMIT: u32 = 200;
-/// Longer than any cursor given out, in bytes.
+/// Maximum length of a cursor in bytes; every id is shorter.
 const MAX_CURSOR: usize = 64;
 
-/// Which page of a list is wanted.
+/// Request for a page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many rows, 1 to [`MAX_LIMIT`].
+    /// Number of rows, 1 to [`MAX_LIMIT`].
     pub limit: u32,
-    /// The `next_cursor` of the page before; `None` = the first page.
+    /// `next_cursor` of the previous page; `None` = the first page.
     pub cursor: Option<String>,
 }
 
@@ -25,10 +25,10 @@ impl Default for Page {
 }
 
 impl Page {
-    /// Reads what a query string holds; an empty text is as good as none.
+    /// Parses the values of a query string; an empty text counts as missing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming `limit` or `cursor`.
+    /// [`Error::Invalid`] for `limit` or `cursor`.
     pub fn parse(limit: Option<&str>, cursor: Option<&str>) -> Result<Self> {
         let limit = match limit.filter(|text| !text.is_empty()) {
             None => DEFAULT_LIMIT,
@@ -47,12 +47,12 @@ impl Page {
         Ok(Self { limit, cursor })
     }
 
-    /// How many rows to read: one more than wanted tells whether there is a next page.
+    /// Number of rows to read: one more than the page holds, to find out whether there is a next page.
     pub(crate) fn fetch(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 
-    /// Turns `fetch()` rows or fewer into a page; `id` is what the order goes by.
+    /// Makes a page of at most `fetch()` rows; `id` returns the id that the list is sorted by.
     pub(crate) fn cut<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> String) -> Paged<T> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
@@ -62,17 +62,15 @@ impl Page {
     }
 }
 
-/// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paged<T> {
-    /// The rows.
     pub items: Vec<T>,
-    /// Asks for the next page; `None` on the last.
+    /// Cursor of the next page; `None` on the last.
     pub next_cursor: Option<String>,
 }
 
 impl<T> Paged<T> {
-    /// The same page of something else.
+    /// The same page with every item converted.
     pub fn map<U>(self, each: impl FnMut(T) -> U) -> Paged<U> {
         Paged { items: self.items.into_iter().map(each).collect(), next_cursor: self.next_cursor }
     }

@@ -1,4 +1,4 @@
-//! What a person sets for themselves: how the pages are to be, and what of the audit log is their own.
+//! A user's own preferences for the pages, and their own rows of the audit log.
 
 use super::paging::Page;
 use super::{Actor, App, Error, FieldError, Result, audit};
@@ -7,23 +7,23 @@ use crate::domain::audit::AuditRow;
 use crate::domain::time;
 use crate::domain::user::{ClockFace, Habits, WeekStart};
 
-/// What somebody likes, as it was typed.
+/// Preferences as typed.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
-    /// IANA name; empty = the installation's zone.
+    /// IANA name; empty = the default zone of the installation.
     pub timezone: String,
-    /// `24` or `12`.
+    /// Clock format, `24` or `12`.
     pub clock: String,
-    /// `mon` or `sun`.
+    /// First day of the week, `mon` or `sun`.
     pub week_start: String,
-    /// Whether single keys do something.
+    /// Whether keyboard shortcuts are enabled.
     pub keys: bool,
 }
 
-/// Stores what somebody likes. Nobody but they are touched by it, so it is in no log.
+/// Stores the preferences of the caller. They affect nobody else, so no audit row is written.
 ///
 /// # Errors
-/// [`Error::Invalid`] per field; [`Error::NotFound`] where the caller has no account.
+/// [`Error::Invalid`] with every field that is wrong; [`Error::NotFound`] where the caller has no account.
 pub async fn save(app: &App, actor: &Actor, draft: &Draft) -> Result<()> {
     let mut errors = Vec::new();
     let timezone = Some(draft.timezone.trim()).filter(|zone| !zone.is_empty());
@@ -50,7 +50,7 @@ pub async fn save(app: &App, actor: &Actor, draft: &Draft) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// The newest `limit` rows of the audit log that tell of what the caller did.
+/// The newest `limit` audit rows of the caller's own actions.
 pub async fn own_rows(app: &App, actor: &Actor, limit: u32) -> Result<Vec<AuditRow>> {
     let page = Page { limit, cursor: None };
     audit::of_actor(app, actor, &page).await

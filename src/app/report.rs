@@ -1,7 +1,9 @@
-//! The sleep report: when what slept is remembered, and what that came to.
+//! The sleep report: how long each target slept per week, and how much memory, CPU and energy that saved. The database
+//! stores every sleep with its start and end.
 //!
-//! A run that puts to sleep begins a stay (`execute::run`); a run that wakes ends it. What others wake, remove or
-//! re-create is seen here: whenever Docker tells of a container, the open stays are compared with the inventory.
+//! A run that puts containers to sleep starts their sleeps (`execute::run`), and a run that wakes them ends the sleeps.
+//! Containers that are woken, removed or re-created without DockNap are found here: after each Docker event, the open
+//! sleeps are compared with the inventory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,10 +21,10 @@ use crate::domain::report::{self, Amount, Prices, Week};
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::chain;
 
-/// First and longest wait after a look that failed.
+/// First and longest wait before a retry after an error.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Ends the stays of what is awake, whenever there may be some. Never returns.
+/// Ends the sleeps of containers that are awake, each time [`App`]'s `sleeps` is woken. Never returns.
 pub async fn keep(app: App) {
     let mut wait = BACK_OFF.0;
     loop {
@@ -36,7 +38,7 @@ pub async fn keep(app: App) {
     }
 }
 
-/// Ends the stays of what is awake, on every host that can be seen.
+/// Ends the open sleeps of containers that are awake, on every connected host, and returns their number.
 pub async fn settle(app: &App) -> Result<usize> {
     let mut ended = 0;
     for host in app.hosts.all() {
@@ -46,7 +48,7 @@ pub async fn settle(app: &App) -> Result<usize> {
 }
 
 async fn settle_host(app: &App, host: &Host) -> Result<usize> {
-    // Read before the inventory: what falls asleep in between is no concern of this look.
+    // Read before the inventory, so that a container that falls asleep in between is not in this list.
     let open = db::sleeps::open(&app.db, host.id()).await?;
     let inventory = host.inventory();
     if open.is_empty() || !inventory.is_connected() {
@@ -65,30 +67,30 @@ async fn settle_host(app: &App, host: &Host) -> Result<usize> {
     }
     let mut tx = app.db.begin().await?;
     for (sleep, at) in &awake {
-        // A run may have begun another one since.
+        // Only this sleep is ended: a run may have started another one since.
         db::sleeps::end_stay(&mut tx, sleep, *at).await?;
     }
     tx.commit().await?;
     Ok(awake.len())
 }
 
-/// What napped this week.
+/// Time napped this week.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Napped {
-    /// Seconds, summed over stacks and containers without one.
+    /// Total seconds of all stacks and of containers without a stack.
     pub total_seconds: i64,
-    /// Seconds of each, the longest first.
+    /// Seconds of each target, longest first.
     pub each: Vec<(Target, i64)>,
 }
 
 impl Napped {
-    /// Seconds of one target.
+    /// Seconds of one target; 0 where it did not nap.
     pub fn of(&self, target: &Target) -> i64 {
         self.each.iter().find(|(one, _)| one == target).map_or(0, |(_, seconds)| *seconds)
     }
 }
 
-/// How long everything napped this week, until now.
+/// The time each target napped this week, until now. `first` is the first day of the week.
 pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> Result<Napped> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
@@ -102,52 +104,50 @@ pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> 
     Ok(Napped { total_seconds: each.iter().map(|(_, seconds)| seconds).sum(), each })
 }
 
-/// One stack, or a container without one, in a report.
+/// A row of the report: a stack, or a container without a stack.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Which.
     pub target: Target,
     pub name: String,
-    /// Its key, while it is there.
+    /// The target's key; `None` where it no longer exists.
     pub key: Option<String>,
-    /// What sleeping came to.
+    /// Time asleep and savings.
     pub amount: Amount,
 }
 
-/// What slept in a week, and what that gave back.
+/// The report of one week.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Which week.
     pub week: Week,
-    /// Its first instant, and the first of the next.
+    /// First instant of the week and of the next week.
     pub span: (Timestamp, Timestamp),
     pub now: Timestamp,
-    /// The longest asleep first.
+    /// Longest asleep first.
     pub rows: Vec<Row>,
-    /// Of all rows together.
+    /// Sum of all rows.
     pub total: Amount,
-    /// The weeks up to this one, the oldest first.
+    /// The weeks up to this one, oldest first, each with its sum.
     pub trend: Vec<(Week, Amount)>,
-    /// What energy is reckoned with.
+    /// Watts and prices for the energy figures.
     pub prices: Prices,
 }
 
 impl Report {
-    /// Whether the week is not over.
+    /// Whether the week is in progress.
     pub fn is_current(&self) -> bool {
         self.span.0 <= self.now && self.now < self.span.1
     }
 
-    /// How much of the week has passed.
+    /// Milliseconds of the week that have passed.
     pub fn elapsed_ms(&self) -> i64 {
         self.now.min(self.span.1).as_millisecond() - self.span.0.as_millisecond()
     }
 }
 
-/// Weeks of the trend.
+/// Number of weeks in the trend.
 const TREND: i64 = 8;
 
-/// The report of a week; of the present one where none is named.
+/// The report of `week`; of the current week where it is `None`. `first` is the first day of the week.
 pub async fn of_week(
     app: &App,
     actor: &Actor,
@@ -188,7 +188,7 @@ fn row(app: &App, target: Target, amount: Amount) -> Row {
 }
 
 impl Row {
-    /// One to try a template with.
+    /// An example row for template tests.
     pub fn sample(name: &str, amount: Amount) -> Self {
         let target = Target::stack(HostId::local(), name);
         Self { name: name.to_owned(), key: Some("0123456789abcdef".to_owned()), target, amount }
@@ -196,7 +196,7 @@ impl Row {
 }
 
 impl Report {
-    /// One of the week of `now`, to try a template with.
+    /// An example report of the week of `now` for template tests.
     pub fn sample(now: Timestamp, zone: &TimeZone, rows: Vec<Row>, prices: Prices) -> Self {
         let week = Week::holding(now, zone, Weekday::Monday);
         let total = rows.iter().fold(Amount::default(), |mut total, row| {

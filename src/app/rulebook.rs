@@ -1,7 +1,9 @@
-//! Everything that says what should sleep, read once for a pass or a page, and right beside other writers.
+//! The rule book: a cached snapshot of everything that decides when targets sleep (schedules, overrides, calendars, the
+//! default zone and naps). The scheduler uses one snapshot per pass, a page one per request.
 //!
-//! [`RuleBook::load`] asks for the versions that the database counts (`db::rulebook`), and reads anew only what has
-//! another one. The versions are read first: a change that comes while the rest is read counts after it.
+//! [`RuleBook::load`] compares the version numbers in the database (`db::rulebook`) and reads only the parts whose
+//! version changed. The versions are read before the parts: a change in between has a newer version and is read by the
+//! next call.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,40 +33,41 @@ use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Window;
 use crate::domain::zone::NamedZone;
 
-/// The next fire of each cron and once schedule that is on, with how its times are read, by target.
+/// The next fire of each enabled cron and one-off schedule by target, with the schedule and the zone and calendar of
+/// its instants.
 pub(super) type FiresByTarget = HashMap<Target, Vec<(Timestamp, Schedule, Reading)>>;
 
-/// Windows, overrides, calendars, the default zone and naps, as they were at one version.
+/// A snapshot of windows, overrides, calendars, the default zone and naps at one version.
 #[derive(Clone, Debug)]
 pub struct RuleBook {
     versions: Versions,
-    /// Repeating dates of calendars are known from the first day of this month on.
+    /// Repeating dates of calendars are expanded from the first day of this month on.
     month: Date,
-    /// The zone of sentences, and of schedules that name none.
+    /// The default zone: for texts, and for schedules without a zone of their own.
     pub zone: NamedZone,
-    /// The window schedules that are on, and the overrides that have not been closed.
+    /// The enabled window schedules and the overrides that are not closed.
     pub rules: Arc<Rules>,
-    /// By name.
+    /// Ordered by name.
     pub calendars: Arc<Vec<Dates>>,
     naps: Arc<HashMap<HostId, Naps>>,
     no_naps: Naps,
-    /// Read when a page asks first, since a pass does not.
+    /// Loaded on first use by a page; the scheduler does not need them.
     fires: Arc<OnceCell<Arc<FiresByTarget>>>,
 }
 
-/// The book that was read last.
+/// The cache of the latest rule book.
 #[derive(Debug, Default)]
 pub struct LastRead {
     book: Mutex<Option<Arc<RuleBook>>>,
-    /// One reads for all who ask meanwhile.
+    /// Serializes reads, so that callers that wait share one result.
     reading: tokio::sync::Mutex<()>,
-    /// The version of the rules at the scheduler's last look at everything.
+    /// The version of the rules at the last complete pass of the scheduler.
     looked_at: AtomicI64,
 }
 
 impl LastRead {
-    /// Whether the rules are others than at the scheduler's last look: another process tells nobody of what it writes.
-    /// This is a look.
+    /// Whether the rules have changed since the last call, and marks this version as seen. The scheduler needs this
+    /// because changes by another process send no notification.
     pub fn look_at(&self, versions: Versions) -> bool {
         self.looked_at.swap(versions.rules, Ordering::AcqRel) != versions.rules
     }
@@ -74,7 +77,7 @@ impl LastRead {
     }
 }
 
-/// The zone of schedules that name none: configuration wins over what was chosen at setup, and both over UTC.
+/// The zone of schedules without one: the configuration has priority over the zone chosen at setup; otherwise UTC.
 async fn default_zone(app: &App) -> Result<NamedZone> {
     let name = match &app.config.timezone {
         Some(name) => Some(name.clone()),
@@ -84,7 +87,8 @@ async fn default_zone(app: &App) -> Result<NamedZone> {
 }
 
 impl RuleBook {
-    /// What holds now. Not to be called by who holds a transaction: it asks for a connection of its own.
+    /// The current rule book. Must not be called while the caller holds a transaction, because the call needs a
+    /// connection of its own.
     pub async fn load(app: &App) -> Result<Arc<Self>> {
         let month = dates::today(app).first_of_month();
         let versions = db::rulebook::versions(&app.db).await?;
@@ -103,7 +107,7 @@ impl RuleBook {
         Ok(book)
     }
 
-    /// Reads what the last book has no longer right.
+    /// Reads the parts that have changed since `last`.
     async fn read(app: &App, versions: Versions, month: Date, last: Option<&Self>) -> Result<Self> {
         let last = last.filter(|last| last.month == month);
         let naps = match last {
@@ -131,13 +135,13 @@ impl RuleBook {
         Ok(book)
     }
 
-    /// The zone of times as if the default were another.
+    /// A copy with another default zone.
     #[must_use]
     pub(super) fn in_zone(&self, zone: NamedZone) -> Self {
         Self { zone, ..self.clone() }
     }
 
-    /// As if a calendar named these dates.
+    /// A copy in which a calendar has these dates.
     #[must_use]
     pub(super) fn with_dates(&self, dates: Dates) -> Self {
         let mut calendars: Vec<Dates> =
@@ -146,7 +150,7 @@ impl RuleBook {
         Self { calendars: Arc::new(calendars), ..self.clone() }
     }
 
-    /// What naps on a host.
+    /// The naps on a host.
     pub fn naps(&self, host: &HostId) -> &Naps {
         self.naps.get(host).unwrap_or(&self.no_naps)
     }
@@ -156,7 +160,7 @@ impl RuleBook {
         self.calendars.iter().find(|dates| dates.id == *id)
     }
 
-    /// A sentence about the calendar that a schedule goes by, where not all of its file counts.
+    /// A sentence about ignored entries of a schedule's calendar; `None` where every entry counts.
     pub(super) fn doubt(&self, calendar: Option<&(CalendarId, CalendarEffect)>) -> Option<String> {
         let dates = self.dates(&calendar?.0)?;
         let left = Some(dates.left.total()).filter(|left| *left > 0)?;
@@ -165,24 +169,24 @@ impl RuleBook {
         Some(format!("The calendar “{name}” leaves out {left} {noun} of its file; its page lists {they}."))
     }
 
-    /// The zone a schedule is read in: its own, else the default.
+    /// The zone of a schedule: its own, otherwise the default.
     pub fn zone_of(&self, spec: &ScheduleSpec) -> NamedZone {
         NamedZone::find(spec.timezone.as_deref()).unwrap_or_else(|| self.zone.clone())
     }
 
-    /// How a schedule's times are to be read. A calendar that is gone has no dates.
+    /// The zone and calendar by which the instants of a schedule are computed. A deleted calendar has no dates.
     pub fn reading(&self, spec: &ScheduleSpec) -> Reading {
         let dates = spec.calendar.as_ref().and_then(|(id, _)| self.dates(id));
         Reading::of(spec, self.zone_of(spec).zone, dates.map(|dates| Arc::clone(&dates.days)))
     }
 
-    /// The instants at which a schedule fires, or its window changes.
+    /// The instants at which a schedule fires or its window changes; `None` where its text cannot be parsed.
     pub fn fires(&self, spec: &ScheduleSpec, skip: Option<Timestamp>) -> Option<Fires> {
         Fires::of(&spec.when, &self.reading(spec), skip)
     }
 
-    /// The first instant strictly after `after` at which a schedule fires, or its window changes, or a sleep would have
-    /// begun that is skipped: that it was is remembered then.
+    /// The first instant strictly after `after` at which a schedule fires, its window changes, or a skipped sleep would
+    /// have begun (the scheduler then records that the sleep was skipped).
     pub fn next_after(
         &self,
         spec: &ScheduleSpec,
@@ -194,17 +198,18 @@ impl RuleBook {
         [next, skipped].into_iter().flatten().min()
     }
 
-    /// The next instant at which a schedule acts: its next due one, or the one after where that is skipped.
+    /// The next instant at which a schedule acts: its due instant, or the following one where that is skipped.
     pub fn next_at(&self, schedule: &Schedule) -> Option<Timestamp> {
         let due = schedule.next_due?;
         if schedule.skip_at != Some(due) {
             return Some(due);
         }
-        // Of a window the whole sleep is dropped, its end included.
+        // Of a window, the whole sleep is skipped including its end.
         self.next_after(&schedule.spec, schedule.skip_at.filter(|_| schedule.is_window()), due)
     }
 
-    /// What fires next for each target, a skipped occurrence left out. What windows do is told by what is wanted.
+    /// The next fire of each cron and one-off schedule by target, without skipped ones. Windows are not included,
+    /// because [`Rules`] covers them.
     pub(super) async fn fires_by_target(&self, app: &App) -> Result<Arc<FiresByTarget>> {
         let read = async || {
             let all = db::schedules::ScheduleSelection {
@@ -224,7 +229,7 @@ impl RuleBook {
         self.fires.get_or_try_init(read).await.cloned()
     }
 
-    /// How a target stands; `None` where there is nothing of it that may be touched.
+    /// Whether a target runs or naps; `None` where it has no container that DockNap may act on.
     pub(super) fn standing(&self, inventory: &Inventory, target: &Target) -> Option<Standing> {
         let naps = self.naps(&inventory.host);
         let members = inventory.members(&target.subject);
@@ -237,8 +242,8 @@ impl RuleBook {
         })
     }
 
-    /// What is done to a target from `now` on: by its schedules, by those of `stack`, which it belongs to, and by what
-    /// is wanted of it.
+    /// The forecast of a target from `now` on: fires of its own schedules and of those of `stack`, which it belongs to,
+    /// together with windows and overrides.
     pub(super) fn foretold<'a>(
         &'a self,
         fires: &'a FiresByTarget,
@@ -253,13 +258,13 @@ impl RuleBook {
         Foretold::new(&self.rules, target, &self.zone.zone, standing, fires, now)
     }
 
-    /// The rule of a window schedule; `None` for another kind, and for a text that no longer parses.
+    /// The rule of a window schedule; `None` for other kinds, and for a text that cannot be parsed.
     pub fn rule(&self, schedule: &Schedule) -> Option<WindowRule> {
         let rule = self.rule_of(&schedule.id, &schedule.spec, schedule.effective_from)?;
         Some(WindowRule { skip: schedule.skip_at, ..rule })
     }
 
-    /// As [`RuleBook::rule`], of a schedule that is not stored yet.
+    /// As [`RuleBook::rule`], for a schedule that is not stored yet.
     pub fn rule_of(&self, id: &ScheduleId, spec: &ScheduleSpec, from: Timestamp) -> Option<WindowRule> {
         let When::Window(text) = &spec.when else { return None };
         Some(WindowRule {
@@ -278,8 +283,8 @@ impl RuleBook {
         })
     }
 
-    /// The members of a run's target that it leaves alone, with the reason: those of which a hold, an override or a
-    /// narrower window wants something else at `now`. What a person or a token asks for is done all the same.
+    /// The members of a run's target that the run must not change, with the reason: a hold, an override or a narrower
+    /// window requires another state at `now`. Requests by people and API tokens are exempt.
     pub(super) fn left_alone(
         &self,
         run: &Run,
@@ -301,7 +306,7 @@ impl RuleBook {
         for member in inventory.members(&run.target.subject) {
             let desired = moment.desired(Place::of(&member));
             let contradicts = match desired.wanted {
-                // The rule is gone since the run was stored.
+                // The rule was removed after the run was stored.
                 None => by_level && !run.puts_back,
                 Some(wanted) => contradicts(run.action, wanted),
             };

@@ -1,5 +1,5 @@
-//! What an admin can set while DockNap runs: the default zone, and the numbers of the sleep report. Everything else is
-//! told at the start, and shown here with where it came from.
+//! Settings that admins change while DockNap runs: the default time zone, and the watts and prices of the sleep report.
+//! All other settings are read from the configuration at the start.
 
 use super::audit::Audit;
 use super::error::FieldError;
@@ -11,40 +11,40 @@ use crate::domain::permission::Permission;
 use crate::domain::report::Prices;
 use crate::domain::time;
 
-/// The settings key of [`Prices`].
+/// Settings key of [`Prices`].
 const PRICES: &str = "report";
-/// Watts and prices beyond this are a slip of the finger.
+/// Maximum of watts and prices; a larger value is taken for a typing error.
 const MOST: f64 = 10_000.0;
-/// Letters of a currency.
+/// Maximum number of characters of a currency.
 const CURRENCY: usize = 8;
 
-/// What the sleep report reckons with; nothing where nobody has said anything.
+/// Watts and prices for the sleep report; empty where none are set.
 pub async fn prices(app: &App) -> Result<Prices> {
     let stored = db::settings::get(&app.db, PRICES).await?;
     Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
-/// The zone stored for schedules that name none; `TZ` goes before it.
+/// The stored default zone; the environment variable `TZ` has priority over it.
 pub async fn stored_zone(app: &App, actor: &Actor) -> Result<Option<String>> {
     actor.require(Permission::Administer)?;
     Ok(db::settings::get(&app.db, zone::KEY).await?)
 }
 
-/// Numbers as they were typed; an empty one = not set.
+/// Watts and prices as typed; an empty text = not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PricesDraft {
-    /// Watts of one busy core.
+    /// Watts of one busy CPU core.
     pub watts_per_core: String,
-    /// Watts of one GiB in use.
+    /// Watts of one GiB of memory in use.
     pub watts_per_gib: String,
     /// Price of one kWh.
     pub price_per_kwh: String,
-    /// In which currency.
+    /// Currency of the price.
     pub currency: String,
 }
 
 impl PricesDraft {
-    /// The stored numbers, as a form shows them.
+    /// The stored values in the form of the input fields.
     pub fn of(prices: &Prices) -> Self {
         let shown = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
         Self {
@@ -80,7 +80,7 @@ impl PricesDraft {
     }
 }
 
-/// Reads `0.31`, or `0,31`.
+/// Parses a decimal number with point or comma, such as `0.31` or `0,31`; `None` for an empty text.
 fn number(text: &str) -> std::result::Result<Option<f64>, ()> {
     let text = text.trim().replace(',', ".");
     if text.is_empty() {
@@ -91,10 +91,10 @@ fn number(text: &str) -> std::result::Result<Option<f64>, ()> {
     if plain && (0.0..=MOST).contains(&number) { Ok(Some(number)) } else { Err(()) }
 }
 
-/// Sets the numbers of the sleep report.
+/// Stores watts and prices for the sleep report.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::Invalid`] field by field.
+/// [`Error::Forbidden`]; [`Error::Invalid`] with every field that is wrong.
 pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result<Prices> {
     actor.require(Permission::Administer)?;
     let new = draft.check()?;
@@ -116,10 +116,10 @@ pub async fn set_prices(app: &App, actor: &Actor, draft: &PricesDraft) -> Result
     Ok(new)
 }
 
-/// Sets the zone of schedules that name none; they follow it at once.
+/// Stores the default zone and moves the due instants of the schedules without a zone of their own.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::Conflict`] where `TZ` decides; [`Error::Invalid`] for a zone that is none.
+/// [`Error::Forbidden`]; [`Error::Conflict`] where `TZ` is set; [`Error::Invalid`] for an unknown zone.
 pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     actor.require(Permission::Administer)?;
     if app.config.timezone.is_some() {
@@ -134,7 +134,7 @@ pub async fn set_zone(app: &App, actor: &Actor, name: &str) -> Result<()> {
     if old.as_deref() == Some(&name) {
         return Ok(());
     }
-    // Before the transaction, which holds a connection.
+    // Loaded before the transaction begins, because the transaction holds a connection.
     let book = RuleBook::load(app).await?.in_zone(zone::NamedZone { name: name.clone(), zone: found });
     let schedules = switched_on(app).await?;
     let mut tx = app.db.begin().await?;

@@ -1,4 +1,5 @@
-//! What happens when: the stretch of time that somebody asks about, from what is stored now.
+//! The forecast: everything that will happen in a time range according to the stored schedules, windows and overrides.
+//! This file collects the input, `domain::simulate` computes the events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -19,62 +20,60 @@ use crate::domain::simulate::{self, Ground, HeldBack, Simulation, Span};
 use crate::domain::target::Target;
 use crate::domain::time::{Stretch, resolve};
 
-/// The longest stretch, in days.
+/// Maximum length of the time range, in days.
 pub const LONGEST: i64 = 92;
-/// How far ahead one may look, in days.
+/// Maximum distance of its end from now, in days.
 pub const FARTHEST: i64 = 400;
-/// Events told at most.
+/// Maximum number of events.
 pub const MOST_EVENTS: usize = 5_000;
-/// The stretch where nothing is said, in days.
+/// Default length of the time range, in days.
 const USUAL: i64 = 7;
 
-/// What is asked.
+/// Parameters of a forecast.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Question {
-    /// The first instant: RFC 3339, or `YYYY-MM-DD[THH:MM]` in the default zone. What has passed is left out; by
-    /// default now.
+    /// First instant: RFC 3339, or `YYYY-MM-DD[THH:MM]` in the default zone. Past instants are left out; default: now.
     pub from: Option<String>,
-    /// The first instant not told, in the same forms; by default seven days later.
+    /// End of the time range, exclusive, in the same formats; default: seven days after the start.
     pub to: Option<String>,
-    /// Only what touches this.
+    /// Limits the forecast to events that affect this target.
     pub target: Option<Target>,
 }
 
-/// What happens, with what is needed to show it.
+/// A forecast with the data needed to show it.
 #[derive(Clone, Debug)]
 pub struct Foretold {
-    /// The first instant.
+    /// First instant.
     pub from: Timestamp,
-    /// The first instant not told.
+    /// End of the time range, exclusive.
     pub until: Timestamp,
-    /// The zone of days and sentences.
+    /// The zone of dates and texts.
     pub zone: NamedZone,
-    /// What happens.
     pub simulation: Simulation,
-    /// What each target is called.
+    /// Display names of the targets.
     pub names: HashMap<Target, String>,
-    /// Dates of which there is more to say, in that zone.
+    /// Special dates, in that zone.
     pub marks: BTreeMap<Date, Vec<Mark>>,
 }
 
-/// What is special about a date.
+/// A reason why a date is special.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// The clocks change, by so many minutes.
+    /// The clocks change by this number of minutes.
     ClockChange(i64),
-    /// The calendars of these schedules name it; their titles.
+    /// Calendars contain the date; the titles of the schedules that use them.
     Calendar(Vec<String>),
 }
 
-/// What happens in a stretch of time if nobody does anything meanwhile.
+/// The forecast of a time range, provided that nobody changes anything.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a stretch that is none, is over, too long or too far away.
+/// [`Error::Invalid`] for a malformed, past, too long or too distant time range.
 pub async fn simulate(app: &App, actor: &Actor, question: &Question) -> Result<Foretold> {
     simulate_those(app, actor, question, |_, _| true).await
 }
 
-/// As [`simulate`], as if of the cron and once schedules there were only some.
+/// As [`simulate`], with only those cron and one-off schedules that `which` accepts.
 pub(super) async fn simulate_those(
     app: &App,
     actor: &Actor,
@@ -88,7 +87,7 @@ pub(super) async fn simulate_those(
     let mut ground = ground(app, question.target.as_ref(), &book).await?;
     ground.schedules.retain(|(schedule, reading)| which(schedule, reading));
     let marks = marks(&ground, span, &zone.zone);
-    // Going through three months of many schedules takes a while.
+    // Runs on the thread pool for blocking work: three months of many schedules take a while.
     let simulation = tokio::task::spawn_blocking(move || simulate::simulate(ground, span, MOST_EVENTS))
         .await
         .map_err(|error| Error::Internal(error.into()))?;
@@ -97,7 +96,7 @@ pub(super) async fn simulate_those(
     Ok(Foretold { from: span.from, until: span.until, zone, simulation, names, marks })
 }
 
-/// What is special about the dates of a stretch of time, which may have passed.
+/// The special dates of a time range, which may lie in the past.
 pub(super) async fn marked(
     app: &App,
     only: Option<&Target>,
@@ -129,7 +128,7 @@ fn span(question: &Question, now: Timestamp, zone: &TimeZone) -> Result<Span> {
         "use a time after the start".to_owned()
     } else if until > later(now, FARTHEST + 1) {
         format!("at most {FARTHEST} days from now")
-    // A day more: 92 dates may be an hour longer.
+    // Tolerance of 23 h: a range of 92 dates may be an hour longer than 92 days.
     } else if until.duration_since(from).as_hours() > LONGEST * 24 + 23 {
         format!("at most {LONGEST} days at once")
     } else {
@@ -138,12 +137,12 @@ fn span(question: &Question, now: Timestamp, zone: &TimeZone) -> Result<Span> {
     Err(Error::field("to", message))
 }
 
-/// An instant as typed.
+/// Parses an instant in the formats of [`Question::from`].
 fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at);
     }
-    // Longer ones have an offset or a zone, which would be read past.
+    // Longer texts contain an offset or a zone, which this parser would ignore.
     let wall = match text.len() {
         10 => text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight()),
         16..=19 => text.parse().ok()?,
@@ -152,7 +151,7 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     resolve(wall, zone)
 }
 
-/// Everything that decides, from what is stored now.
+/// Collects the input of the simulation.
 async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
     let is_asked = |target: &Target| only.is_none_or(|only| only.shares_container(target));
     let wanted =
@@ -214,7 +213,7 @@ fn reaches(reach: &Reach, only: Option<&Target>) -> bool {
     }
 }
 
-/// Every stack, and every container that belongs to none.
+/// Every stack, and every container without a stack.
 fn everything(app: &App) -> Vec<Target> {
     let mut targets = Vec::new();
     for host in app.hosts.all() {
@@ -227,7 +226,7 @@ fn everything(app: &App) -> Vec<Target> {
     targets
 }
 
-/// Clock changes of the default zone, and dates that calendars name.
+/// Clock changes of the default zone, and dates in the calendars of schedules.
 fn marks(ground: &Ground, span: Span, zone: &TimeZone) -> BTreeMap<Date, Vec<Mark>> {
     let mut marks: BTreeMap<Date, Vec<Mark>> = BTreeMap::new();
     let date_of = |at: Timestamp| at.to_zoned(zone.clone()).date();

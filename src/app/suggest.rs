@@ -1,10 +1,10 @@
-//! Names that look like one that is not there.
+//! Suggestions of similar names for a name that does not exist.
 
 use strsim::generic_levenshtein;
 
-/// The names that look most like `wanted`: up to three, the likest first, whatever the case.
+/// Up to three names that are similar to `wanted`, most similar first. Upper and lower case are equal.
 pub fn suggest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    /// Longer names are compared by their beginning only: the cost goes by the square of it.
+    /// Maximum number of characters compared, because the cost grows with the square of the length.
     const COMPARED: usize = 64;
     let fold = |name: &str| name.chars().take(COMPARED).flat_map(char::to_lowercase).collect::<Vec<_>>();
     let wanted = fold(wanted);

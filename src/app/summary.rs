@@ -1,4 +1,4 @@
-//! Everything in a handful of numbers, for dashboards that can only read flat ones.
+//! A summary of the installation as a flat list of numbers, for dashboards that cannot read nested data.
 
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::db;
 use crate::domain::inventory::StackStatus;
 use crate::domain::time::{Instant, serialize_instant};
 
-/// Flat counts.
+/// Counts of stacks, containers, hosts, schedules and runs, and the next scheduled action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = SummaryJson)]
 pub struct Summary {
@@ -18,24 +18,24 @@ pub struct Summary {
     pub stacks_stopped: u64,
     pub stacks_partial: u64,
     pub stacks_paused: u64,
-    /// Their host is not connected.
+    /// Stacks whose host is not connected.
     pub stacks_unknown: u64,
-    /// Put to sleep by `DockNap`.
+    /// Stacks put to sleep by DockNap.
     pub stacks_napping: u64,
     pub containers: u64,
     pub containers_running: u64,
     pub containers_napping: u64,
     pub containers_unhealthy: u64,
-    /// Down with an exit code that tells of a failure.
+    /// Containers that are down with an exit code of a failure.
     pub containers_failed: u64,
     pub hosts: u64,
     pub hosts_connected: u64,
     pub schedules: u64,
     pub schedules_enabled: u64,
-    /// Not ended yet.
+    /// Runs that have not ended.
     pub runs_open: u64,
     pub runs_last_24h: u64,
-    /// Failed, wholly or in part, or cut off.
+    /// Failed, partly failed and interrupted runs.
     pub runs_failed_last_24h: u64,
     #[serde(serialize_with = "serialize_instant")]
     #[schema(value_type = Option<Instant>)]
@@ -44,7 +44,6 @@ pub struct Summary {
     pub next_target: Option<String>,
 }
 
-/// The counts now.
 pub async fn get(app: &App, actor: &Actor) -> Result<Summary> {
     let overview = stacks::overview(app, actor).await?;
     let mut summary = Summary::default();

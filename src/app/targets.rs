@@ -1,5 +1,5 @@
-//! Stacks and containers that somebody names: found by name or key, refused where they are never touched, and called by
-//! their present name.
+//! Lookup of stacks and containers by name or key. [`resolve`] and [`named`] find a target, `touchable` and
+//! `unprotected` refuse targets that DockNap must not act on, and `name` returns the display name.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_nam
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
-/// A target by the name (or the 16-digit key) that a person or program gave.
+/// The target with this name or 16-digit key on a host.
 ///
 /// # Errors
-/// [`Error::NotFound`] with names that look like it, [`Error::Docker`] while the host has never been reached.
+/// [`Error::NotFound`] with similar names; [`Error::Docker`] while the host has never been connected.
 pub fn resolve(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
     let inventory = inventory_of(app, host)?;
     if inventory.seen_at.is_none() {
@@ -34,25 +34,25 @@ pub fn resolve(app: &App, host: &HostId, target_type: TargetType, name: &str) ->
     found.ok_or_else(|| not_found(&inventory, target_type, name))
 }
 
-/// The target of a name or key, on whichever host it is.
+/// The target with this name or key on any host.
 ///
 /// # Errors
-/// As [`resolve`] of the first host.
+/// As [`resolve`] for the first host.
 pub fn find(app: &App, target_type: TargetType, name: &str) -> Result<Target> {
     let mut tries = app.hosts.all().into_iter().map(|host| resolve(app, host.id(), target_type, name));
     let first = tries.next().unwrap_or_else(|| Err(Error::not_found(target_type.as_str(), name)));
     first.or_else(|error| tries.find_map(Result::ok).ok_or(error))
 }
 
-/// The host on which something of this name or key is; if nothing is, the one that DockNap was set up with.
+/// The host of the target with this name or key; the configured default host (`local`) where no host has such a target.
 pub fn host_of(app: &App, target_type: TargetType, name: &str) -> HostId {
     find(app, target_type, name).map_or_else(|_| app.hosts.local().id().clone(), |target| target.host)
 }
 
-/// The host that a field names; where it names none, the one that DockNap was set up with.
+/// The host with this name; the configured default host (`local`) where the field is empty.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming `host`.
+/// [`Error::Invalid`] for `host`.
 pub fn host(app: &App, named: Option<&str>) -> Result<Arc<Host>> {
     match named.map(str::trim).filter(|named| !named.is_empty()) {
         None => Ok(app.hosts.local()),
@@ -63,10 +63,10 @@ pub fn host(app: &App, named: Option<&str>) -> Result<Arc<Host>> {
     }
 }
 
-/// The target that fields name: that it is not there is a fault of the field, not of the address.
+/// As [`resolve`], for names from the fields of a form or body: a missing target is an error of the field.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming `host` or `target_id`; as [`resolve`] for a host that is away.
+/// [`Error::Invalid`] for `host` or `target_id`; [`Error::Docker`] as for [`resolve`].
 pub fn named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> Result<Target> {
     resolve(app, host, target_type, name).map_err(|error| match error {
         Error::NotFound { what: "host", name, .. } => {
@@ -85,10 +85,10 @@ pub fn named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> R
     })
 }
 
-/// The containers of a target that somebody names: by name, key or identity.
+/// The members of a target with these names, keys or identities, sorted and without duplicates.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming `also_start`, for what is none of them.
+/// [`Error::Invalid`] for `also_start` where a name matches no member.
 pub fn named_members<'a>(
     app: &App,
     target: &Target,
@@ -97,10 +97,10 @@ pub fn named_members<'a>(
     let members = inventory_of(app, &target.host)?.members(&target.subject);
     let mut named = Vec::new();
     for name in names {
-        let is_it = |one: &Container| {
+        let matches = |one: &Container| {
             one.is_ordinary() && (one.name == name || one.key() == name || one.identity.to_text() == name)
         };
-        let Some(member) = members.iter().find(|member| is_it(member)) else {
+        let Some(member) = members.iter().find(|member| matches(member)) else {
             let message = format!("there is no container `{}` in it", shorten(name));
             return Err(Error::field("also_start", message));
         };
@@ -111,14 +111,14 @@ pub fn named_members<'a>(
     Ok(named)
 }
 
-/// What a target is called now.
+/// The present display name of a target.
 pub(crate) fn name(app: &App, target: &Target) -> String {
     let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
     present_name(&inventory.unwrap_or_else(|| Inventory::empty(target.host.clone())), target, None)
 }
 
-/// What to call a target: the stack's name, or the container's present name; of one that is not there, or not yet seen,
-/// what it was known as. Without any of these its place in compose has to do, which is no container's name.
+/// The display name of a target: the stack's name, or the container's present name. For a container that does not
+/// exist, or is not known yet, `known_as`; without that, its identity in compose, which is not a container name.
 pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Option<&str>) -> String {
     let Subject::Container(identity) = &target.subject else { return target.identity_text() };
     let present = inventory.by_identity(identity).map(|container| container.name.as_str());
@@ -128,7 +128,7 @@ pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Opt
     }
 }
 
-/// What to call a container that is not there.
+/// The display name of a container that does not exist.
 fn without_container(identity: &ContainerIdentity) -> String {
     match identity {
         ContainerIdentity::Name(name) => name.clone(),
@@ -136,19 +136,25 @@ fn without_container(identity: &ContainerIdentity) -> String {
     }
 }
 
-/// The members of a target that overrides speak for: no one-off containers, hooks or swarm tasks.
+/// The members of a target that overrides apply to: no one-off containers, hooks or swarm tasks.
 pub(super) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerIdentity> {
     let members = inventory.members(&target.subject);
     members.iter().filter(|member| member.is_ordinary()).map(|member| member.identity.clone()).collect()
 }
 
-/// What a host holds, as it was last seen.
+/// The last known inventory of a host.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such host.
 pub(super) fn inventory_of(app: &App, host: &HostId) -> Result<Inventory> {
     let found = app.hosts.get(host).ok_or_else(|| Error::not_found("host", shorten(host.as_str())))?;
     Ok(found.inventory())
 }
 
-/// The inventory of a host that is connected.
+/// The inventory of a host that must be connected.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such host; [`Error::Docker`] where the host is not connected.
 pub(super) fn reachable(app: &App, host: &HostId) -> Result<Inventory> {
     let inventory = inventory_of(app, host)?;
     let message = match &inventory.link {
@@ -159,7 +165,10 @@ pub(super) fn reachable(app: &App, host: &HostId) -> Result<Inventory> {
     Err(Error::Docker { message })
 }
 
-/// Refuses a target that names nothing.
+/// Refuses a target without containers.
+///
+/// # Errors
+/// [`Error::NotFound`] with similar names.
 pub(super) fn known(inventory: &Inventory, target: &Target) -> Result<()> {
     if !inventory.members(&target.subject).is_empty() {
         return Ok(());
@@ -172,7 +181,7 @@ pub(super) fn known(inventory: &Inventory, target: &Target) -> Result<()> {
     })
 }
 
-/// There is none of this name or key.
+/// The error for an unknown name or key, with similar names.
 pub(super) fn not_found(inventory: &Inventory, target_type: TargetType, name: &str) -> Error {
     let near = match target_type {
         TargetType::Stack => suggest(name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
@@ -181,7 +190,8 @@ pub(super) fn not_found(inventory: &Inventory, target_type: TargetType, name: &s
     Error::NotFound { what: target_type.as_str(), name: name.to_owned(), near }
 }
 
-/// Refuses what is never touched: a protected container, a stack of nothing else, a swarm task.
+/// Refuses targets that DockNap must not act on: protected containers, stacks with only protected containers, swarm
+/// tasks, one-off containers and hooks.
 pub(super) fn touchable(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
     if let Some(reason) = target::unschedulable_name(name) {
         return Err(Error::field("target_id", format!("this cannot be acted on: {reason}")));
@@ -201,7 +211,7 @@ pub(super) fn touchable(inventory: &Inventory, target: &Target, name: &str) -> R
     Ok(())
 }
 
-/// Refuses a target of which everything is protected.
+/// Refuses a target with only protected containers.
 pub(super) fn unprotected(inventory: &Inventory, target: &Target, name: &str) -> Result<()> {
     let members = inventory.members(&target.subject);
     match members.first().and_then(|member| member.protection.as_ref()) {

@@ -1,4 +1,5 @@
-//! A stretch of time with what was done in it and what is to come, and the same as a feed for calendar apps.
+//! The timeline of a time range: past runs and the forecast of what will happen. The same forecast is also available as
+//! a feed for calendar apps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,56 +26,54 @@ use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::timeline::{Day, DoneAction};
 use crate::domain::window::Window;
 
-/// Runs shown at most; where there are more, the oldest are left out.
+/// Maximum number of runs; older ones are left out.
 pub const MOST_RUNS: usize = 5_000;
-/// How far back the last run before a stretch is looked for, in days: the longest override, and a day.
+/// How many days before a time range the last earlier run is searched: the longest override, and one day.
 const BACK: i64 = 31;
-/// Days that the feed tells.
+/// Number of days in the feed.
 pub const FEED_DAYS: i64 = 60;
 
-/// What is asked.
+/// Parameters of a timeline.
 #[derive(Clone, Debug)]
 pub struct TimelineFilter {
-    /// The first instant.
+    /// First instant.
     pub from: Timestamp,
-    /// The first instant after it.
+    /// End of the time range, exclusive.
     pub until: Timestamp,
-    /// Only what touches this.
+    /// Limits the timeline to what affects this target.
     pub target: Option<Target>,
 }
 
-/// A stretch of time.
+/// The timeline of a time range.
 #[derive(Clone, Debug)]
 pub struct TimelineData {
-    /// What is to come in it; `None` where all of it has passed.
+    /// The forecast of the future part; `None` where the whole range has passed.
     pub foretold: Option<Foretold>,
-    /// What ended in it, the oldest first.
+    /// Runs that ended in the time range, oldest first.
     pub runs: Vec<Run>,
-    /// There were more runs than are shown: this is the first that is.
+    /// Set where runs were left out: the end of the first run in the list.
     pub runs_since: Option<Timestamp>,
-    /// Schedules that are on and whose text nobody understands: what they would do is missing here.
+    /// Enabled schedules whose text cannot be parsed; their fires are missing in the forecast.
     pub unreadable: Vec<Unreadable>,
-    /// What holds now.
+    /// The present windows and overrides.
     pub rules: Arc<Rules>,
-    /// Dates of which there is more to say.
+    /// Special dates.
     pub marks: BTreeMap<Date, Vec<Mark>>,
 }
 
-/// A schedule whose text is not understood.
+/// A schedule whose text cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Which.
     pub id: ScheduleId,
-    /// What to call it.
     pub title: String,
-    /// What is wrong with it.
+    /// The parse error.
     pub fault: String,
 }
 
-/// What was done in a stretch of time, and what is to come.
+/// Reads the past runs and the forecast of a time range.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a stretch that is none, too long or too far away.
+/// [`Error::Invalid`] for an empty, too long or too distant time range.
 pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<TimelineData> {
     actor.require(Permission::View)?;
     if wanted.until <= wanted.from {
@@ -95,7 +94,7 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
     let mut runs_since = None;
     if wanted.from <= now {
         let limit = i64::try_from(MOST_RUNS).unwrap_or(i64::MAX);
-        // What ended in this very millisecond has passed.
+        // Runs that ended in the current millisecond are past.
         let end = wanted.until.min(now.checked_add(1.millisecond()).unwrap_or(now));
         runs = db::timeline::ended(&app.db, wanted.from, end, limit).await?;
         runs_since = runs.first().filter(|_| runs.len() == MOST_RUNS).and_then(|run| run.finished_at);
@@ -113,14 +112,14 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
 }
 
 impl TimelineData {
-    /// What is to come in it.
+    /// The events of the forecast.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.foretold.iter().flat_map(|foretold| &foretold.simulation.events)
     }
 
-    /// The targets that something is to be said of. A container that somebody acted on by hand has no rule of its own:
-    /// its stack's lane is enough.
-    fn told_of(&self) -> BTreeSet<&Target> {
+    /// The targets that the timeline shows. A container of a stack that was only acted on by hand gets no lane of its
+    /// own, because the lane of its stack shows the action.
+    fn shown_targets(&self) -> BTreeSet<&Target> {
         let begins = self.foretold.iter().flat_map(|foretold| &foretold.simulation.begins);
         let begins = begins.filter(|(_, wanted)| wanted.is_some()).map(|(target, _)| target);
         let runs = || self.runs.iter();
@@ -141,8 +140,8 @@ fn touches(run: &Run, only: Option<&Target>) -> bool {
     only.is_none_or(|only| only.shares_container(&run.target))
 }
 
-/// The targets that something is to be said of on a day, with what was done to each on it, and the last thing before
-/// it: what [`crate::domain::timeline::lived`] tells from. `look` is that of the day.
+/// The targets that the timeline shows on a day, each with the successful actions on that day and the last one before:
+/// the input of [`crate::domain::timeline::lived`]. `look` is the timeline of the day.
 pub async fn deeds(
     app: &App,
     actor: &Actor,
@@ -155,8 +154,8 @@ pub async fn deeds(
     let changed = |run: &&Run| matches!(run.state, RunState::Succeeded | RunState::Partial);
     let all: Vec<&Run> = before.iter().chain(&look.runs).filter(changed).collect();
     let mut found: BTreeMap<Target, Vec<DoneAction>> =
-        look.told_of().into_iter().map(|target| (target.clone(), Vec::new())).collect();
-    // What a stack's run did to one container stands in its steps.
+        look.shown_targets().into_iter().map(|target| (target.clone(), Vec::new())).collect();
+    // The steps of a stack's run tell what the run did to a single container.
     let containers: Vec<&Target> = found.keys().filter(|target| is_container(target)).collect();
     let touching = all.iter().filter(|run| containers.iter().any(|one| one.shares_container(&run.target)));
     let touching: Vec<_> = touching.map(|run| run.id.clone()).collect();
@@ -182,7 +181,7 @@ fn is_container(target: &Target) -> bool {
     matches!(target.subject, Subject::Container(_))
 }
 
-/// Schedules that are on and whose text is not understood.
+/// Enabled schedules whose text cannot be parsed.
 async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
     let wanted =
         db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
@@ -203,17 +202,18 @@ async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
     Ok(found)
 }
 
-/// What is planned for the coming 60 days, as a file for calendar apps.
+/// The plan of the coming [`FEED_DAYS`] as an iCalendar file.
 pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
     let now = app.clock.now();
     let book = RuleBook::load(app).await?;
     let zone = &book.zone.zone;
-    // To the end of a day: the file stays the same until something happens or is changed.
+    // The range ends at the end of a day, so that the file stays the same until something happens or changes.
     let today = now.to_zoned(zone.clone()).date();
     let last = today.saturating_add(FEED_DAYS.days());
     let until = Day::of(last, zone).map_or(now + (FEED_DAYS * 24).hours(), |day| day.end);
     let question = Question { to: Some(until.to_string()), ..Question::default() };
-    // Restarts all day long would leave no room for the rest; they change nothing of what is wanted.
+    // Schedules that restart a target very often are left out: their events would exceed the limit, and a restart does
+    // not change the state.
     let most = feed::MOST_A_DAY * usize::try_from(FEED_DAYS).unwrap_or_default();
     let seldom = |schedule: &Schedule, reading: &Reading| {
         schedule.spec.action.sets_state()

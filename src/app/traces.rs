@@ -1,4 +1,5 @@
-//! What others were last seen to do to containers: kept, so that a reason is never a guess (rulings 33, 46).
+//! Traces: the latest change of each container by others (people or Docker), stored so that the reason for a state
+//! never has to be guessed (rulings 33, 46). The scheduler adds traces, and pages show them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use crate::domain::nap::Naps;
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::trace::{Did, Trace};
 
-/// Hands what was seen earlier to the hosts. Before anything acts.
+/// Copies the stored traces to the hosts. Must run before the first action.
 ///
 /// # Errors
-/// Where the database cannot be read: nothing may act then.
+/// Database errors; no action may follow then.
 pub async fn restore(app: &App) -> Result<()> {
     for host in app.hosts.all() {
         host.set_traces(Arc::new(db::traces::of_host(&app.db, host.id()).await?));
@@ -22,10 +23,11 @@ pub async fn restore(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Keeps what others did, in the order in which it happened. A nap of what somebody started or unpaused is over.
+/// Stores the traces of new events in the order in which they happened. The nap of a container that somebody started or
+/// unpaused ends.
 ///
-/// What runs on is not written down: only of what is down a page says who ended it. Nor is what Docker removes by
-/// itself.
+/// Only traces of containers that are down are written to the database, because pages show the cause of an end only.
+/// Containers that Docker removes automatically get no trace.
 pub(crate) async fn keep(app: &App, host: &Host, sightings: &[ContainerEvent], naps: &Naps) -> Result<()> {
     let inventory = host.inventory();
     let mut new: BTreeMap<ContainerIdentity, (Trace, bool)> = BTreeMap::new();
@@ -71,7 +73,7 @@ pub(crate) async fn keep(app: &App, host: &Host, sightings: &[ContainerEvent], n
     Ok(())
 }
 
-/// Forgets what was done to containers that are gone.
+/// Deletes the traces of containers that no longer exist.
 pub(crate) async fn sweep(app: &App) -> Result<()> {
     for host in app.hosts.all() {
         let inventory = host.inventory();

@@ -1,4 +1,5 @@
-//! Sleeps that are near: told once each, shortly before they begin, and shown on the pages of what they are for.
+//! Sleeps that begin within the next minutes. The scheduler calls [`look`], which reports each sleep once; pages show
+//! the upcoming sleep of their target.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,51 +17,50 @@ use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
 
-/// How long before it begins a sleep is told of.
+/// How long before its start a sleep is reported.
 pub const AHEAD: Duration = Duration::from_secs(5 * 60);
-/// Schedules looked at, at most.
+/// Maximum number of schedules per check.
 const MOST: i64 = 500;
 
-/// A sleep that is near.
+/// An upcoming sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sleep {
-    /// When it begins.
+    /// The start.
     pub at: Timestamp,
-    /// What sleeps.
+    /// The target that will be put to sleep.
     pub target: Target,
-    /// By which schedule.
+    /// The schedule that causes the sleep.
     pub schedule_id: ScheduleId,
-    /// What to call it.
     pub schedule_title: String,
-    /// What may hold it back.
+    /// Conditions that may delay the sleep.
     pub guard: Option<Guard>,
 }
 
-/// The sleeps that are near, as the scheduler found them last.
+/// The upcoming sleeps that the scheduler found last.
 #[derive(Debug, Default)]
 pub struct Upcoming(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     near: Vec<Sleep>,
-    told: BTreeSet<(Timestamp, Target)>,
+    reported: BTreeSet<(Timestamp, Target)>,
 }
 
 impl Upcoming {
-    /// Takes over what is near, and answers what has not been told yet.
+    /// Replaces the list and returns the sleeps that have not been reported yet.
     fn replace(&self, near: Vec<Sleep>, now: Timestamp) -> Vec<Sleep> {
         let mut state = self.0.lock();
-        state.told.retain(|(at, _)| *at > now);
+        state.reported.retain(|(at, _)| *at > now);
         let fresh = near
             .iter()
-            .filter(|sleep| state.told.insert((sleep.at, sleep.target.clone())))
+            .filter(|sleep| state.reported.insert((sleep.at, sleep.target.clone())))
             .cloned()
             .collect();
         state.near = near;
         fresh
     }
 
-    /// The first sleep of a target that is near.
+    /// The next upcoming sleep of a target.
     pub fn of(&self, target: &Target, now: Timestamp) -> Option<Sleep> {
         let state = self.0.lock();
         let near = state.near.iter().filter(|sleep| sleep.at > now && sleep.target == *target);
@@ -68,7 +68,7 @@ impl Upcoming {
     }
 }
 
-/// Looks which sleeps begin within [`AHEAD`], and tells of those not told yet.
+/// Finds the sleeps that begin within [`AHEAD`], and reports the new ones to the log and the browsers.
 pub async fn look(app: &App) -> Result<()> {
     let now = app.clock.now();
     for sleep in app.upcoming.replace(near(app, now).await?, now) {

@@ -1,7 +1,8 @@
-//! Links with which somebody chooses a password: the first one of an account, or another where the old is forgotten.
+//! Links with which the owner of an account chooses a password: the first one after an invitation, or a new one after
+//! the old was forgotten.
 //!
-//! An admin makes a link and hands it on; nobody but who opens it learns the password. A link works once, for a day. It
-//! is withdrawn by the next one, and by whatever changes the account's rights or its password.
+//! An admin creates a link and passes it on; nobody but the person who opens the link learns the password. A link works
+//! once and for 24 hours. A newer link, a change of the account's rights and a change of its password revoke it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,25 +22,25 @@ use crate::domain::ids::UserId;
 use crate::domain::permission::Permission;
 use crate::domain::user::{LinkKind, User};
 
-/// How long a link works.
+/// How long a link is valid.
 pub const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// A link that was made just now: the only time its token is known.
+/// A new link. Its token is known only now, because the database stores only a digest.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// Whose password it is.
+    /// Owner of the account.
     pub user: User,
-    /// What it is for.
+    /// Purpose of the link.
     pub kind: LinkKind,
-    /// The secret in it.
+    /// Secret part of the link.
     pub token: SecretString,
     pub expires: Timestamp,
 }
 
-/// Adds an account without a password, and makes the link with which its owner chooses one.
+/// Creates an account without a password, and the link with which its owner chooses one.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::Invalid`] per field, also where the name is taken.
+/// [`Error::Forbidden`]; [`Error::Invalid`] with every field that is wrong, also for a name in use.
 pub async fn invite(app: &App, actor: &Actor, name: &str, role: &str) -> Result<Issued> {
     actor.require(Permission::Administer)?;
     let role = check(app, name, None, role)?;
@@ -47,7 +48,7 @@ pub async fn invite(app: &App, actor: &Actor, name: &str, role: &str) -> Result<
     let password_set = Timestamp::UNIX_EPOCH;
     let user = User { password_set, ..User::new(app.ids.next(now), name, role, now) };
     let mut tx = app.db.begin().await?;
-    insert(&mut tx, &user, app.auth.hasher.nobodys()).await?;
+    insert(&mut tx, &user, app.auth.hasher.dummy_hash()).await?;
     let issued = issue(&mut tx, app, user, LinkKind::Invite).await?;
     let row = Audit::new(app, actor, "user.invite").user(&issued.user);
     row.changes(vec![first_role(role)]).store(&mut tx).await?;
@@ -55,10 +56,10 @@ pub async fn invite(app: &App, actor: &Actor, name: &str, role: &str) -> Result<
     Ok(issued)
 }
 
-/// Makes a link for an account there is; one made before ends.
+/// Creates a link for an existing account; an earlier link is revoked.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where logins to it are refused.
+/// [`Error::Forbidden`]; [`Error::NotFound`]; [`Error::Conflict`] for a disabled account.
 pub async fn renew(app: &App, actor: &Actor, id: &UserId) -> Result<Issued> {
     actor.require(Permission::Administer)?;
     let mut tx = app.db.begin().await?;
@@ -86,7 +87,7 @@ async fn issue(tx: &mut db::Tx, app: &App, user: User, kind: LinkKind) -> Result
     Ok(Issued { user, kind, token: SecretString::from(ticket.reveal()), expires: link.expires })
 }
 
-/// Withdraws the link of an account; where there is none, nothing changes.
+/// Revokes the link of an account; nothing changes where there is none.
 pub async fn revoke(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     actor.require(Permission::Administer)?;
     let user = account(app, id).await?.user;
@@ -98,31 +99,33 @@ pub async fn revoke(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     Ok(())
 }
 
-/// The links that are good now.
+/// The valid links.
 pub async fn open(app: &App, actor: &Actor) -> Result<Vec<Link>> {
     actor.require(Permission::Administer)?;
     Ok(db::user_links::open(&app.db, app.clock.now()).await?)
 }
 
-/// Whose password the link with this token chooses, and what for.
+/// The account and the purpose of the link with this token.
 ///
 /// # Errors
-/// [`Error::NotFound`] for one that was used, withdrawn, is too old or never was: nobody learns which.
+/// [`Error::NotFound`] where the link was used, revoked, has expired or never existed; the caller cannot tell which.
 pub async fn look(app: &App, token: &str) -> Result<(User, LinkKind)> {
-    let ticket = Ticket::parse(token).ok_or_else(gone)?;
+    let ticket = Ticket::parse(token).ok_or_else(no_such_link)?;
     let (link, user) =
-        db::user_links::find(&app.db, &ticket.digest(), app.clock.now()).await?.ok_or_else(gone)?;
+        db::user_links::find(&app.db, &ticket.digest(), app.clock.now()).await?.ok_or_else(no_such_link)?;
     Ok((user, link.kind))
 }
 
-fn gone() -> Error {
+fn no_such_link() -> Error {
     Error::not_found("link", "")
 }
 
-/// Uses a link: the password is chosen, the link and every login of before are over. Answers the account as it is then.
+/// Uses a link: stores the password, deletes the link and ends all earlier sessions and tokens of the account. Returns
+/// the account after the change.
 ///
 /// # Errors
-/// As [`look`]; [`Error::Invalid`] naming the rule the password breaks: the link is good for another try then.
+/// As [`look`]; [`Error::TooManyTries`] for too many invalid tokens; [`Error::Invalid`] with the rule that the password
+/// violates, after which the link remains valid.
 pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<IpAddr>) -> Result<User> {
     let (user, kind) = match look(app, token).await {
         Err(error @ Error::NotFound { .. }) => {
@@ -132,14 +135,14 @@ pub async fn accept(app: &App, token: &str, password: &SecretString, ip: Option<
         found => found?,
     };
     policy::check_password(app, &user.name, password)?;
-    let digest = Ticket::parse(token).ok_or_else(gone)?.digest();
+    let digest = Ticket::parse(token).ok_or_else(no_such_link)?.digest();
     let hash = app.auth.hasher.hash(password).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if !db::user_links::take(&mut tx, &digest, now).await?
         || !db::users::set_password(&mut tx, &user.id, &hash, now).await?
     {
-        return Err(gone());
+        return Err(no_such_link());
     }
     db::credentials::end(&mut tx, &user.id, Event::Password, None).await?;
     auth::forget_failures(&mut tx, &user).await?;

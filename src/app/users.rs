@@ -1,6 +1,6 @@
-//! Accounts: who has one, what they may do, and how they change their password.
+//! User accounts: list, create, change and delete them, change passwords, and end sessions.
 //!
-//! The last admin who can log in stays one. Whoever loses rights loses every session and token with them, at once.
+//! The last admin who can log in keeps that role. A loss of rights ends all sessions and tokens of the account at once.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -17,38 +17,37 @@ use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::user::User;
 
-/// An account and how often it is logged in.
+/// An account with the figures that a list shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     pub user: User,
-    /// Browsers that are logged in.
+    /// Number of sessions.
     pub sessions: i64,
-    /// When one of them was last used, else the last login.
+    /// Last use of a session or last login, whichever is later.
     pub last_seen: Option<Timestamp>,
 }
 
-/// A new account as it was typed.
+/// A new account as typed.
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub name: String,
-    /// First password.
     pub password: SecretString,
     /// `viewer`, `operator` or `admin`.
     pub role: String,
 }
 
-/// What of an account an admin changes.
+/// The fields of an account that an admin changes.
 #[derive(Clone, Debug)]
 pub struct Edit {
     /// `viewer`, `operator` or `admin`.
     pub role: String,
     /// Whether logins are refused.
     pub disabled: bool,
-    /// The revision the admin saw; `None` = whatever it is.
+    /// The revision that the admin edited; `None` = any.
     pub rev: Option<i64>,
 }
 
-/// Every account by name.
+/// Lists all accounts, ordered by name.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
     actor.require(Permission::Administer)?;
     let counts = db::sessions::counts(&app.db, app.clock.now()).await?;
@@ -63,22 +62,22 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Listed>> {
         .collect())
 }
 
-/// One account.
+/// Reads one account: the caller's own or, for admins, any.
 pub async fn get(app: &App, actor: &Actor, id: &UserId) -> Result<User> {
     actor.require_own(id)?;
     Ok(account(app, id).await?.user)
 }
 
-/// Someone's sessions, the last used first: one's own, or as an admin anyone's.
+/// The sessions of an account, last used first: the caller's own or, for admins, any.
 pub async fn sessions(app: &App, actor: &Actor, id: &UserId) -> Result<Vec<Session>> {
     actor.require_own(id)?;
     Ok(db::sessions::list(&app.db, id, app.clock.now()).await?)
 }
 
-/// Adds an account.
+/// Creates an account.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::Invalid`] per field, also where the name is taken.
+/// [`Error::Forbidden`]; [`Error::Invalid`] with every field that is wrong, also for a name in use.
 pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<User> {
     actor.require(Permission::Administer)?;
     let role = check(app, &draft.name, Some(&draft.password), &draft.role)?;
@@ -93,7 +92,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<User> {
     Ok(user)
 }
 
-/// Checks what a new account is to be.
+/// Validates name, password and role of a new account.
 pub(super) fn check(app: &App, name: &str, password: Option<&SecretString>, role: &str) -> Result<Role> {
     let mut faults = policy::faults(app, name, password);
     match role.parse::<Role>() {
@@ -104,7 +103,10 @@ pub(super) fn check(app: &App, name: &str, password: Option<&SecretString>, role
     Err(Error::Invalid(faults))
 }
 
-/// Adds an account, unless its name is taken.
+/// Stores an account.
+///
+/// # Errors
+/// [`Error::Invalid`] for a name in use.
 pub(super) async fn insert(tx: &mut db::Tx, user: &User, hash: &str) -> Result<()> {
     db::users::insert(tx, user, &name_key(&user.name), hash).await.map_err(|error| {
         if error.is_duplicate() {
@@ -119,11 +121,11 @@ pub(super) fn first_role(role: Role) -> Change {
     Change::to("role", role.as_str())
 }
 
-/// Changes role and state of an account. Losing either ends its sessions and tokens.
+/// Changes role and disabled state of an account. The change ends its sessions and tokens.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Invalid`]; [`Error::Stale`] where somebody was faster;
-/// [`Error::Conflict`] where nobody would be left who can log in as an admin.
+/// [`Error::Forbidden`]; [`Error::NotFound`]; [`Error::Invalid`]; [`Error::Stale`] where somebody changed the account
+/// in the meantime; [`Error::Conflict`] where no other admin could log in.
 pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Result<User> {
     actor.require(Permission::Administer)?;
     let role: Role = edit
@@ -157,11 +159,10 @@ pub async fn update(app: &App, actor: &Actor, id: &UserId, edit: &Edit) -> Resul
     Ok(User { rev: old.rev + 1, ..new })
 }
 
-/// Removes an account with its sessions and tokens. What it did stays in the audit log.
+/// Deletes an account with its sessions and tokens. Its rows in the audit log stay.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where nobody would be left who can log in as an
-/// admin.
+/// [`Error::Forbidden`]; [`Error::NotFound`]; [`Error::Conflict`] where no other admin could log in.
 pub async fn delete(app: &App, actor: &Actor, id: &UserId) -> Result<()> {
     actor.require(Permission::Administer)?;
     let mut tx = app.db.begin().await?;
@@ -185,10 +186,10 @@ async fn require_other_admin(tx: &mut db::Tx, user: &User) -> Result<()> {
     Ok(())
 }
 
-/// Gives an account a new password, as an admin or from the command line, and ends its sessions and tokens.
+/// Sets the password of an account, as an admin or from the command line, and ends its sessions and tokens.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Invalid`] naming the rule it breaks.
+/// [`Error::Forbidden`]; [`Error::NotFound`]; [`Error::Invalid`] with the rule that the password violates.
 pub async fn reset_password(app: &App, actor: &Actor, id: &UserId, password: &SecretString) -> Result<()> {
     actor.require(Permission::Administer)?;
     let user = account(app, id).await?.user;
@@ -202,12 +203,12 @@ pub async fn by_name(app: &App, actor: &Actor, name: &str) -> Result<User> {
     Ok(stored.ok_or_else(|| Error::not_found("user", name))?.user)
 }
 
-/// Changes one's own password. Every other session and every token of the account ends; `keep` is the digest of the
-/// session that asks.
+/// Changes the caller's own password. All other sessions and all tokens of the account end; `keep` is the digest of the
+/// session to keep.
 ///
 /// # Errors
-/// [`Error::Invalid`] on `current` where the old password is wrong, on `password` naming the rule it breaks;
-/// [`Error::TooManyTries`].
+/// [`Error::Invalid`] for `current` where the old password is wrong, or for `password` with the rule that the new one
+/// violates; [`Error::TooManyTries`].
 pub async fn change_password(
     app: &App,
     actor: &Actor,
@@ -216,7 +217,7 @@ pub async fn change_password(
     keep: Option<&str>,
 ) -> Result<()> {
     let stored = account(app, &actor.user_id()).await?;
-    if !auth::prove_again(app, &stored, current).await? {
+    if !auth::check_own_password(app, &stored, current).await? {
         let mut tx = app.db.begin().await?;
         let row = Audit::new(app, actor, "user.change_password").user(&stored.user);
         row.outcome("refused").reason("wrong password").store(&mut tx).await?;
@@ -246,15 +247,16 @@ async fn set_password(
     Ok(tx.commit().await?)
 }
 
-/// What pages name a session by: enough of its digest to tell it from the others of its owner.
+/// The key of a session on pages: the first 16 characters of its digest, enough to tell the sessions of an account
+/// apart.
 pub fn session_key(session: &Session) -> &str {
     session.id_hash.get(..16).unwrap_or_default()
 }
 
-/// Ends one session of someone by its key: one's own, or as an admin anyone's.
+/// Ends one session by its key: the caller's own or, for admins, any.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::NotFound`] where this account has no such session.
+/// [`Error::Forbidden`]; [`Error::NotFound`] where the account has no such session.
 pub async fn end_session(app: &App, actor: &Actor, id: &UserId, key: &str) -> Result<()> {
     let missing = || Error::not_found("session", key);
     let sessions = sessions(app, actor, id).await?;
@@ -268,7 +270,8 @@ pub async fn end_session(app: &App, actor: &Actor, id: &UserId, key: &str) -> Re
     Ok(tx.commit().await?)
 }
 
-/// Ends someone's sessions and tokens: one's own but for `keep`, or as an admin anyone's. Answers how many sessions.
+/// Ends all sessions and tokens of an account except the session `keep`: the caller's own or, for admins, any. Returns
+/// the number of ended sessions.
 pub async fn end_sessions(app: &App, actor: &Actor, id: &UserId, keep: Option<&str>) -> Result<u64> {
     actor.require_own(id)?;
     let user = account(app, id).await?.user;

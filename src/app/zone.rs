@@ -1,11 +1,11 @@
-//! The zone in which a schedule is read when it names none.
+//! The default time zone, in which schedules without a zone of their own are read.
 
 use super::rulebook::RuleBook;
 use super::{App, Result};
 pub use crate::db::settings::TIMEZONE as KEY;
 pub use crate::domain::zone::NamedZone;
 
-/// The zone used where a schedule names none: `TZ`, else the one chosen at setup, else UTC.
+/// The default zone: `TZ`, otherwise the zone chosen at setup, otherwise UTC.
 pub async fn default_zone(app: &App) -> Result<NamedZone> {
     Ok(RuleBook::load(app).await?.zone.clone())
 }

@@ -1,8 +1,9 @@
-//! Browsers that somebody has logged in with before.
+//! Known browsers: browsers in which somebody has logged in before.
 //!
-//! A cookie of its own tells one, for 90 days from the last login, and outlives signing out. A try from there has a
-//! count of its own, so that strangers who guess, at a name or from behind the same proxy, lock nobody out who was in
-//! before. It ends with the password, and where its owner forgets it (rulings 62).
+//! A separate cookie identifies a known browser for 90 days after the last login, also after logout. Tries from a known
+//! browser have their own count of failures, so that strangers who guess passwords, by name or from behind the same
+//! proxy, cannot lock out the owner of the account. A known browser is forgotten when the password changes, when the
+//! account is disabled or deleted, and when its owner removes the browser (rulings 62).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,39 +17,39 @@ use crate::db::credentials::DEVICES;
 pub use crate::db::devices::Device;
 use crate::domain::ids::UserId;
 
-/// How long a browser is known after the last login with it.
+/// How long a browser is known after the last login.
 pub const LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
-/// Accounts that one browser is known for.
+/// Maximum number of accounts that one browser is known for.
 pub const PER_BROWSER: usize = 5;
-/// Browsers that one account knows.
+/// Maximum number of known browsers per account.
 const PER_USER: i64 = 20;
 
-/// What a browser's cookie says of it: one id for each account it is known for.
+/// The content of the cookie: one secret id for each account that the browser is known for.
 #[derive(Clone, Debug, Default)]
 pub struct Presented(Vec<Ticket>);
 
 impl Presented {
-    /// Reads the cookie's value. What is none of ours is passed over.
+    /// Parses the value of the cookie; malformed entries are skipped.
     pub fn parse(text: &str) -> Self {
         Self(text.split('.').filter_map(Ticket::parse).take(PER_BROWSER).collect())
     }
 
-    /// The cookie's value.
+    /// The value of the cookie.
     pub fn reveal(&self) -> String {
         self.0.iter().map(Ticket::reveal).collect::<Vec<_>>().join(".")
     }
 
-    /// The digest of the first of them. It may be made up: nothing was looked up.
+    /// The digest of the first id. The id may be invented: the database is not read.
     pub fn first(&self) -> Option<String> {
         self.0.first().map(Ticket::digest)
     }
 
-    /// Whether it is known as this device.
+    /// Whether the cookie contains the id of `device`.
     pub fn is(&self, device: &Device) -> bool {
         self.0.iter().any(|ticket| ticket.digest() == device.id_hash)
     }
 
-    /// The digest under which the browser is known for `user`.
+    /// The digest of the id by which the browser is known for `user`.
     pub(super) async fn known_to(&self, app: &App, user: &UserId) -> Result<Option<String>> {
         for digest in self.0.iter().map(Ticket::digest) {
             if db::devices::owner(&app.db, &digest, app.clock.now()).await?.as_ref() == Some(user) {
@@ -59,7 +60,7 @@ impl Presented {
     }
 }
 
-/// Knows a browser from now on, with which `user` has just logged in, and answers what its cookie is to say.
+/// Stores the browser in which `user` has just logged in, and returns the new content of its cookie.
 pub async fn remember(
     app: &App,
     user: &UserId,
@@ -97,17 +98,20 @@ pub async fn remember(
     Ok(Presented(std::iter::once(own).chain(others.into_iter().map(|(_, ticket)| ticket)).collect()))
 }
 
-/// One's own browsers that are known, the last used first.
+/// The known browsers of the caller's account, last used first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Device>> {
     Ok(db::devices::of_user(&app.db, &actor.user_id(), app.clock.now()).await?)
 }
 
-/// What pages name a device by.
+/// The key of a known browser on pages: the first 16 characters of its digest.
 pub fn key(device: &Device) -> &str {
     device.id_hash.get(..16).unwrap_or_default()
 }
 
-/// Forgets one of one's own browsers, by its key.
+/// Removes one of the caller's known browsers by its key.
+///
+/// # Errors
+/// [`Error::NotFound`] where the account has no such browser.
 pub async fn forget(app: &App, actor: &Actor, wanted: &str) -> Result<()> {
     let missing = || Error::not_found("browser", wanted);
     let devices = list(app, actor).await?;

@@ -1,7 +1,8 @@
-//! Addresses under which calendar apps fetch what is planned: a secret in the URL, since such apps send no other.
+//! Addresses from which calendar apps fetch the plan. The URL contains a secret token, because such apps send no other
+//! credentials.
 //!
-//! It opens the feed and nothing else, with a viewer's rights whatever its owner's role is. It ends when it is revoked,
-//! when its owner is disabled or deleted or gets another password, and when a backup is restored.
+//! The token gives access to the feed only, with the rights of a viewer whatever the role of its owner. It ends when it
+//! is revoked, when its owner is disabled, deleted or gets another password, and when a backup is restored.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,17 +22,17 @@ use crate::domain::permission::{Permission, Role};
 use crate::domain::text::hex;
 use crate::domain::user::User;
 
-/// What every token begins with, so that one can be told apart where it should not be.
+/// Prefix of every token, by which a leaked token is recognised.
 pub const PREFIX: &str = "dnc_";
-/// Addresses one account may have.
+/// Maximum number of addresses per account.
 pub const PER_USER: i64 = 10;
-/// Being fetched is noted once in this time: apps ask again and again.
+/// Minimum time between two updates of the last use, because apps fetch the feed often.
 const NOTED: Duration = Duration::from_secs(600);
 
-/// Makes an address and answers its token, which is shown this once.
+/// Creates an address and returns its token, which is not stored and can be shown only now.
 ///
 /// # Errors
-/// [`Error::Conflict`] where there are too many; where it cannot be stored.
+/// [`Error::Conflict`] where the account has too many addresses; database errors.
 pub async fn create(app: &App, actor: &Actor) -> Result<String> {
     actor.require(Permission::View)?;
     let user = account(app, &actor.user_id()).await?.user;
@@ -52,12 +53,15 @@ pub async fn create(app: &App, actor: &Actor) -> Result<String> {
     Ok(token)
 }
 
-/// One's own addresses, the newest first.
+/// The addresses of the caller's account, newest first.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<Feed>> {
     Ok(db::feeds::of_user(&app.db, &actor.user_id()).await?)
 }
 
-/// Ends one of one's own addresses.
+/// Revokes one of the caller's addresses.
+///
+/// # Errors
+/// [`Error::NotFound`] where the account has no such address.
 pub async fn revoke(app: &App, actor: &Actor, id: &FeedId) -> Result<()> {
     actor.require(Permission::View)?;
     let user = account(app, &actor.user_id()).await?.user;
@@ -69,11 +73,11 @@ pub async fn revoke(app: &App, actor: &Actor, id: &FeedId) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// Who fetches, by the token of an address; never more than a viewer.
+/// The owner of a token, and the owner as an actor with the role of a viewer.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the token is none of ours or was revoked; [`Error::TooManyTries`] where its network has
-/// sent too many of those.
+/// [`Error::NotFound`] where the token is unknown or was revoked, or its owner is disabled; [`Error::TooManyTries`]
+/// where the network has sent too many such tokens.
 pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User, Actor)> {
     if token.starts_with(PREFIX) {
         let digest = digest(token);
@@ -85,7 +89,7 @@ pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User,
         }
     }
     app.auth.bad_bearers.refuse(ip, app.clock.monotonic())?;
-    // What was sent may be a secret with a slip in it: it is not repeated.
+    // The request's token is not repeated in the error: it may be a real secret with a typing error.
     Err(Error::not_found("calendar", "of this address"))
 }
 

@@ -1,4 +1,5 @@
-//! Who asks too often, and is held back (rulings 23: a flood guard, not the count of failures).
+//! Rate limits by network address for requests without proof of identity (rulings 23). They protect against floods; the
+//! count of failed logins is in `login`.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,29 +14,29 @@ use parking_lot::Mutex;
 
 use crate::app::{Error, Result};
 
-/// Tries at once …
+/// Maximum number of tries at once.
 const BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
-/// … and one more each second.
+/// Additional tries per second.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(1).unwrap();
-/// Whoever has been quiet is forgotten every so many tries.
+/// Number of tries after which idle addresses are removed from memory.
 const TIDY: u32 = 256;
-/// Bad tokens an address may send …
+/// Maximum number of invalid tokens per address within [`BAD_BEARERS_PER`].
 const BAD_BEARERS: u32 = 30;
-/// … in this time.
+/// Time after which the count of invalid tokens starts again.
 const BAD_BEARERS_PER: Duration = Duration::from_secs(60);
-/// Addresses remembered for it.
+/// Maximum number of addresses in memory.
 const BAD_ADDRESSES: usize = 1024;
 
-/// How often each of many may do something.
+/// A rate limit per key.
 #[derive(Debug)]
 pub struct RateLimit<K: Clone + Eq + Hash> {
     limiter: DefaultKeyedRateLimiter<K>,
     seen: AtomicU32,
 }
 
-/// Tries without a proof by address, IPv6 by /64. Whoever has proved anything before, by a link, the setup token or a
-/// known browser, never meets it.
-pub type TooOften = RateLimit<IpAddr>;
+/// Rate limit of tries without proof of identity, per address (IPv6: per /64 network). Requests with a valid link, a
+/// valid setup token or a known browser do not count.
+pub type AddressLimit = RateLimit<IpAddr>;
 
 impl<K: Clone + Eq + Hash> RateLimit<K> {
     pub fn new(quota: Quota) -> Self {
@@ -45,7 +46,7 @@ impl<K: Clone + Eq + Hash> RateLimit<K> {
     /// Counts a try.
     ///
     /// # Errors
-    /// [`Error::TooManyTries`] where there were too many of late.
+    /// [`Error::TooManyTries`] where the limit is exceeded.
     pub fn admit(&self, key: &K) -> Result<()> {
         if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
             self.limiter.retain_recent();
@@ -57,31 +58,32 @@ impl<K: Clone + Eq + Hash> RateLimit<K> {
     }
 }
 
-impl TooOften {
-    pub(super) fn unproven() -> Self {
+impl AddressLimit {
+    pub(super) fn per_address() -> Self {
         Self::new(Quota::per_second(PER_SECOND).allow_burst(BURST))
     }
 
-    /// Counts a try without a proof.
+    /// Counts a try without proof of identity.
     ///
     /// # Errors
-    /// [`Error::TooManyTries`] where there were too many of late.
+    /// [`Error::TooManyTries`] where the limit is exceeded.
     pub fn admit_from(&self, ip: Option<IpAddr>) -> Result<()> {
-        // Where the peer is not known they all count as one.
+        // Requests with an unknown address share one count.
         self.admit(&network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }
 
-/// Bad tokens by address, in memory: a restart forgives, and a guess of 256 bits is hopeless anyway. Only what has
-/// failed meets it: a good token is never held back by the bad ones of its neighbours.
+/// Counts of invalid tokens per address. They are in memory only, so a restart clears them; guessing 256 bits is
+/// hopeless anyway. Only invalid tokens are counted and refused: a valid token is accepted whatever other clients on
+/// its network send.
 #[derive(Debug, Default)]
 pub(super) struct BadBearers(Mutex<HashMap<IpAddr, (Duration, u32)>>);
 
 impl BadBearers {
-    /// Counts one that failed.
+    /// Counts an invalid token.
     ///
     /// # Errors
-    /// [`Error::TooManyTries`] where there were too many before.
+    /// [`Error::TooManyTries`] where the limit was exceeded before.
     pub(super) fn refuse(&self, ip: Option<IpAddr>, at: Duration) -> Result<()> {
         let Some(ip) = ip.map(network) else { return Ok(()) };
         let mut seen = self.0.lock();
@@ -104,7 +106,8 @@ impl BadBearers {
     }
 }
 
-/// The network an address stands for: itself, or its /64, since one host has as many IPv6 addresses as it likes.
+/// The network that an address counts for: an IPv4 address itself, the /64 of an IPv6 address, because a single host
+/// can use any address of its /64.
 pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         v4 @ IpAddr::V4(_) => v4,

@@ -1,4 +1,4 @@
-//! The installation's one secret and what is derived from it.
+//! The secret key of the installation, from the settings or from the file `secret.key`, and the keys derived from it.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,36 +13,31 @@ use sha2::Sha256;
 use crate::config::Config;
 use crate::files;
 
-/// Why there is no key.
+/// The reason why the secret key is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read or written.
     #[error("{}", files::words(path, error))]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The file holds too little.
+    File { path: PathBuf, error: std::io::Error },
+    /// The file holds fewer than 32 characters.
     #[error("{} holds fewer than 32 characters; remove it and every program has to log in again", .0.display())]
     TooShort(PathBuf),
-    /// The operating system gave no random numbers.
+    /// The operating system returned no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
 }
 
-/// `N` bytes nobody can guess.
+/// `N` random bytes from the operating system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Keys derived from the secret, one per use.
+/// Keys derived from the secret key, one per purpose.
 #[derive(Debug)]
 pub(super) struct Keys {
-    /// Signs the tokens of the API's login.
+    /// Signs the tokens of the API.
     pub(super) tokens: SecretBox<[u8; 32]>,
 }
 
@@ -54,7 +49,7 @@ impl Keys {
         };
         let derive = |purpose: &str| {
             let mut key = Box::new([0; 32]);
-            // HKDF refuses only lengths beyond 255 digests.
+            // HKDF fails only for lengths beyond 255 digests.
             Hkdf::<Sha256>::new(None, secret.expose_secret().as_bytes())
                 .expand(purpose.as_bytes(), &mut *key)
                 .expect("32 bytes are less than 255 digests");
@@ -64,7 +59,7 @@ impl Keys {
     }
 }
 
-/// The secret in `path`, made where there is no such file.
+/// The secret key in `path`; a new one is created where the file does not exist.
 fn from_file(path: &std::path::Path) -> Result<SecretString, KeyError> {
     let failed = |error| KeyError::File { path: path.to_owned(), error };
     match std::fs::read_to_string(path) {
@@ -79,8 +74,8 @@ fn from_file(path: &std::path::Path) -> Result<SecretString, KeyError> {
     }
 }
 
-/// Writes a file that only its owner can read, in one step: nobody ever sees half of it. With `keep`, a file that is
-/// there already is an error.
+/// Writes a file that only its owner can read, atomically: other processes see the old or the new content, never half
+/// of it. With `keep`, an existing file is an error.
 pub(super) fn write_private(path: &std::path::Path, text: &str, keep: bool) -> std::io::Result<()> {
     let draft = path.with_extension("new");
     let _ = std::fs::remove_file(&draft);

@@ -1,9 +1,9 @@
-//! Passwords tried: whose they are, and how often they may be wrong.
+//! Login by name and password, with limits on failed tries.
 //!
-//! Brute force is held off by counts in the database and our own clock (rulings 23): per name, known or not, the try
-//! after the fifth failure waits 1, 2, 4 … 60 s; past twenty failures an hour an address may still try names that have
-//! not failed themselves, one per 5 s. A browser that was logged in before has a count of its own
-//! ([`super::devices`]), and so has whoever is logged in. Nothing here tells a caller whether a name exists.
+//! Failures are counted in the database and timed by DockNap's own clock (rulings 23). Per name, existing or not, each
+//! try after the fifth failure has to wait 1, 2, 4 … 60 s. After twenty failures within an hour, an address may only
+//! try names without a failure, one per 5 s. A known browser has its own count ([`super::devices`]), and so has a
+//! logged-in user. No answer reveals whether a name exists.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,24 +23,26 @@ use crate::domain::credential;
 use crate::domain::text::hex;
 use crate::domain::user::User;
 
-/// Failures of a name that cost nothing yet.
+/// Failures per name without a wait.
 const FREE_FAILURES: i64 = 4;
-/// The longest wait between two tries of a name.
+/// Maximum wait between two tries of a name.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Failures an address may have …
+/// Failures per address within [`ADDRESS_MEMORY`] without a restriction.
 const ADDRESS_FAILURES: i64 = 20;
-/// … in this time. Past them it may try names that have not failed …
+/// How long failures of an address are counted. After [`ADDRESS_FAILURES`] the address may only try names that have not
+/// failed.
 const ADDRESS_MEMORY: Duration = Duration::from_secs(3600);
-/// … once in this time.
+/// Minimum time between two tries of a restricted address.
 const ADDRESS_PACE: Duration = Duration::from_secs(5);
 
-/// Checks name and password of somebody calling from `ip`, with a browser that `presented` what it knows, and answers
-/// the account.
+/// Checks name and password from the address `ip`, and returns the account. `presented` is the browser's cookie of
+/// known accounts.
 ///
-/// The answer to a wrong password, an unknown name and a disabled account is the same and takes one password hash each.
+/// A wrong password, an unknown name and a disabled account get the same answer, after the computation of one password
+/// hash each.
 ///
 /// # Errors
-/// [`Error::WrongCredentials`]; [`Error::TooManyTries`] where the try was refused unchecked.
+/// [`Error::WrongCredentials`]; [`Error::TooManyTries`] where the password was not checked.
 pub async fn login(
     app: &App,
     name: &str,
@@ -74,19 +76,19 @@ async fn checked_login(
         None => None,
     };
     let (who, tries) = match device {
-        Some(device) => (Who::Known, Tries::apart(format!("device:{device}"))),
+        Some(device) => (Who::Known, Tries::by_key(format!("device:{device}"))),
         None => {
             app.auth.flood.admit_from(ip)?;
             (Who::Stranger, Tries::of(name, ip))
         }
     };
-    let shuts = tries.count(app).await?;
+    let restricts = tries.count(app).await?;
 
     let hash = stored.as_ref().map(|stored| &*stored.password_hash);
     let verdict = match app.auth.hasher.verify(who, password, hash).await {
         Ok(verdict) => verdict,
         Err(error) => {
-            // Nobody looked at the password, so nobody failed.
+            // The password was not checked, so this is not a failure.
             tries.uncount(app).await?;
             return Err(error);
         }
@@ -95,7 +97,7 @@ async fn checked_login(
     let stored = match stored {
         Some(stored) if verdict.matches && !stored.user.disabled => stored,
         other => {
-            if let (true, Some(ip)) = (shuts, ip) {
+            if let (true, Some(ip)) = (restricts, ip) {
                 tracing::warn!(
                     target: "docknap::login",
                     "{ADDRESS_FAILURES} logins failed from {ip} within an hour: from there only names that have not \
@@ -115,11 +117,11 @@ async fn checked_login(
     Ok(stored.user)
 }
 
-/// Writes a failed login down. `known` is the account of that name, if there is one.
+/// Logs a failed login and returns [`Error::WrongCredentials`]. `known` is the account with that name, if any.
 async fn refuse(app: &App, known: Option<&User>, ip: Option<IpAddr>) -> Result<User> {
     let address = ip.map_or_else(|| "-".to_owned(), |ip| ip.to_string());
-    // One fixed line, for fail2ban. What was typed is in neither log unless somebody has that name: now and then it
-    // is a password.
+    // The line has a fixed form for fail2ban. The typed name is written to neither log unless an account has that name,
+    // because people sometimes type their password there.
     tracing::warn!(target: "docknap::login", "login failed from {address}");
     let mut tx = app.db.begin().await?;
     let (id, name, reason) = match known {
@@ -133,25 +135,25 @@ async fn refuse(app: &App, known: Option<&User>, ip: Option<IpAddr>) -> Result<U
     Err(Error::WrongCredentials)
 }
 
-/// Under what a try is counted.
+/// The keys under which a try is counted.
 struct Tries {
     name: String,
     address: Option<String>,
 }
 
 impl Tries {
-    /// Of a stranger, who may be anybody.
+    /// The keys for a try without proof of identity: name and address.
     fn of(name: &str, ip: Option<IpAddr>) -> Self {
         Self { name: name_tries(name), address: ip.map(|ip| format!("address:{}", network(ip))) }
     }
 
-    /// Of somebody who has proved something already: no stranger's failures count.
-    fn apart(key: String) -> Self {
+    /// The key for a try from a known browser or a logged-in user; failures by strangers do not count there.
+    fn by_key(key: String) -> Self {
         Self { name: key, address: None }
     }
 
-    /// Counts a try, before anything else happens, and answers whether it shuts its address, should it fail. Where it
-    /// is refused, the counts are rolled back with the transaction: the try was not made.
+    /// Counts a try before the password is checked. Returns whether this try, if it fails, makes the address
+    /// restricted. A refused try is not counted: its transaction is rolled back.
     async fn count(&self, app: &App) -> Result<bool> {
         let now = app.clock.now();
         let mut tx = app.db.begin().await?;
@@ -164,10 +166,10 @@ impl Tries {
             let wait = Duration::from_secs(1 << doublings).min(LONGEST_WAIT);
             db::login_failures::block(&mut tx, &self.name, now + wait).await?;
         }
-        let mut shuts = false;
+        let mut restricts = false;
         if let Some(key) = &self.address {
             let address = db::login_failures::count(&mut tx, key, now, now - ADDRESS_MEMORY).await?;
-            shuts = address.failures == ADDRESS_FAILURES;
+            restricts = address.failures == ADDRESS_FAILURES;
             if address.failures > ADDRESS_FAILURES {
                 if name.failures > 1 {
                     return Err(too_many(now, address.since + ADDRESS_MEMORY));
@@ -179,14 +181,15 @@ impl Tries {
             }
         }
         tx.commit().await?;
-        Ok(shuts)
+        Ok(restricts)
     }
 
-    /// The password was right.
+    /// Clears the count after a correct password.
     async fn clear(&self, tx: &mut db::Tx) -> Result<()> {
         db::login_failures::clear(tx, &self.name).await?;
         if let Some(address) = &self.address {
-            // Only this try is taken back: somebody with an account of their own must not buy more tries with it.
+            // Of the address's count only this try is removed: a user must not gain more tries by logging in to their
+            // own account.
             db::login_failures::uncount(tx, address, ADDRESS_FAILURES).await?;
         }
         Ok(())
@@ -202,17 +205,17 @@ impl Tries {
     }
 }
 
-/// Whether somebody who is logged in knows the password of their account. Counted by account, against a stolen session
-/// that guesses; strangers who guess at the name do not stand in the way.
+/// Checks the password of a logged-in user. Failures are counted per account, which stops somebody who guesses in a
+/// stolen session; failed logins by strangers do not count.
 ///
 /// # Errors
 /// [`Error::TooManyTries`].
-pub(in crate::app) async fn prove_again(
+pub(in crate::app) async fn check_own_password(
     app: &App,
     stored: &db::users::Stored,
     password: &SecretString,
 ) -> Result<bool> {
-    let tries = Tries::apart(format!("user:{}", stored.user.id.as_str()));
+    let tries = Tries::by_key(format!("user:{}", stored.user.id.as_str()));
     tries.count(app).await?;
     let verdict = match app.auth.hasher.verify(Who::Known, password, Some(&stored.password_hash)).await {
         Ok(verdict) => verdict,
@@ -231,24 +234,24 @@ pub(in crate::app) async fn prove_again(
 
 fn too_many(now: jiff::Timestamp, until: jiff::Timestamp) -> Error {
     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-    // Whole seconds, rounded up: a client that waits as long as it was told must not be early.
+    // Whole seconds, rounded up, so that a client that waits as long as requested is not too early.
     let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
     Error::TooManyTries { retry_after: Duration::from_secs(whole.max(1)) }
 }
 
-/// The key of a name's tries: a digest, since what is typed as a name now and then is a password.
+/// The key of a name's count: a digest, because people sometimes type their password as the name.
 fn name_tries(name: &str) -> String {
     format!("name:{}", &hex(&Sha256::digest(credential::name_key(name)))[..32])
 }
 
-/// Forgets the failures of an account: a new password, or somebody unlocks it.
+/// Deletes the failures of an account, after a new password or when an admin unlocks the account.
 pub(in crate::app) async fn forget_failures(tx: &mut db::Tx, user: &User) -> Result<()> {
     db::login_failures::clear(tx, &name_tries(&user.name)).await?;
     db::login_failures::clear(tx, &format!("user:{}", user.id.as_str())).await?;
     Ok(())
 }
 
-/// Forgets the failed logins of an account and of every address: `docknap user unlock`.
+/// Deletes the failures of an account and of every address; for `docknap user unlock`.
 pub async fn unlock(app: &App, actor: &Actor, name: &str) -> Result<()> {
     actor.require(crate::domain::permission::Permission::Administer)?;
     let stored = db::users::find_by_name(&app.db, &credential::name_key(name)).await?;

@@ -1,4 +1,4 @@
-//! Who somebody is: passwords, sessions of browsers, tokens of programs, and the first admin.
+//! Authentication: passwords, browser sessions, API tokens, calendar addresses, and the creation of the first admin.
 
 use std::time::Duration;
 
@@ -22,44 +22,44 @@ pub mod sessions;
 pub mod setup;
 pub mod tokens;
 
-use flood::{BadBearers, TooOften};
+use flood::{AddressLimit, BadBearers};
 pub use keys::KeyError;
 use keys::Keys;
-pub(super) use login::{forget_failures, prove_again};
+pub(super) use login::{check_own_password, forget_failures};
 pub use login::{login, unlock};
 use password::{Cost, Hasher};
 pub use policy::strength;
 use setup::SetupToken;
 
-/// What logging in takes: one of the [`super::Parts`].
+/// The parts of the application that authentication needs; one of the [`super::Parts`].
 #[derive(Debug)]
 pub struct Auth {
     /// Hashes passwords, one at a time.
     pub hasher: Hasher,
-    /// Holds back floods of tries without a proof.
-    pub flood: TooOften,
+    /// Rate limit of tries without proof of identity.
+    pub flood: AddressLimit,
     keys: Keys,
     setup: SetupToken,
     bad_bearers: BadBearers,
     instance: String,
 }
 
-/// Why [`Auth::open`] gave up.
+/// The error of [`Auth::open`].
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The secret key.
+    /// The secret key is not available.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The database.
     #[error(transparent)]
     Db(#[from] db::DbError),
 }
 
 impl Auth {
-    /// Reads, or at the first start makes, the secret key and the instance's id.
+    /// Reads the secret key and the id of the installation; both are created at the first start.
     ///
     /// # Errors
-    /// Where the key file or the database cannot be read or written, or the system gives no random numbers.
+    /// [`OpenError`] where the key file or the database cannot be read or written, or the operating system returns no
+    /// random numbers.
     pub async fn open(
         db: &Db,
         config: &Config,
@@ -74,13 +74,13 @@ impl Auth {
                 let mut tx = db.begin().await?;
                 db::settings::put_new(&mut tx, INSTANCE, &drawn, clock.now()).await?;
                 tx.commit().await?;
-                // Another process may have been first.
+                // Another process may have stored its id first.
                 db::settings::get(db, INSTANCE).await?.unwrap_or(drawn)
             }
         };
         Ok(Self {
             hasher: Hasher::new(cost),
-            flood: TooOften::unproven(),
+            flood: AddressLimit::per_address(),
             keys,
             setup: SetupToken::new(&config.data_dir),
             bad_bearers: BadBearers::default(),
@@ -88,32 +88,36 @@ impl Auth {
         })
     }
 
-    /// Tells installations on one host apart: 32 hex digits, made at the first start.
+    /// Id of the installation: 32 hexadecimal digits, created at the first start.
     pub fn instance(&self) -> &str {
         &self.instance
     }
 }
 
-/// Failures of a name are forgotten this long after the first.
+/// How long failed logins of a name are counted, from the first failure on.
 const NAME_MEMORY: Duration = Duration::from_secs(24 * 3600);
-/// The settings key of the instance's id.
+/// Settings key of the installation's id.
 const INSTANCE: &str = "instance_id";
-/// The account of this id, with its password's hash.
+
+/// The account with this id, and its password hash.
+///
+/// # Errors
+/// [`Error::NotFound`] where no account has this id.
 pub(super) async fn account(app: &App, id: &UserId) -> Result<db::users::Stored> {
     db::users::find(&app.db, id).await?.ok_or_else(|| Error::not_found("user", id.as_str()))
 }
 
-/// Writes down that somebody has logged out of a browser.
+/// Writes the audit row of a logout from a browser.
 pub async fn logged_out(app: &App, actor: &Actor, user: &User) -> Result<()> {
     let mut tx = app.db.begin().await?;
     Audit::new(app, actor, "user.logout").user(user).store(&mut tx).await?;
     Ok(tx.commit().await?)
 }
 
-/// Removes rows that have outlived their use: ended sessions and tokens, failures long past.
+/// Deletes rows that are no longer needed: expired sessions, tokens, links and known browsers, and old login failures.
 ///
 /// # Errors
-/// Where the database refuses.
+/// Database errors.
 pub async fn prune(app: &App) -> Result<()> {
     let now = app.clock.now();
     db::credentials::prune(&app.db, "sessions", now - sessions::KEPT_AFTER_END).await?;

@@ -1,6 +1,7 @@
-//! Password hashing: Argon2id, one hash at a time.
+//! Password hashing with Argon2id, one hash at a time.
 //!
-//! One at a time bounds the memory (19 MiB each) and what a flood of logins can cost; those who wait are bounded too.
+//! The serialization limits memory (19 MiB per hash) and the load of a flood of logins. The number of waiting requests
+//! is limited too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,62 +15,59 @@ use tokio::sync::Semaphore;
 
 use crate::app::{Error, Result};
 
-/// What one hash costs.
+/// The cost of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Memory, KiB.
+    /// Memory in KiB.
     pub memory: u32,
-    /// Passes over it.
+    /// Number of passes over the memory.
     pub passes: u32,
 }
 
 impl Cost {
-    /// OWASP's smallest: 19 MiB, two passes, one lane.
+    /// The minimum that OWASP recommends: 19 MiB, two passes, one lane.
     pub const OWASP: Self = Self { memory: 19 * 1024, passes: 2 };
-    /// For tests that are about something else.
+    /// A minimal cost for tests that do not concern hashing.
     pub const TINY: Self = Self { memory: 8, passes: 1 };
 }
 
-/// Logins that may wait for their turn; the next one is told to come back.
+/// Maximum number of waiting requests per kind; further ones are refused.
 const WAITING: usize = 16;
-/// What that one is told.
+/// Time after which a refused request should be repeated.
 const COME_BACK: Duration = Duration::from_secs(2);
 
-/// Hashes and checks passwords.
 #[derive(Debug)]
 pub struct Hasher {
     cost: Cost,
     turn: Arc<Semaphore>,
-    /// Strangers that wait, and those who have proved something already: neither fills the other's room.
+    /// Free places in the queue, one queue per [`Who`], so that strangers cannot fill the queue of known users.
     waiting: [Semaphore; 2],
     hashed: AtomicU64,
-    /// The hash of a password nobody has: what is checked where there is no account.
+    /// A hash that no password matches, checked where there is no account.
     dummy: String,
 }
 
-/// Whose password is checked, as far as that is known before.
+/// The origin of a password check, as known before the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Anybody's.
+    /// Unknown.
     Stranger,
-    /// Somebody's who is logged in, or was with this browser.
+    /// A user who is logged in, or a known browser of the account.
     Known,
 }
 
-/// What checking a password found.
+/// The result of a password check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it was right.
+    /// Whether the password is right.
     pub matches: bool,
-    /// The password hashed at today's cost, where it was right and had cost less.
+    /// A new hash, where the password is right and the stored hash has a lower cost than the present one.
     pub rehashed: Option<String>,
 }
 
 impl Hasher {
-    /// A hasher at `cost`.
     pub fn new(cost: Cost) -> Self {
-        // 128 random bits would only make it slower to build: no password hashes to this text, since its digest is all
-        // zeros.
+        // The digest is all zeros, which no password hashes to. A random salt is not needed.
         let dummy = format!(
             "$argon2id$v=19$m={},t={},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
             cost.memory, cost.passes
@@ -83,29 +81,31 @@ impl Hasher {
         }
     }
 
-    /// The hash of an account without a password: none verifies against it, at the cost of any other.
-    pub fn nobodys(&self) -> &str {
+    /// The hash for an account without a password: no password matches, and a check costs as much as any other.
+    pub fn dummy_hash(&self) -> &str {
         &self.dummy
     }
 
-    /// How many hashes were computed so far.
+    /// Number of hashes computed since the start.
     pub fn hashed(&self) -> u64 {
         self.hashed.load(Ordering::Relaxed)
     }
 
-    /// The hash of a new password, in PHC form.
+    /// The hash of a new password, in PHC format.
     ///
     /// # Errors
-    /// [`Error::TooManyTries`] where too many wait already; [`Error::Internal`] where the system gives no random salt.
+    /// [`Error::TooManyTries`] where too many requests are waiting; [`Error::Internal`] where the operating system
+    /// returns no random salt.
     pub async fn hash(&self, password: &SecretString) -> Result<String> {
         let (cost, password) = (self.cost, password.clone());
         self.take_turn(Who::Known, move || hash(cost, &password)).await?
     }
 
-    /// Checks a password against a stored hash, or, where there is none, against nothing at the same cost.
+    /// Checks a password against a stored hash. Without a stored hash a dummy is checked at the same cost, so that the
+    /// time of the answer does not tell whether there is an account.
     ///
     /// # Errors
-    /// [`Error::TooManyTries`] where too many wait already.
+    /// [`Error::TooManyTries`] where too many requests are waiting.
     pub async fn verify(&self, who: Who, password: &SecretString, stored: Option<&str>) -> Result<Verdict> {
         let (cost, password) = (self.cost, password.clone());
         let stored = stored.unwrap_or(&self.dummy).to_owned();
@@ -129,7 +129,8 @@ impl Hasher {
         let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(Error::internal)?;
         self.hashed.fetch_add(1, Ordering::Relaxed);
         tokio::task::spawn_blocking(move || {
-            // Held by the work itself: a request that is given up does not let the next hash begin beside this one.
+            // Held by the hash computation itself, so that a cancelled request does not let the next hash begin before
+            // this one ends.
             let _turn = turn;
             work()
         })
@@ -151,7 +152,7 @@ fn hash(cost: Cost, password: &SecretString) -> Result<String> {
     Ok(hash.to_string())
 }
 
-/// Whether the password is right, and whether its hash is cheaper than today's.
+/// Whether the password is right, and whether its hash has a lower cost than `cost`.
 fn check(cost: Cost, password: &SecretString, stored: &str) -> Result<(bool, bool)> {
     let stored = PasswordHash::new(stored).map_err(|error| Error::Internal(error.to_string().into()))?;
     let matches = argon2(cost)?.verify_password(password.expose_secret().as_bytes(), &stored).is_ok();

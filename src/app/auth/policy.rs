@@ -1,26 +1,29 @@
-//! What the name and the password of an account have to be.
+//! The rules for names and passwords of accounts.
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::{App, Error, FieldError, Result};
 use crate::domain::credential::{self, Strength, WeakPassword, check_name};
 
-/// What is wrong with the name of a new account, and with its password where it has one already.
+/// The errors in the name of a new account, and in its password where one is given.
 pub fn faults(app: &App, name: &str, password: Option<&SecretString>) -> Vec<FieldError> {
     let name_fault = check_name(name).err().map(|error| FieldError::new("name", error.to_string()));
     let weak = password.and_then(|password| strength(app, name, password).err());
     name_fault.into_iter().chain(weak.map(|error| FieldError::new("password", error.to_string()))).collect()
 }
 
-/// Checks a new password of an account.
+/// Checks a new password of the account `name`.
+///
+/// # Errors
+/// [`Error::Invalid`] for `password` with the rule that it violates.
 pub fn check_password(app: &App, name: &str, password: &SecretString) -> Result<()> {
     strength(app, name, password).map(drop).map_err(|error| Error::field("password", error.to_string()))
 }
 
-/// How hard a password of the account `name` is to guess.
+/// The strength of a password for the account `name`.
 ///
 /// # Errors
-/// [`WeakPassword`] where it would be refused.
+/// [`WeakPassword`] where the password would be refused.
 pub fn strength(
     app: &App,
     name: &str,

@@ -1,7 +1,8 @@
-//! Sessions of browsers: 256 random bits in a cookie, their SHA-256 in the database.
+//! Browser sessions. The cookie holds 256 random bits, the database their SHA-256.
 //!
-//! A session ends 8 h after its last use, 7 d after it began, at logout, and when its account is disabled, removed, or
-//! gets another password or role. A row that has run out is kept for a day, for the form its owner may still be typing.
+//! A session ends 8 h after its last use, 7 days after its start (both configurable), at logout, and when its account
+//! is disabled, deleted, or gets another password or role. The row of an expired session is kept for a day, so that a
+//! form submitted late can be restored after the next login.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,16 +21,16 @@ use crate::domain::ids::UserId;
 use crate::domain::text::hex;
 use crate::domain::user::User;
 
-/// Sessions one account may have; the oldest makes room.
+/// Maximum number of sessions per account; a further login ends the oldest.
 const PER_USER: i64 = 10;
-/// How often the last use is written down: a busy page must not write at each request (rulings 31).
+/// Minimum time between two updates of the last use: a busy page must not write at every request (rulings 31).
 const SEEN_EVERY: Duration = Duration::from_secs(60);
-/// A session that has run out is kept this long, with the form that was sent too late.
+/// How long the row of an expired session is kept, with the form that was submitted too late.
 pub const KEPT_AFTER_END: Duration = Duration::from_secs(24 * 3600);
-/// Characters of what a browser calls itself that are kept.
+/// Maximum number of characters kept of a browser's `User-Agent`.
 pub(super) const USER_AGENT: usize = 200;
 
-/// The id in a cookie.
+/// The secret session id in a cookie. Devices and links use the same form.
 #[derive(Debug)]
 pub struct Ticket(SecretBox<[u8; 32]>);
 
@@ -40,50 +41,51 @@ impl Clone for Ticket {
 }
 
 impl Ticket {
-    /// A new one.
+    /// A new random ticket.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the system gives no random numbers.
+    /// [`Error::Internal`] where the operating system returns no random numbers.
     pub fn draw() -> Result<Self> {
         let bytes = keys::random().map_err(Error::internal)?;
         Ok(Self(SecretBox::new(Box::new(bytes))))
     }
 
-    /// The one in a cookie's value; `None` where it is none.
+    /// Parses the value of a cookie; `None` where the text is not a ticket.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         Some(Self(SecretBox::new(Box::new(bytes))))
     }
 
-    /// The cookie's value.
+    /// The value of the cookie.
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.expose_secret())
     }
 
-    /// Half of the ticket as a number: the id of tower-sessions.
+    /// The first half of the ticket as a number: the session id that tower-sessions uses.
     pub fn number(&self) -> i128 {
         let (half, _) = self.0.expose_secret().split_at(16);
         half.iter().fold(0, |number, byte| (number << 8) | i128::from(*byte))
     }
 
-    /// What the database knows it by.
+    /// The SHA-256 of the ticket in hexadecimal: the key of the database row.
     pub fn digest(&self) -> String {
         hex(&Sha256::digest(self.0.expose_secret()))
     }
 }
 
-/// What a cookie stands for.
+/// The result of looking up a session cookie.
 #[derive(Debug)]
 pub enum Opened {
-    /// Somebody who is logged in.
+    /// A valid session.
     Live(Session, User),
-    /// Somebody who was.
+    /// An expired session, or one of a disabled account.
     Ended(Session),
-    /// Nobody.
+    /// No such session.
     Unknown,
 }
 
-/// Looks a cookie up. `active` says that a person did something, rather than a page that refreshes itself.
+/// Looks up a session. `active` says whether the request was caused by a person, as opposed to a page that refreshes
+/// itself; only such requests count as use.
 pub async fn open(app: &App, ticket: &Ticket, active: bool, ip: Option<IpAddr>) -> Result<Opened> {
     let now = app.clock.now();
     let Some((session, user)) = db::sessions::find(&app.db, &ticket.digest()).await? else {
@@ -101,8 +103,8 @@ pub async fn open(app: &App, ticket: &Ticket, active: bool, ip: Option<IpAddr>) 
     Ok(Opened::Live(session, user))
 }
 
-/// Whether the session with this digest is still good: what an event stream asks every 30 s (rulings 24). It does not
-/// count as a use.
+/// Whether the session with this digest is valid, for event streams, which check every 30 s (rulings 24). The check
+/// does not count as use.
 pub async fn is_live(app: &App, digest: &str) -> Result<bool> {
     let found = db::sessions::find(&app.db, digest).await?;
     let now = app.clock.now();
@@ -110,12 +112,12 @@ pub async fn is_live(app: &App, digest: &str) -> Result<bool> {
         .is_some_and(|(session, user)| !user.disabled && ends(app, session.created, session.last_seen) > now))
 }
 
-/// When a session begun at `created` and used at `seen` ends.
+/// The end of a session that began at `created` and was last used at `seen`.
 fn ends(app: &App, created: jiff::Timestamp, seen: jiff::Timestamp) -> jiff::Timestamp {
     (seen + app.config.session_idle).min(created + app.config.session_max)
 }
 
-/// Begins a session of `user` and ends the oldest of those beyond ten.
+/// Begins a session of `user` and ends the account's oldest sessions beyond ten.
 pub async fn begin(
     app: &App,
     user: &UserId,
@@ -147,12 +149,12 @@ pub async fn begin(
     Ok(ticket)
 }
 
-/// Replaces what pages keep in a session.
+/// Replaces the page data of a session.
 pub async fn save(app: &App, ticket: &Ticket, data: &str) -> Result<()> {
     Ok(db::sessions::set_data(&app.db, &ticket.digest(), data).await?)
 }
 
-/// Keeps a form that was sent with a session that had run out.
+/// Stores a form that was submitted with an expired session.
 pub async fn keep_form(app: &App, ticket: &Ticket, form: &str) -> Result<()> {
     Ok(db::sessions::keep_form(&app.db, &ticket.digest(), form).await?)
 }

@@ -1,7 +1,7 @@
-//! The first admin: made by whoever can read the log or the data directory, or named in the settings.
+//! Creation of the first admin: by somebody with access to the log or the data directory, or from the settings.
 //!
-//! As long as there is no account, a token stands in the file `setup-token` and in the log. Without it a stranger who
-//! finds the page first would own the host.
+//! While there is no account, the file `setup-token` and the log contain a token that the setup page requires. Without
+//! it, the first stranger to find the page could take over the host.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use crate::domain::permission::Role;
 use crate::domain::user::User;
 use crate::files;
 
-/// Wrong tokens after which a new one is written.
+/// Number of wrong tokens after which a new token is created.
 pub const WRONG_TOKENS: u32 = 10;
-/// What a token is made of: no letter that looks like a digit.
+/// Characters of a token: no letters that look like digits.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// The file and the count of wrong tries.
+/// The file of the setup token and the number of wrong tries.
 #[derive(Debug)]
 pub(super) struct SetupToken {
     path: PathBuf,
@@ -38,11 +38,11 @@ impl SetupToken {
 
     fn read(&self) -> Option<SecretString> {
         let text = std::fs::read_to_string(&self.path).ok()?;
-        let text = plain(&text);
+        let text = normalized(&text);
         (text.len() >= 20).then(|| SecretString::from(text))
     }
 
-    /// Writes a new token and tells the log.
+    /// Writes a new token to the file and the log.
     fn renew(&self) -> Result<()> {
         let bytes = keys::random::<20>().map_err(Error::internal)?;
         let letters: Vec<u8> = bytes.iter().map(|byte| LETTERS[usize::from(byte % 32)]).collect();
@@ -63,21 +63,21 @@ fn announce_token(token: &str, path: &Path) {
     );
 }
 
-/// A token without what people add when they copy it.
-fn plain(token: &str) -> String {
+/// A token in lower case without separators and spaces, as people may copy it.
+fn normalized(token: &str) -> String {
     token.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 
-/// Whether nobody has an account yet.
+/// Whether there is no account yet.
 pub async fn is_due(app: &App) -> Result<bool> {
     Ok(db::users::count(&app.db).await? == 0)
 }
 
-/// At the start: makes the admin the settings name, or writes the setup token and tells the log, where there is no
-/// account yet.
+/// Runs at the start. Where there is no account, creates the admin from the settings, or writes the setup token to the
+/// file and the log.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming the rule where the settings' name or password breaks the policy.
+/// [`Error::Invalid`] where the name or password in the settings violates a rule.
 pub async fn prepare(app: &App) -> Result<()> {
     if !is_due(app).await? {
         let _ = std::fs::remove_file(&app.auth.setup.path);
@@ -98,23 +98,23 @@ pub async fn prepare(app: &App) -> Result<()> {
 /// Checks a setup token.
 ///
 /// # Errors
-/// [`Error::Invalid`] saying how many tries are left; [`Error::TooManyTries`] where a flood of wrong ones comes from
-/// `ip`; [`Error::Conflict`] where there is an account already.
+/// [`Error::Invalid`] with the number of tries that are left; [`Error::TooManyTries`] where `ip` has sent too many
+/// wrong tokens; [`Error::Conflict`] where there is an account already.
 pub async fn check_token(app: &App, token: &str, ip: Option<IpAddr>) -> Result<()> {
     if !is_due(app).await? {
-        return Err(done());
+        return Err(setup_done());
     }
     let setup = &app.auth.setup;
-    if plain(token).is_empty() {
+    if normalized(token).is_empty() {
         return Err(Error::field("token", "enter the token from the log"));
     }
-    // Held while comparing: tries at once are counted one after the other.
+    // Held during the comparison, so that simultaneous tries are counted one by one.
     let mut wrong = setup.wrong.lock().await;
     let Some(expected) = setup.read() else {
         setup.renew()?;
         return Err(Error::field("token", "the setup token was missing; a new one is in the log"));
     };
-    if same_secret(&plain(token), &expected) {
+    if same_secret(&normalized(token), &expected) {
         return Ok(());
     }
     app.auth.flood.admit_from(ip)?;
@@ -129,25 +129,24 @@ pub async fn check_token(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(
     Err(Error::field("token", format!("this is not the token; {tries} left before a new one is written")))
 }
 
-/// What the first-run page asks for.
+/// The fields of the setup page.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The setup token.
     pub token: String,
     /// The admin's login name.
     pub name: String,
     /// The admin's password.
     pub password: SecretString,
-    /// Zone used where a schedule names none; empty = UTC.
+    /// The default time zone; empty = UTC.
     pub timezone: String,
-    /// `light`, `dark`, or anything else = as the device says.
+    /// `light`, `dark`, or anything else = the setting of the device.
     pub theme: String,
 }
 
-/// Makes the first admin, calling from `ip`, and ends the setup.
+/// Creates the first admin from the address `ip`, and ends the setup.
 ///
 /// # Errors
-/// [`Error::Invalid`] per field; [`Error::Conflict`] where there is an account already.
+/// [`Error::Invalid`] with every field that is wrong; [`Error::Conflict`] where there is an account already.
 pub async fn run(app: &App, draft: &Draft, ip: Option<IpAddr>) -> Result<User> {
     check_token(app, &draft.token, ip).await?;
     let timezone = draft.timezone.trim();
@@ -164,11 +163,11 @@ pub async fn run(app: &App, draft: &Draft, ip: Option<IpAddr>) -> Result<User> {
         .await
 }
 
-fn done() -> Error {
+fn setup_done() -> Error {
     Error::conflict("setup_done", "there is an account already; log in")
 }
 
-/// Makes the admin in one transaction with the check that there is nobody yet.
+/// Creates the admin in the same transaction as the check that there is no account.
 async fn create(
     app: &App,
     actor: &Actor,
@@ -188,7 +187,7 @@ async fn create(
     let mut tx = app.db.begin().await?;
     db::users::lock_all(&mut tx).await?;
     if db::users::count(&mut tx).await? > 0 {
-        return Err(done());
+        return Err(setup_done());
     }
     db::users::insert(&mut tx, &user, &credential::name_key(&user.name), &hash).await?;
     if let Some(timezone) = timezone {

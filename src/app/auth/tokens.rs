@@ -1,7 +1,8 @@
-//! Tokens of programs: a JWT from the API's login, good for 12 h, dead as soon as its row is gone (rulings 22).
+//! Tokens for API clients: JWTs from the API's login that are valid for 12 h or until their database row is deleted
+//! (rulings 22).
 //!
-//! HS256 and nothing else. `jsonwebtoken` gets its HMAC from the provider below, so that no other algorithm is even in
-//! the program. Role and state of the account come from the database at each request, never from the token.
+//! HS256 is the only algorithm. `jsonwebtoken` uses the crypto provider in this file, so that no other algorithm is
+//! compiled in. Role and state of the account are read from the database at every request, never from the token.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,15 +23,15 @@ use crate::db;
 use crate::domain::text::hex;
 use crate::domain::user::User;
 
-/// How long a token lives.
+/// How long a token is valid.
 pub const LIFETIME: Duration = Duration::from_secs(12 * 3600);
-/// Live tokens one account may have; the oldest makes room.
+/// Maximum number of valid tokens per account; a further one replaces the oldest.
 const PER_USER: i64 = 20;
 
-/// A token that was given out.
+/// A new token.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// What the program sends from now on.
+    /// The token itself.
     pub token: String,
     pub expires: Timestamp,
 }
@@ -43,10 +44,10 @@ struct Claims {
     exp: i64,
 }
 
-/// Gives out a token to somebody who has just proved who they are.
+/// Creates a token for a user who has just logged in.
 ///
 /// # Errors
-/// [`Error::WrongCredentials`] where the password was changed or the account disabled since; where it cannot be stored.
+/// [`Error::WrongCredentials`] where the password was changed or the account disabled since the login; database errors.
 pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued> {
     let now = app.clock.now();
     let expires = now + LIFETIME;
@@ -65,11 +66,11 @@ pub async fn issue(app: &App, user: &User, ip: Option<IpAddr>) -> Result<Issued>
     Ok(Issued { token, expires })
 }
 
-/// The account behind a token, and the token's id.
+/// The account and the id of a token.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] where the token is none of ours, has ended or was revoked, or its account is disabled;
-/// [`Error::TooManyTries`] in their place where its address has sent too many of those.
+/// [`Error::Unauthenticated`] where the token is invalid, has expired or was revoked, or its account is disabled;
+/// [`Error::TooManyTries`] instead where the address has sent too many such tokens.
 pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User, String)> {
     let now = app.clock.now();
     if let Some(claims) = app.auth.read(token).filter(|claims| now.as_second() < claims.exp)
@@ -83,7 +84,7 @@ pub async fn verify(app: &App, token: &str, ip: Option<IpAddr>) -> Result<(User,
     Err(Error::Unauthenticated)
 }
 
-/// Kills a token.
+/// Revokes a token.
 pub async fn revoke(app: &App, actor: &Actor, user: &User, jti: &str) -> Result<()> {
     let mut tx = app.db.begin().await?;
     if db::tokens::delete(&mut tx, jti).await? {
@@ -99,7 +100,7 @@ impl Auth {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).map_err(Error::internal)
     }
 
-    /// What a token claims, where the signature is ours. Its end is compared by the caller, with our clock.
+    /// The claims of a token with a valid signature. The caller compares the expiry with DockNap's clock.
     fn read(&self, token: &str) -> Option<Claims> {
         install_provider();
         let mut validation = Validation::new(Algorithm::HS256);
@@ -110,7 +111,7 @@ impl Auth {
     }
 }
 
-/// HS256 over the `hmac` crate.
+/// HS256 with the `hmac` crate.
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |algorithm, key| match algorithm {
         Algorithm::HS256 => Ok(Box::new(Hs256::new(key.as_bytes())?)),
@@ -120,12 +121,12 @@ static PROVIDER: CryptoProvider = CryptoProvider {
         Algorithm::HS256 => Ok(Box::new(Hs256::new(key.try_get_as_bytes()?)?)),
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     },
-    // Only JWKs ask for these; there are none here.
+    // Needed for JWKs only, which DockNap does not use.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
 fn install_provider() {
-    // The error says that there is one already: this one, since nothing else here installs any.
+    // The call fails where a provider is installed already, which can only be this one.
     let _ = PROVIDER.install_default();
 }
 
