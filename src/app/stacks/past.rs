@@ -1,4 +1,4 @@
-//! What DockNap did to one container lately, as stretches of time.
+//! The recent history of one container, as time ranges.
 
 use jiff::Timestamp;
 
@@ -9,38 +9,38 @@ use crate::domain::action::Action;
 use crate::domain::inventory::{Check, Container, ContainerState};
 use crate::domain::permission::Permission;
 
-/// How a container was from one instant to another, as far as DockNap knows.
+/// The state of a container during a time range, as far as DockNap knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Was {
-    /// Its process ran.
+    /// Running.
     Up,
-    /// DockNap had put it to sleep.
+    /// Put to sleep by DockNap.
     Napping,
-    /// It was down, by nobody's wish that DockNap knows.
+    /// Stopped or paused, but not by DockNap.
     Down,
 }
 
-/// A stretch of time.
+/// A time range with one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// Its first instant.
     pub from: Timestamp,
-    /// The first instant after it.
+    /// The first instant after the range.
     pub until: Timestamp,
-    /// How it was.
+    /// The state of the container.
     pub was: Was,
 }
 
-/// What was done to a container since an instant.
+/// The history of a container since an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    /// How it was, in order; a time of which nothing is known is left out.
+    /// The time ranges in order, without those of which nothing is known.
     pub stretches: Vec<Stretch>,
-    /// How long each start took, in milliseconds, oldest first.
+    /// The duration of each start in milliseconds, oldest first.
     pub wakes: Vec<i64>,
 }
 
-/// What DockNap did to a container since `from`, and how that left it until now.
+/// The history of a container from `from` until now.
 pub async fn past(app: &App, actor: &Actor, view: &ContainerView, from: Timestamp) -> Result<Past> {
     actor.require(Permission::View)?;
     let container = &view.container;
@@ -57,11 +57,11 @@ pub async fn past(app: &App, actor: &Actor, view: &ContainerView, from: Timestam
     })
 }
 
-/// What the last health checks of a container said, oldest first. Asks Docker, and only for those who may see what
-/// programs print (rulings 21).
+/// The results of the last health checks of a container, oldest first. Calls Docker, and requires the permission to see
+/// the output of programs (rulings 21).
 ///
 /// # Errors
-/// Where the actor may not look, or Docker does not answer.
+/// Where the actor lacks the permission, or Docker does not respond.
 pub async fn health_log(app: &App, actor: &Actor, container: &Container) -> Result<Vec<Check>> {
     actor.require(Permission::Operate)?;
     let host = app.hosts.get(&container.host);
@@ -74,7 +74,7 @@ pub async fn health_log(app: &App, actor: &Actor, container: &Container) -> Resu
     Ok(checks)
 }
 
-/// How it is, and since when where Docker says so.
+/// The current state, and its begin where Docker provides one.
 fn now_of(app: &App, view: &ContainerView) -> (Was, Option<Timestamp>) {
     let container = &view.container;
     let by_us = |theirs: Timestamp| app.hosts.get(&container.host).map_or(theirs, |host| host.by_us(theirs));
@@ -87,8 +87,8 @@ fn now_of(app: &App, view: &ContainerView) -> (Was, Option<Timestamp>) {
     }
 }
 
-/// The stretches between `from` and `now`. What was done tells how it was before and after; where it is otherwise now,
-/// somebody else changed it at the time that Docker says.
+/// The time ranges between `from` and `now`. Each action defines the state before and after it; where the current state
+/// differs from the last one, somebody else changed it at Docker's time stamp.
 fn stretches(
     deeds: &[(Timestamp, Action)],
     (is, since): (Was, Option<Timestamp>),
@@ -114,7 +114,7 @@ fn stretches(
             Some(since) if marks.last().is_none_or(|(at, _)| since > *at) => {
                 marks.push((since.max(from), is))
             }
-            // Docker tells no time: from here on is all that is known.
+            // Docker provides no time stamp: the state is known only from now on.
             _ => marks.push((now, is)),
         }
     }
@@ -155,7 +155,7 @@ mod tests {
         // Somebody else stopped it at 25.
         let found = stretches(&deeds, (Was::Down, Some(at(25))), at(0), at(30));
         assert_eq!(told(&found).last(), Some(&(25, 30, Was::Down)));
-        // Nothing of ours: known since Docker's own time.
+        // Without actions of DockNap the state is known since Docker's own time stamp.
         let found = stretches(&[], (Was::Up, Some(at(12))), at(0), at(30));
         assert_eq!(told(&found), [(12, 30, Was::Up)]);
         let found = stretches(&[], (Was::Up, Some(at(-90))), at(0), at(30));

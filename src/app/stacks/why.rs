@@ -1,4 +1,4 @@
-//! Why a stack or container is as it is: who acted last, as long as it is still as they left it.
+//! The explanation why a stack or container is in its state: the last action, as long as it still shows.
 
 use std::sync::Arc;
 
@@ -12,44 +12,44 @@ use crate::domain::nap::Nap;
 use crate::domain::text::small;
 use crate::domain::trace::Trace;
 
-/// A stack or container that is touched by nothing of ours.
+/// The text for a stack or container that DockNap has never changed.
 pub(super) const UNTOUCHED: &str = "DockNap has not touched it";
-/// A stack or container that a run of ours is changing right now.
+/// The text for a stack or container that an active run is changing.
 pub(super) const AT_WORK: &str = "A run is at work on it";
 
-/// From when, and by which clocks, instants are told.
+/// The current time and the zone for instants in texts.
 #[derive(Clone, Debug)]
 pub(super) struct Telling {
     pub now: Timestamp,
     pub zone: TimeZone,
 }
 
-/// Who acted last on a container, as far as that still shows.
+/// The origin of a container's current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Last {
-    /// A run of ours changes it right now.
+    /// An active run is changing it.
     AtWork,
-    /// Nothing of ours ever changed it.
+    /// DockNap never changed it.
     Untouched,
-    /// It has done its work.
+    /// It is a one-shot that has completed.
     Done,
-    /// It is as a run of ours left it.
+    /// It still is as this run left it.
     Ours(Arc<LastTouch>),
-    /// It is up, since a run of ours put to sleep only a part of what it was to.
+    /// It is up, since this run put only a part of its target to sleep.
     StayedUp(Arc<LastTouch>),
-    /// It is down, since a run of ours woke only a part of what it was to.
+    /// It is down, since this run started only a part of its target.
     StayedDown(Arc<LastTouch>),
-    /// It ended then, by nobody's doing.
+    /// It ended by itself at this instant.
     ByItself(Timestamp),
-    /// It ended with this exit code, which nobody asks for with a stop; and when, where that was after our last run.
+    /// It ended with this exit code, which no stop causes; with the instant where that was after our last run.
     Ended(i64, Option<Timestamp>),
-    /// Somebody else did this to it; and when, where that was after our last run.
+    /// Somebody else did this to it; with the instant where that was after our last run.
     Outside(&'static str, Option<Timestamp>),
 }
 
 impl Last {
-    /// Of a container, where the newest run that touched it or its stack is `touch`. `ours` reads a time stamp of its
-    /// Engine by our clock.
+    /// The origin of a container's state, where `touch` is the newest run that changed it or its stack. `ours` converts
+    /// a time stamp of its Engine to our clock.
     pub(super) fn of(
         container: &Container,
         nap: Option<&Nap>,
@@ -77,7 +77,7 @@ impl Last {
             Some(code) => Self::Ended(code, after(container.finished_at)),
             None => outside("Stopped", container.finished_at),
         };
-        // What a run left undone is not of anybody else's making, unless it changed after it.
+        // A state that a partly failed run left is not caused by others, unless it changed after the run.
         let left_so =
             |at: Option<Timestamp>| touch.partly && at.is_none_or(|at| ours(at) <= touch.finished_at);
         match touch.action {
@@ -89,13 +89,13 @@ impl Last {
                 Self::StayedDown(Arc::clone(touch))
             }
             Action::Stop | Action::Pause if nap.is_none() && up => outside("Started", container.started_at),
-            // Also what was down before the stop that skipped it.
+            // Includes containers that were down before a stop skipped them.
             _ if !up && (nap.is_none() || !matches!(touch.action, Action::Stop | Action::Pause)) => down(),
             _ => Self::Ours(Arc::clone(touch)),
         }
     }
 
-    /// In a sentence without its full stop.
+    /// A sentence without its full stop.
     pub(super) fn told(&self, telling: &Telling) -> String {
         match self {
             Self::AtWork => AT_WORK.to_owned(),
@@ -119,7 +119,7 @@ impl Last {
     }
 }
 
-/// The exit code of what was killed, by a stop that waited for too long or by somebody.
+/// The exit code of a killed process, after the stop grace or by a signal from others.
 const KILLED: i64 = 137;
 
 fn ended(code: i64) -> String {
@@ -155,8 +155,7 @@ pub(super) fn past(action: Action) -> &'static str {
     }
 }
 
-/// The words a person uses for an instant not long ago: `23:00 yesterday`, `07:30 today`, `23:00 Fri`,
-/// `23:00 on 2026-11-03`.
+/// A recent instant in everyday words: `23:00 yesterday`, `07:30 today`, `23:00 Fri`, `23:00 on 2026-11-03`.
 pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, today) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()).date());
     let time = at.strftime("%H:%M");
