@@ -106,7 +106,7 @@ impl Claim {
 
     /// Whether a newer claim leaves this one nothing to do. A guarded run also yields to a newer unguarded run with the
     /// same action on the same target.
-    pub fn is_taken_whole_by(&self, newer: &Self) -> bool {
+    pub fn is_superseded_by(&self, newer: &Self) -> bool {
         if newer.guarded {
             return false;
         }
@@ -150,7 +150,7 @@ struct Inner {
     /// Held while a run begins, so that a cancellation finds it either pending or active, never in between.
     beginning: tokio::sync::Mutex<()>,
     /// Held while a request is compared with existing runs and stored.
-    asking: tokio::sync::Mutex<()>,
+    submitting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -206,8 +206,8 @@ impl ActiveRuns {
         self.0.beginning.lock().await
     }
 
-    pub(super) async fn asking(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.asking.lock().await
+    pub(super) async fn submitting(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.submitting.lock().await
     }
 
     /// A permit for one more container operation on a host; `None` when all are in use.
@@ -264,20 +264,20 @@ impl ActiveRuns {
     /// Makes older active runs give up the contested containers. Returns what this run has to wait for and what it
     /// lost.
     pub(super) fn admit(&self, claim: &Claim) -> Admission {
-        let mut way = Admission::default();
+        let mut admission = Admission::default();
         for (id, active) in self.lock().iter() {
             let contested: Vec<_> = claim.contested(&active.claim).cloned().collect();
             if contested.is_empty() {
                 continue;
             }
             // A step in progress is never interrupted.
-            way.blocked |= contested.iter().any(|identity| active.open.contains(identity));
+            admission.blocked |= contested.iter().any(|identity| active.open.contains(identity));
             if *id > claim.id {
                 if !claim.yields_to(&active.claim) {
                     continue;
                 }
                 let by = || active.claim.words.clone();
-                way.given_up.extend(contested.into_iter().map(|identity| (identity, by())));
+                admission.given_up.extend(contested.into_iter().map(|identity| (identity, by())));
                 continue;
             }
             active.control.send_if_modified(|control| {
@@ -288,11 +288,11 @@ impl ActiveRuns {
                 control.given_up.len() > before
             });
         }
-        way
+        admission
     }
 
     /// Records containers that a pending run lost; returns all it has lost so far.
-    pub(super) fn loses(&self, id: &RunId, more: GivenUp) -> GivenUp {
+    pub(super) fn record_lost(&self, id: &RunId, more: GivenUp) -> GivenUp {
         let mut lost = self.0.lost.lock();
         if more.is_empty() {
             return lost.get(id).cloned().unwrap_or_default();
@@ -303,7 +303,7 @@ impl ActiveRuns {
     }
 
     /// Removes the lost containers of runs that are no longer pending.
-    pub(super) fn keep_lost(&self, waiting: &HashSet<&RunId>) {
+    pub(super) fn retain_lost(&self, waiting: &HashSet<&RunId>) {
         self.0.lost.lock().retain(|id, _| waiting.contains(id));
     }
 

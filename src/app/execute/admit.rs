@@ -18,7 +18,7 @@ use super::guard::{self, GuardDecision};
 use super::run::RunExecutor;
 use super::share::Share;
 use super::submit::steps_of;
-use super::verdict::{end_unbegun, mark_unapplied, record_end, tell_end, undone, unreachable, verdict};
+use super::verdict::{announce_end, end_unbegun, mark_unapplied, record_end, undone, unreachable, verdict};
 use crate::app::error::Result;
 use crate::app::manual_changes::ManualChange;
 use crate::app::rulebook::RuleBook;
@@ -81,12 +81,12 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
     let mut pass = Pass { app, stop, tasks, taken: Taken::default(), waits: Vec::new() };
     let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
     let ids = waiting.iter().map(|one| &one.run.id).collect();
-    app.active_runs.keep_lost(&ids);
+    app.active_runs.retain_lost(&ids);
     app.active_runs.looks().keep(&ids);
     for index in 0..waiting.len() {
         let Claimed { run, steps, claim } = &waiting[index];
         let newer = || waiting[index + 1..].iter().map(|newer| &newer.claim);
-        if let Some(newer) = newer().rev().find(|newer| claim.is_taken_whole_by(newer)) {
+        if let Some(newer) = newer().rev().find(|newer| claim.is_superseded_by(newer)) {
             let reason = format!("superseded by {}", newer.words());
             pass.end(run, RunState::Superseded, &reason).await?;
             continue;
@@ -95,11 +95,13 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             pass.end(run, RunState::Failed, "its host is no longer known").await?;
             continue;
         };
-        let given_up = app.active_runs.loses(&run.id, claim.gives_up(newer()));
+        let given_up = app.active_runs.record_lost(&run.id, claim.gives_up(newer()));
         let run = match &run.guard {
             None => Cow::Borrowed(run),
             Some(_) => {
-                match guard::ask(app, &host, run, steps, &*RuleBook::load(app).await?, stop, tasks).await? {
+                match guard::evaluate(app, &host, run, steps, &*RuleBook::load(app).await?, stop, tasks)
+                    .await?
+                {
                     GuardDecision::Goes(run) => Cow::Owned(*run),
                     GuardDecision::Waits(until) => {
                         pass.taken.guards_until = pass.taken.guards_until.into_iter().chain(until).min();
@@ -170,11 +172,11 @@ impl Pass<'_> {
         }
         let plan = share.plan(run, &inventory, book, now);
         let fresh = steps_of(app, run, &plan, now);
-        let way = app.active_runs.admit(&Claim::new(run, &fresh, Some(&inventory)));
-        if !way.given_up.is_empty() {
-            given_up = app.active_runs.loses(&run.id, way.given_up);
+        let admission = app.active_runs.admit(&Claim::new(run, &fresh, Some(&inventory)));
+        if !admission.given_up.is_empty() {
+            given_up = app.active_runs.record_lost(&run.id, admission.given_up);
         }
-        if way.blocked {
+        if admission.blocked {
             return Ok(());
         }
         // The policy for contradictions is applied again to a run that was deferred, since other rules may apply now,
@@ -243,7 +245,7 @@ impl Pass<'_> {
             mark_unapplied(&mut tx, run, &left).await?;
         }
         tx.commit().await?;
-        tell_end(app, run, state);
+        announce_end(app, run, state);
         self.taken.ended.push(run.id.clone());
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Cancels a run.
 
 use super::guard;
-use super::verdict::{end_unbegun, tell_end};
+use super::verdict::{announce_end, end_unbegun};
 use crate::app::error::{Error, Result};
 use crate::app::{Actor, App};
 use crate::db;
@@ -34,7 +34,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
         return Err(ended());
     }
     tx.commit().await?;
-    tell_end(app, &run, RunState::Cancelled);
+    announce_end(app, &run, RunState::Cancelled);
     app.scheduler.wake();
     Ok(())
 }

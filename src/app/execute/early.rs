@@ -72,17 +72,17 @@ impl EarlyLooks {
     }
 
     /// Registers the requested readings that are neither in progress nor valid and returns them; removes expired ones.
-    fn begin(&self, asked: BTreeMap<(HostId, String), LookRequest>, now: Timestamp) -> Vec<LookRequest> {
+    fn begin(&self, requests: BTreeMap<(HostId, String), LookRequest>, now: Timestamp) -> Vec<LookRequest> {
         let mut looks = self.lock();
         looks.retain(|_, look| is_within(look.at, now, FRESH));
-        let is_new = |key: &(HostId, String), asked: &LookRequest| {
-            looks.get(key).is_none_or(|known| asked.with_cpu && !known.with_cpu)
+        let is_new = |key: &(HostId, String), request: &LookRequest| {
+            looks.get(key).is_none_or(|known| request.with_cpu && !known.with_cpu)
         };
-        let new: Vec<_> = asked.into_iter().filter(|(key, asked)| is_new(key, asked)).collect();
-        for (key, asked) in &new {
-            looks.insert(key.clone(), EarlyLook { at: now, with_cpu: asked.with_cpu, seen: None });
+        let new: Vec<_> = requests.into_iter().filter(|(key, request)| is_new(key, request)).collect();
+        for (key, request) in &new {
+            looks.insert(key.clone(), EarlyLook { at: now, with_cpu: request.with_cpu, seen: None });
         }
-        new.into_iter().map(|(_, asked)| asked).collect()
+        new.into_iter().map(|(_, request)| request).collect()
     }
 
     fn end(&self, container: &Container, seen: std::result::Result<Usage, String>) {
@@ -106,8 +106,8 @@ struct LookRequest {
 /// Reads the usage of the containers that are to be put to sleep at `instant`, which is at most [`EARLY`] away.
 /// Readings that have not ended by then are dropped. Containers with a valid reading are not read again.
 pub async fn look_before(app: &App, instant: Timestamp) -> Result<()> {
-    let asked = sleepers(app, instant).await?;
-    let looks = app.active_runs.early().begin(asked, app.clock.now());
+    let requests = sleepers(app, instant).await?;
+    let looks = app.active_runs.early().begin(requests, app.clock.now());
     let looks = looks.into_iter().map(|LookRequest { host, container, with_cpu }| async move {
         let usage = if with_cpu { host.usage(&container.id).await } else { host.glance(&container.id).await };
         app.active_runs.early().end(&container, usage.map_err(|error| error.to_string()));
@@ -124,18 +124,18 @@ pub async fn look_before(app: &App, instant: Timestamp) -> Result<()> {
 async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, String), LookRequest>> {
     let due = db::schedules::due(&app.db, &instant, MOST).await?;
     let overrides_end = db::overrides::next_end(&app.db).await?.is_some_and(|end| end <= instant);
-    let mut asked = BTreeMap::new();
-    let mut ask = |host: &Arc<Host>, container: &Arc<Container>, with_cpu: bool| {
+    let mut requests = BTreeMap::new();
+    let mut add = |host: &Arc<Host>, container: &Arc<Container>, with_cpu: bool| {
         if container.state != ContainerState::Running || container.protection.is_some() {
             return;
         }
         let key = (host.id().clone(), container.id.clone());
-        let one = asked.entry(key).or_insert_with(|| LookRequest {
+        let request = requests.entry(key).or_insert_with(|| LookRequest {
             host: Arc::clone(host),
             container: Arc::clone(container),
             with_cpu,
         });
-        one.with_cpu |= with_cpu;
+        request.with_cpu |= with_cpu;
     };
     for schedule in &due {
         let Some(host) = app.hosts.get(&schedule.spec.target.host) else { continue };
@@ -143,7 +143,7 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
         let stops = schedule.spec.action == Action::Stop;
         if !schedule.is_window() && (stops || with_cpu) {
             for member in host.inventory().members(&schedule.spec.target.subject) {
-                ask(&host, &member, with_cpu);
+                add(&host, &member, with_cpu);
             }
         }
     }
@@ -159,13 +159,13 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
                     let rule = then.desired(Place::of(container)).rule();
                     let with_cpu = rule.is_some_and(|rule| is_guarded(rule.guard.as_ref()));
                     if with_cpu || rule.is_none_or(|rule| rule.sleep == Action::Stop) {
-                        ask(&host, container, with_cpu);
+                        add(&host, container, with_cpu);
                     }
                 }
             }
         }
     }
-    Ok(asked)
+    Ok(requests)
 }
 
 fn is_guarded(guard: Option<&Guard>) -> bool {

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::looks::Looked;
 use super::share::Share;
-use super::verdict::{end_unbegun, tell_end};
+use super::verdict::{announce_end, end_unbegun};
 use crate::app::error::Result;
 use crate::app::overrides::{self, Changed, NewOverride};
 use crate::app::rulebook::RuleBook;
@@ -46,7 +46,7 @@ pub(super) enum GuardDecision {
 ///
 /// # Errors
 /// Where the database cannot be read or written: the run stays pending.
-pub(super) async fn ask(
+pub(super) async fn evaluate(
     app: &App,
     host: &Arc<Host>,
     run: &Run,
@@ -87,8 +87,8 @@ pub(super) async fn ask(
         },
     };
     match verdict {
-        Verdict::Go(said) => Ok(GuardDecision::Goes(Box::new(Run {
-            why: remember(run, &said, now),
+        Verdict::Go(remark) => Ok(GuardDecision::Goes(Box::new(Run {
+            why: remember(run, &remark, now),
             deadline_at,
             ..run.clone()
         }))),
@@ -240,12 +240,12 @@ async fn defer(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
 }
 
 /// The stored reason of a run that begins: why it was requested, how long it waited, and the guard's last result.
-fn remember(run: &Run, said: &str, now: Timestamp) -> String {
+fn remember(run: &Run, remark: &str, now: Timestamp) -> String {
     let waited = run.look_at.map(|_| {
         let minutes = now.duration_since(run.created_at).as_mins();
         format!("waited {minutes} min")
     });
-    let parts = [Some(run.why.as_str()), waited.as_deref(), Some(said)];
+    let parts = [Some(run.why.as_str()), waited.as_deref(), Some(remark)];
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
@@ -277,7 +277,7 @@ impl Ended<'_> {
         if is_level {
             overrides::changed(app);
         }
-        tell_end(app, run, state);
+        announce_end(app, run, state);
         Ok(true)
     }
 

@@ -14,7 +14,7 @@ use crate::domain::target::ContainerIdentity;
 /// Readings by run: `None` while in progress, otherwise not evaluated yet.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    asked: Mutex<HashMap<RunId, Option<Vec<Looked>>>>,
+    readings: Mutex<HashMap<RunId, Option<Vec<Looked>>>>,
     /// Samples of the containers of runs that may begin: there is no second reading before a stop.
     seen: Mutex<HashMap<RunId, HashMap<ContainerIdentity, Sample>>>,
 }
@@ -43,7 +43,7 @@ impl Looked {
 
 impl Looks {
     pub fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Option<Vec<Looked>>>> {
-        self.asked.lock()
+        self.readings.lock()
     }
 
     /// Removes the readings of runs that are no longer pending.

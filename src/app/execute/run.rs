@@ -42,11 +42,11 @@ impl RunExecutor {
     /// Executes the run until its end, or until the orderly shutdown of the process.
     pub async fn complete(mut self) {
         let (running, mut seen_running) = mpsc::unbounded_channel();
-        let looks = self.look_at_what_it_stops();
+        let looks = self.begin_usage_readings();
         self.looks = Some(looks);
         let mut flights: FuturesUnordered<StepFuture> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
-            // Issued by an earlier process. This run has not issued any step yet, so that the lock is free.
+            // Issued by an earlier process. No other step is executed yet, so the lock is free.
             let lock = self.app.active_runs.locks().take(self.host.id(), &self.steps[index].identity);
             flights.push(self.start_step(index, lock, None, true, &running));
         }
@@ -59,8 +59,8 @@ impl RunExecutor {
             let look_again = if self.stop.is_cancelled() {
                 None
             } else {
-                self.close_what_cannot_be().await;
-                self.issue_what_is_ready(&mut flights, &running).await
+                self.close_impossible_steps().await;
+                self.issue_ready_steps(&mut flights, &running).await
             };
             if flights.is_empty()
                 && (self.stop.is_cancelled() || self.in_state(StepState::Pending).is_empty())
@@ -69,7 +69,7 @@ impl RunExecutor {
             }
             let pending = !self.in_state(StepState::Pending).is_empty() && !self.stop.is_cancelled();
             // Every wait of a step ends with the time of the run at the latest.
-            let look_again = [look_again, pending.then(|| self.end_of_time(self.app.clock.monotonic()))]
+            let look_again = [look_again, pending.then(|| self.time_limit(self.app.clock.monotonic()))]
                 .into_iter()
                 .flatten()
                 .min();
@@ -97,7 +97,7 @@ impl RunExecutor {
 
     /// Takes over the usage readings made in advance for containers that are to be stopped, and begins readings of
     /// those that neither have one nor were read by the guard.
-    fn look_at_what_it_stops(&mut self) -> Looks {
+    fn begin_usage_readings(&mut self) -> Looks {
         let (inventory, now) = (self.host.inventory(), self.app.clock.now());
         let mut unseen = Vec::new();
         for step in &self.steps {
@@ -126,7 +126,7 @@ impl RunExecutor {
 
     /// Ends pending steps that will never be issued: a newer run took the container, the run is cancelled, its time is
     /// up, or a step they wait for failed.
-    async fn close_what_cannot_be(&mut self) {
+    async fn close_impossible_steps(&mut self) {
         loop {
             let control = self.control.borrow().clone();
             let now = self.app.clock.now();
@@ -151,7 +151,7 @@ impl RunExecutor {
                 closed.extend(self.in_state(StepState::Pending).into_iter().map(up));
             }
             if closed.is_empty() {
-                self.tell_what_it_waits_for(waits_on).await;
+                self.store_wait_note(waits_on).await;
                 return;
             }
             for (index, state, reason) in &closed {
@@ -172,7 +172,7 @@ impl RunExecutor {
     }
 
     /// Stores in the run which step still waits although its own time is over; an empty note where there is none.
-    async fn tell_what_it_waits_for(&mut self, step: Option<(usize, String)>) {
+    async fn store_wait_note(&mut self, step: Option<(usize, String)>) {
         let words = step.map_or_else(String::new, |(index, reason)| {
             let container = &self.steps[index].container;
             format!("{reason}; {container} waits on, until the run's deadline")
@@ -193,21 +193,21 @@ impl RunExecutor {
 
     /// Whether the time of the run is up, so that no more steps are issued.
     fn is_late(&self) -> bool {
-        // One reading of the clock for both sides: after the deadline, `end_of_time` returns `now`.
+        // One reading of the clock for both sides: after the deadline, `time_limit` returns `now`.
         let now = self.app.clock.monotonic();
-        now >= self.end_of_time(now)
+        now >= self.time_limit(now)
     }
 
     /// When the run stops issuing steps, on the monotonic clock, which reads `now`: at the deadline while no step is
     /// issued and for a resumed run, otherwise when the budget is used up (rulings 10). Time in which other runs
     /// blocked this one does not count.
-    fn end_of_time(&self, now: Duration) -> Duration {
+    fn time_limit(&self, now: Duration) -> Duration {
         if self.resumed || self.steps.iter().all(|step| step.issued_at.is_none()) {
             return self.deadline(now);
         }
-        let held_up =
-            self.held_up + self.held_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        (self.begun + self.budget() + held_up).max(self.deadline(now))
+        let blocked_for =
+            self.blocked_for + self.blocked_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        (self.begun + self.budget() + blocked_for).max(self.deadline(now))
     }
 
     /// Sum over waves of the graces and waits, plus a margin. The steps of a wave larger than the parallelism run in
@@ -217,11 +217,11 @@ impl RunExecutor {
         let mut budget = BUDGET_MARGIN;
         for wave in 1..=self.steps.iter().map(|step| step.wave).max().unwrap_or(0) {
             let steps = || self.steps.iter().filter(|step| step.wave == wave);
-            let asked = self.run.stop_timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+            let requested = self.run.stop_timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok());
             let own = |step: &Step| {
                 inventory.by_identity(&step.identity).map_or(10, |one| u64::from(container_grace(one)))
             };
-            let grace = steps().map(|step| asked.unwrap_or_else(|| own(step))).max().unwrap_or(0);
+            let grace = steps().map(|step| requested.unwrap_or_else(|| own(step))).max().unwrap_or(0);
             let turns = steps().count().div_ceil(self.app.config.parallelism.max(1));
             let waits = steps().flat_map(|step| &step.wait_for).map(limit);
             budget += Duration::from_secs(grace) * u32::try_from(turns).unwrap_or(u32::MAX)
@@ -231,27 +231,27 @@ impl RunExecutor {
     }
 
     /// Measures the time in which a step was ready but none was in progress, because other runs held locks or permits.
-    fn note_hold(&mut self, is_held_up: bool) {
+    fn measure_blocked_time(&mut self, is_blocked: bool) {
         let now = self.app.clock.monotonic();
-        match (is_held_up, self.held_since) {
-            (true, None) => self.held_since = Some(now),
+        match (is_blocked, self.blocked_since) {
+            (true, None) => self.blocked_since = Some(now),
             (false, Some(since)) => {
-                self.held_up += now.saturating_sub(since);
-                self.held_since = None;
+                self.blocked_for += now.saturating_sub(since);
+                self.blocked_since = None;
             }
             _ => {}
         }
     }
 
     /// Issues every ready step, all in one transaction, and starts them. Returns when to check the waits again.
-    async fn issue_what_is_ready(
+    async fn issue_ready_steps(
         &mut self,
         flights: &mut FuturesUnordered<StepFuture>,
         running: &mpsc::UnboundedSender<Seen>,
     ) -> Option<Duration> {
         let mut look_again: Option<Duration> = None;
         let mut ready: Vec<(usize, Lock, OwnedSemaphorePermit)> = Vec::new();
-        let mut held_up = false;
+        let mut blocked = false;
         for index in self.in_state(StepState::Pending) {
             match self.gate(index) {
                 Gate::Open => {
@@ -261,13 +261,13 @@ impl RunExecutor {
                         self.app.active_runs.permit(self.host.id(), self.app.config.parallelism)
                     else {
                         // A step of this run frees a permit, or the release of a lock announces one.
-                        held_up = true;
+                        blocked = true;
                         break;
                     };
                     let Some(lock) =
                         self.app.active_runs.locks().take(self.host.id(), &self.steps[index].identity)
                     else {
-                        held_up = true;
+                        blocked = true;
                         continue;
                     };
                     ready.push((index, lock, permit));
@@ -277,7 +277,7 @@ impl RunExecutor {
                 Gate::Shut(None) | Gate::Never(_) => {}
             }
         }
-        self.note_hold(held_up && ready.is_empty() && flights.is_empty());
+        self.measure_blocked_time(blocked && ready.is_empty() && flights.is_empty());
         if ready.is_empty() {
             return look_again;
         }
@@ -347,7 +347,7 @@ impl RunExecutor {
             grace: self.run.stop_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             retry_until: self.run.deadline_at,
             resumed,
-            asked: false,
+            called: false,
             running: running.clone(),
             control: self.control.clone(),
             before_restart: None,
@@ -425,8 +425,8 @@ impl RunExecutor {
             Action::Pause => NapKind::Pause,
             Action::Start | Action::Restart | Action::Unpause => {
                 db::naps::remove(tx, &step.host, &step.identity).await?;
-                let asked = step.issued_at.unwrap_or_else(|| self.app.clock.now());
-                db::sleeps::end(tx, &step.host, &step.identity, asked).await?;
+                let issued_at = step.issued_at.unwrap_or_else(|| self.app.clock.now());
+                db::sleeps::end(tx, &step.host, &step.identity, issued_at).await?;
                 return Ok(());
             }
         };
@@ -453,9 +453,10 @@ impl RunExecutor {
     async fn remember_sleep(&self, tx: &mut Tx, step: &Step, kind: NapKind, ended: Timestamp) -> Result<()> {
         let inventory = self.host.inventory();
         let container = inventory.by_identity(&step.identity);
-        let told = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
+        let by_our_clock = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
         let issued = step.issued_at.unwrap_or(ended);
-        let stopped = told(container.and_then(|one| one.finished_at)).filter(|_| kind == NapKind::Stop);
+        let stopped =
+            by_our_clock(container.and_then(|one| one.finished_at)).filter(|_| kind == NapKind::Stop);
         let sleep = Sleep {
             host: step.host.clone(),
             identity: step.identity.clone(),
@@ -465,7 +466,7 @@ impl RunExecutor {
             until: None,
             sample: self.samples.get(&step.identity).copied().unwrap_or_default(),
         };
-        db::sleeps::begin(tx, &sleep, told(container.and_then(|one| one.started_at))).await?;
+        db::sleeps::begin(tx, &sleep, by_our_clock(container.and_then(|one| one.started_at))).await?;
         Ok(())
     }
 

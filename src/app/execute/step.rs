@@ -55,7 +55,7 @@ pub(super) struct Operation {
     /// got no response.
     pub resumed: bool,
     /// Whether this process has made the call.
-    pub asked: bool,
+    pub called: bool,
     /// Receives a started container as soon as it is seen running, so that its dependants can proceed.
     pub running: mpsc::UnboundedSender<Seen>,
     pub control: watch::Receiver<Control>,
@@ -162,7 +162,7 @@ impl Operation {
                 Err(Trouble::Away(reason)) => reason,
             };
             // A check without a response has changed nothing; only a call may have.
-            self.resumed |= self.asked;
+            self.resumed |= self.called;
             if self.clock.now() + wait > self.retry_until {
                 return (self.index, Outcome::failed(format!("{away}; tried until the run's deadline")));
             }
@@ -212,7 +212,8 @@ impl Operation {
         }
     }
 
-    /// The outcome for a container that no longer exists: a stop has succeeded, and a start has failed.
+    /// The outcome for a container that no longer exists: a stop has succeeded, a start has failed, and other actions
+    /// are skipped.
     fn gone(&self) -> Outcome {
         match self.action {
             Action::Stop => Outcome::succeeded("the container is gone", true),
@@ -244,7 +245,7 @@ impl Operation {
         }
         let mut failure = None;
         for _ in 0..2 {
-            self.asked = true;
+            self.called = true;
             match self.host.stop(&container.id, self.grace, grace).await {
                 Ok(()) => failure = None,
                 Err(
@@ -259,7 +260,7 @@ impl Operation {
                     failure = Some(error);
                     if found.state.is_up() && found.id != container.id {
                         // Re-created meanwhile: stop the new container.
-                        self.asked = true;
+                        self.called = true;
                         self.host.stop(&found.id, self.grace, grace).await?;
                         failure = None;
                     }
@@ -291,7 +292,7 @@ impl Operation {
             ContainerState::Running => {}
             _ => return Ok(Outcome::skipped("not running")),
         }
-        self.asked = true;
+        self.called = true;
         let answer = self.host.pause(&container.id).await;
         self.judge(answer, ContainerState::Paused).await
     }
@@ -315,7 +316,7 @@ impl Operation {
             }
             _ => return Ok(Outcome::skipped("not paused")),
         }
-        self.asked = true;
+        self.called = true;
         let answer = self.host.unpause(&container.id).await;
         let outcome = self.judge(answer, ContainerState::Running).await?;
         let _ = self.running.send((self.index, container.started_at));

@@ -83,7 +83,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let lasting = request.lasting.clone();
     let book = RuleBook::load(app).await?;
     // Of two equal requests at the same time, the second one must find the run of the first.
-    let _asking = app.active_runs.asking().await;
+    let _submitting = app.active_runs.submitting().await;
     let prepared = prepare(app, actor, request, &inventory, &book, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
@@ -180,8 +180,8 @@ pub async fn store_all(
     let refused = db::runs::insert_all(tx, &runs, app.active_runs.epoch()).await?;
     let new = || prepared.iter().filter(|one| !refused.contains(&one.run.id));
     db::steps::insert(tx, new().flat_map(|one| &one.steps)).await?;
-    let told = new().map(|one| request_row(app, actor, &one.run)).collect();
-    db::audit::insert(tx, told).await?;
+    let rows = new().map(|one| request_row(app, actor, &one.run)).collect();
+    db::audit::insert(tx, rows).await?;
     Ok(refused)
 }
 

@@ -65,7 +65,7 @@ pub fn can_be_undone(trigger: Trigger, action: Action) -> bool {
 pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     actor.require(Permission::Operate)?;
     // The locks keep a second undo of the run out, and keep the run from beginning meanwhile.
-    let _asking = app.active_runs.asking().await;
+    let _submitting = app.active_runs.submitting().await;
     let _beginning = app.active_runs.beginning().await;
     let now = app.clock.now();
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
@@ -124,10 +124,10 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     }
     overrides::changed(app);
     app.bus.send(Live::Run(run.target.clone()));
-    Ok(told(prepared, reverse, called_off, keeps_override))
+    Ok(summary(prepared, reverse, called_off, keeps_override))
 }
 
-fn told(prepared: Prepared, reverse: Reverse, called_off: bool, keeps_override: bool) -> Undone {
+fn summary(prepared: Prepared, reverse: Reverse, called_off: bool, keeps_override: bool) -> Undone {
     let Prepared { run, steps } = prepared;
     Undone {
         run_id: run.id,
@@ -231,14 +231,14 @@ impl Scene<'_> {
         let host = &self.run.target.host;
         let known = db::applied::of_host(&mut *tx, host).await?;
         let moment = rules.at(self.now);
-        let asked = to_ms(self.run.created_at);
+        let requested_at = to_ms(self.run.created_at);
         for member in targets::members(self.inventory, &self.run.target) {
             let Some(before) = known.get(&member) else { continue };
             if before.put_back_at.map(to_ms) == Some(to_ms(self.run.created_at + GRACE)) {
                 let applied = Applied { put_back_at: None, ..before.clone() };
                 db::applied::put(tx, host, &member, &applied).await?;
             }
-            if to_ms(before.at) != asked {
+            if to_ms(before.at) != requested_at {
                 continue;
             }
             let container = Target::container(host.clone(), member.clone());

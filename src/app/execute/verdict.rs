@@ -76,8 +76,8 @@ fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
 
 /// Why a start found nothing to wake: the container's own reason for a single one, otherwise a general reason.
 fn nothing_napped(steps: &[Step]) -> Option<String> {
-    let told = |step: &&Step| step.reason.starts_with(NOTHING_NAPPED);
-    let first = steps.iter().find(told)?;
+    let is_not_napped = |step: &&Step| step.reason.starts_with(NOTHING_NAPPED);
+    let first = steps.iter().find(is_not_napped)?;
     Some(match steps {
         [_] => first.reason.clone(),
         _ => format!("{NOTHING_NAPPED}: DockNap put nothing of it to sleep"),
@@ -102,7 +102,7 @@ pub(super) async fn end_unbegun(
 }
 
 /// Counts the end of a run that had not begun, and notifies the browsers.
-pub(super) fn tell_end(app: &App, run: &Run, state: RunState) {
+pub(super) fn announce_end(app: &App, run: &Run, state: RunState) {
     app.vitals.counters.run_ended(run, state, None);
     app.bus.send(Live::Run(run.target.clone()));
 }

@@ -43,9 +43,9 @@ pub struct RunExecutor {
     /// The usage readings of this run; `None` before its execution.
     pub(super) looks: Option<Looks>,
     /// How long other runs blocked ready steps while no step of this run was in progress.
-    pub(super) held_up: Duration,
-    /// The begin of the current blockade, on the monotonic clock.
-    pub(super) held_since: Option<Duration>,
+    pub(super) blocked_for: Duration,
+    /// When the current blocked time began, on the monotonic clock.
+    pub(super) blocked_since: Option<Duration>,
 }
 
 impl RunExecutor {
@@ -63,8 +63,8 @@ impl RunExecutor {
             samples: app.active_runs.looks().seen(&run.id),
             ends: HashMap::new(),
             looks: None,
-            held_up: Duration::ZERO,
-            held_since: None,
+            blocked_for: Duration::ZERO,
+            blocked_since: None,
             resumed: false,
             running: HashMap::new(),
             waiting: HashMap::new(),

@@ -20,7 +20,7 @@ impl Operation {
             return Ok(Outcome::succeeded("already running", false));
         }
         if container.state == ContainerState::Paused {
-            return self.thaw(&container).await;
+            return self.start_paused(&container).await;
         }
         if self.resumed && self.has_started(&container) && self.ended_by_itself(&container).await? {
             // The container was started and has ended since.
@@ -30,8 +30,8 @@ impl Operation {
     }
 
     /// Unpauses a container that is to run.
-    async fn thaw(&mut self, container: &Container) -> Try {
-        self.asked = true;
+    async fn start_paused(&mut self, container: &Container) -> Try {
+        self.called = true;
         let answer = self.host.unpause(&container.id).await;
         let after = self.look_again().await?;
         match answer {
@@ -51,7 +51,7 @@ impl Operation {
         let mut id = container.id.clone();
         let mut failure = None;
         for _ in 0..2 {
-            self.asked = true;
+            self.called = true;
             match self.host.start(&id).await {
                 Ok(()) => {
                     failure = None;
@@ -84,7 +84,7 @@ impl Operation {
                         break;
                     }
                     if found.state == ContainerState::Paused {
-                        return self.thaw(&found).await;
+                        return self.start_paused(&found).await;
                     }
                     return Ok(self.refused(&found, &error).await);
                 }
@@ -196,7 +196,7 @@ impl Operation {
             return Ok(Outcome::skipped("not running: a restart would start it"));
         }
         self.before_restart = Some(BeforeRestart { started_at: container.started_at });
-        self.asked = true;
+        self.called = true;
         match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
             Ok(()) => self.stays_up(&self.look_again().await?).await,
             // The restart may be done, half done or not done. The call is never repeated.

@@ -90,7 +90,7 @@ impl Operation {
         otherwise: &str,
         is_so: impl Fn(ContainerState) -> bool,
     ) -> Result<(), Trouble> {
-        self.asked = true;
+        self.called = true;
         if let Err(error) = &answer
             && error.is_retryable()
         {
