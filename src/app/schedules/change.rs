@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::check::check;
-use super::draft::{Draft, Told, told};
+use super::draft::{Draft, FieldValues, field_values};
 use super::view::{self, ScheduleView, not_found, stored};
 use super::{lint, preview};
 use crate::app::audit::Audit;
@@ -380,8 +380,9 @@ fn changed(app: &App) {
 
 /// The differences, field by field.
 fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
-    let (old, new) = (old.map(told), new.map(told));
-    let value = |told: &Option<Told>, at: usize| told.as_ref().and_then(|told| told[at].1.clone());
+    let (old, new) = (old.map(field_values), new.map(field_values));
+    let value =
+        |values: &Option<FieldValues>, at: usize| values.as_ref().and_then(|values| values[at].1.clone());
     let names = old.as_ref().or(new.as_ref()).into_iter().flatten().map(|(field, _)| *field);
     let change = |(at, field): (usize, &str)| {
         let (old, new) = (value(&old, at), value(&new, at));

@@ -102,11 +102,11 @@ pub struct GuardDraft {
 }
 
 /// Field names with their values.
-pub(super) type Told = [(&'static str, Option<String>); 22];
+pub(super) type FieldValues = [(&'static str, Option<String>); 22];
 
 /// The values of a stored schedule and its skip by the field names of a draft, as the audit log compares them. Fields
 /// that are empty or do not apply to this kind of schedule are `None`.
-pub(super) fn told(schedule: &Schedule) -> Told {
+pub(super) fn field_values(schedule: &Schedule) -> FieldValues {
     let spec = &schedule.spec;
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let is_window = schedule.is_window();

@@ -34,7 +34,7 @@ const MOST_TOLD: usize = 5;
 static TURN: Semaphore = Semaphore::const_new(1);
 
 /// Computes something on a blocking thread, one computation at a time.
-pub(super) async fn work_out<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(super) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let turn = TURN.acquire().await.map_err(|error| Error::Internal(error.into()))?;
     let worked = tokio::task::spawn_blocking(move || {
         // The permit belongs to the computation: a cancelled request must not let the next computation begin beside it.
@@ -64,8 +64,8 @@ pub(super) async fn clashes(
         _ => None,
     };
     let (spec, itself, book) = (spec.clone(), itself.cloned(), Arc::clone(book));
-    work_out(move || {
-        let clashes = beside.iter().filter_map(|other| between(&spec, other, &book, now));
+    compute(move || {
+        let clashes = beside.iter().filter_map(|other| conflict_between(&spec, other, &book, now));
         let gap = || {
             let own = book.rule_of(&ScheduleId::from(""), &spec, now)?;
             let host = planned?;
@@ -73,7 +73,7 @@ pub(super) async fn clashes(
             let stored = pairs.windows(&book.rules).filter(|rule| Some(&rule.id) != itself.as_ref());
             let rules = Rules::new(stored.cloned().chain([own]).collect(), Vec::new());
             let gap = Needs::new(&rules, &pairs, now).first_gap(&spec.target)?;
-            Some(needed(&gap, &spec.target, &book.zone_of(&spec)))
+            Some(gap_sentence(&gap, &spec.target, &book.zone_of(&spec)))
         };
         clashes.chain(std::iter::once_with(gap).flatten()).take(MOST_TOLD).collect()
     })
@@ -99,7 +99,7 @@ pub(super) async fn first_of_each(
     let beside = beside(app, &schedules).await?;
     let (mut found, schedules) = {
         let book = Arc::clone(&book);
-        work_out(move || (met_by(&schedules, &beside, &book, now), schedules)).await?
+        compute(move || (first_conflicts(&schedules, &beside, &book, now), schedules)).await?
     };
     // Only windows are checked against dependencies.
     let windows: Vec<Schedule> = schedules
@@ -108,7 +108,7 @@ pub(super) async fn first_of_each(
         .collect();
     if !windows.is_empty() {
         let hosts = app.hosts.all();
-        let looked = work_out(move || {
+        let looked = compute(move || {
             let gaps = hosts.iter().flat_map(|host| gaps(&windows, &host.inventory(), &book, now));
             gaps.collect::<Vec<_>>()
         });
@@ -126,13 +126,13 @@ async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec
 }
 
 /// The conflicts of `schedules` with those in `beside` of their target.
-fn met_by(
+fn first_conflicts(
     schedules: &[Schedule],
     beside: &HashMap<Target, Vec<Schedule>>,
     book: &RuleBook,
     now: Timestamp,
 ) -> HashMap<ScheduleId, Clash> {
-    let met = |one: &Schedule| {
+    let first_conflict = |one: &Schedule| {
         let mut others = beside.get(&one.spec.target)?.iter().filter(|other| other.id != one.id);
         // Of equal schedules only the first is compared, since the result is the same. Without itself a schedule still
         // finds one.
@@ -143,11 +143,11 @@ fn met_by(
                 return None;
             }
             passed.push(rule);
-            let sentence = between(&one.spec, other, book, now)?;
+            let sentence = conflict_between(&one.spec, other, book, now)?;
             Some((one.id.clone(), Clash { sentence, other: Some(other.id.clone()) }))
         })
     };
-    schedules.iter().filter_map(met).collect()
+    schedules.iter().filter_map(first_conflict).collect()
 }
 
 /// The windows that put a container on this host to sleep while another needs it.
@@ -161,16 +161,21 @@ fn gaps(
     // Overrides are no plan, and are ignored.
     let rules = Rules::new(pairs.windows(&book.rules).cloned().collect(), Vec::new());
     let mut needs = Needs::new(&rules, &pairs, now);
-    let told = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
+    let conflicts = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
         let gap = needs.first_gap(&one.spec.target)?;
-        let sentence = needed(&gap, &one.spec.target, &book.zone_of(&one.spec));
+        let sentence = gap_sentence(&gap, &one.spec.target, &book.zone_of(&one.spec));
         Some((one.id.clone(), Clash { sentence, other: None }))
     });
-    told.collect()
+    conflicts.collect()
 }
 
 /// The conflict of a schedule with another one that shares a container with it, as a sentence.
-fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestamp) -> Option<String> {
+fn conflict_between(
+    spec: &ScheduleSpec,
+    other: &Schedule,
+    book: &RuleBook,
+    now: Timestamp,
+) -> Option<String> {
     if !spec.target.shares_container(&other.spec.target) {
         return None;
     }
@@ -185,19 +190,19 @@ fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestam
             let timeline = WindowTimeline::of(window, reading, *skip);
             let (at, wanted) = conflict::first_contradiction(fires, action, timeline, now)?;
             let (when, title) = (shown(at, &zone), other.title());
-            let comes = comes(wanted, window_of.policy);
+            let consequence = consequence(wanted, window_of.policy);
             Some(if is_ours {
-                format!("At {when} “{title}” goes against this: {comes}.")
+                format!("At {when} “{title}” goes against this: {consequence}.")
             } else {
-                format!("At {when} this goes against “{title}”: {comes}.")
+                format!("At {when} this goes against “{title}”: {consequence}.")
             })
         }
-        (ours, theirs) => Some(tell(spec, other, conflict::first_clash(ours, theirs, now)?, &zone)),
+        (ours, theirs) => Some(same_minute(spec, other, conflict::first_clash(ours, theirs, now)?, &zone)),
     }
 }
 
 /// The consequence of a contradiction: "it is to be awake then, and the change lasts until the next edge".
-fn comes(wanted: DesiredState, policy: Policy) -> String {
+fn consequence(wanted: DesiredState, policy: Policy) -> String {
     let state = wanted.as_str();
     match policy {
         Policy::Respect | Policy::Observe => {
@@ -222,7 +227,7 @@ fn narrower(spec: &ScheduleSpec, other: &Schedule) -> Option<String> {
 }
 
 /// The sentence about a container that is awake while one that it needs sleeps.
-fn needed(gap: &Gap, target: &Target, zone: &NamedZone) -> String {
+fn gap_sentence(gap: &Gap, target: &Target, zone: &NamedZone) -> String {
     let (dependant, dependency) = (&gap.dependant.name, &gap.dependency.name);
     if gap.dependency.target() == *target {
         return format!("{dependant} needs it and is not asleep then.");
@@ -235,7 +240,7 @@ fn shown(at: Timestamp, zone: &NamedZone) -> String {
 }
 
 /// "At 2026-11-29 23:00 (UTC) “Restart media” fires in the same minute: that one goes first and this one is skipped."
-fn tell(spec: &ScheduleSpec, other: &Schedule, at: Timestamp, zone: &NamedZone) -> String {
+fn same_minute(spec: &ScheduleSpec, other: &Schedule, at: Timestamp, zone: &NamedZone) -> String {
     let start = format!("At {} “{}” fires in the same minute", shown(at, zone), other.title());
     match conflict::precedence_of(spec, &other.spec) {
         _ if spec.action == other.spec.action => {

@@ -85,7 +85,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     };
     let (mut preview, state) = {
         let (when, zone, reading) = (spec.when.clone(), book.zone_of(&spec), book.reading(&spec));
-        lint::work_out(move || of_times(&when, zone, &reading, now)).await?
+        lint::compute(move || preview_times(&when, zone, &reading, now)).await?
     };
     preview.dst_notes.splice(0..0, checked.dst_notes);
     preview.warnings = checked.warnings;
@@ -98,7 +98,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         preview.warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &book, now).await?);
     }
     if let Some(state) = state {
-        preview.now = Some(at_once(app, actor, aimed.as_ref(), state).await?);
+        preview.now = Some(immediate_effect(app, actor, aimed.as_ref(), state).await?);
     }
     Ok(preview)
 }
@@ -110,7 +110,12 @@ fn is_of_rule(field: &str) -> bool {
 }
 
 /// The preview of the times of a draft, whatever its target; and, for a window, its state now.
-fn of_times(when: &When, zone: NamedZone, reading: &Reading, now: Timestamp) -> (Preview, Option<Phase>) {
+fn preview_times(
+    when: &When,
+    zone: NamedZone,
+    reading: &Reading,
+    now: Timestamp,
+) -> (Preview, Option<Phase>) {
     let fires = Fires::of(when, reading, None);
     let timeline = match &fires {
         Some(Fires::Window(window, reading, skip)) => Some(WindowTimeline::of(window, reading, *skip)),
@@ -154,14 +159,19 @@ pub(super) async fn on_save(
     match book.fires(spec, None) {
         Some(Fires::Window(window, reading, skip)) if spec.enabled => {
             let state = WindowTimeline::of(&window, &reading, skip).vote(now).phase();
-            at_once(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
+            immediate_effect(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
         }
         _ => Ok(None),
     }
 }
 
 /// The containers that are put to sleep at once where the window is asleep now.
-async fn at_once(app: &App, actor: &Actor, spec: Option<&ScheduleSpec>, state: Phase) -> Result<Now> {
+async fn immediate_effect(
+    app: &App,
+    actor: &Actor,
+    spec: Option<&ScheduleSpec>,
+    state: Phase,
+) -> Result<Now> {
     let Some(spec) = spec.filter(|_| state == Phase::Asleep) else {
         return Ok(Now { state, will_stop: Vec::new() });
     };

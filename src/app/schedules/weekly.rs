@@ -15,9 +15,9 @@ const CLOSE: i16 = 15;
 pub struct Mark {
     /// Days after Monday.
     pub day: usize,
-    /// First minute, counted from midnight.
+    /// Minute of the day at which it begins.
     pub from: i16,
-    /// Last minute, counted from midnight; equal to `from` for a single fire.
+    /// Minute of the day at which it ends, up to 1440; equal to `from` for a single fire.
     pub to: i16,
 }
 
