@@ -39,7 +39,7 @@ pub use wakers::{Waker, wakers};
 use wanted::Horizon;
 pub use wanted::WantedView;
 pub use why::clock_time;
-use why::{Last, Telling};
+use why::{Last, TextContext};
 
 /// The state of the connection to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +230,7 @@ struct Known {
     /// The last run that changed each target.
     touches: HashMap<Target, Arc<LastTouch>>,
     fires: Arc<FiresByTarget>,
-    telling: Telling,
+    text_context: TextContext,
     hosts: Hosts,
     /// The containers that active runs may act on.
     busy: HashMap<HostId, HashSet<ContainerIdentity>>,
@@ -271,8 +271,8 @@ impl Known {
         let fires = book.fires_by_target(app).await?;
         let touches = db::history::last_touches(&app.db).await?;
         let touches = touches.into_iter().map(|touch| (touch.target.clone(), Arc::new(touch))).collect();
-        let telling = Telling { now: app.clock.now(), zone: book.zone.zone.clone() };
-        Ok(Self { book, touches, fires, telling, hosts: app.hosts.clone(), busy, look })
+        let text_context = TextContext { now: app.clock.now(), zone: book.zone.zone.clone() };
+        Ok(Self { book, touches, fires, text_context, hosts: app.hosts.clone(), busy, look })
     }
 
     fn here<'a>(&'a self, inventory: &'a Inventory) -> Here<'a> {
@@ -287,7 +287,7 @@ impl Known {
 
     /// The desired state of a target by windows and overrides.
     fn wanted(&self, target: &Target) -> Arc<WantedView> {
-        let (place, Telling { now, zone }) = (Place::of_target(target), &self.telling);
+        let (place, TextContext { now, zone }) = (Place::of_target(target), &self.text_context);
         Arc::new(WantedView::new(&self.book.rules, place, *now, zone, self.look))
     }
 }
@@ -328,7 +328,7 @@ impl<'a> Here<'a> {
         StackView {
             shown: shown_of_stack(&stack, &ordinary().map(|view| view.shown).collect::<Vec<_>>(), napping),
             touch: group.touch.cloned(),
-            telling: self.known.telling.clone(),
+            text_context: self.known.text_context.clone(),
             wanted: Arc::clone(&group.wanted),
             next,
             napping,
@@ -373,7 +373,7 @@ impl<'a> Here<'a> {
             protected,
             last,
             seen: trace.filter(|trace| trace.tells_of(&container)).map(|trace| (trace.did, trace.seen_at)),
-            telling: self.known.telling.clone(),
+            text_context: self.known.text_context.clone(),
             wanted,
             own_rule,
             napping_since: nap.map(|nap| self.by_us(nap.since)),
@@ -398,9 +398,9 @@ impl<'a> Here<'a> {
 
     /// The next action on a target, which belongs to `stack`.
     fn next(&self, target: &Target, stack: Option<&Target>) -> Option<Arc<NextAction>> {
-        let Known { book, fires, telling, .. } = self.known;
+        let Known { book, fires, text_context, .. } = self.known;
         let standing = book.standing(self.inventory, target);
-        book.foretold(fires, target, stack, standing, telling.now).next().map(Arc::new)
+        book.foretold(fires, target, stack, standing, text_context.now).next().map(Arc::new)
     }
 
     /// A time stamp of the Engine, converted to our clock.

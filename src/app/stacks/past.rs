@@ -44,12 +44,12 @@ pub struct Past {
 pub async fn past(app: &App, actor: &Actor, view: &ContainerView, from: Timestamp) -> Result<Past> {
     actor.require(Permission::View)?;
     let container = &view.container;
-    let deeds = db::steps::done_to(&app.db, &container.host, &container.identity, from).await?;
-    let wakes = deeds.iter().filter(|deed| deed.action == Action::Start).filter_map(|deed| deed.took_ms);
+    let actions = db::steps::done_to(&app.db, &container.host, &container.identity, from).await?;
+    let wakes = actions.iter().filter(|step| step.action == Action::Start).filter_map(|step| step.took_ms);
     Ok(Past {
         wakes: wakes.collect(),
         stretches: stretches(
-            &deeds.iter().map(|deed| (deed.at, deed.action)).collect::<Vec<_>>(),
+            &actions.iter().map(|step| (step.at, step.action)).collect::<Vec<_>>(),
             now_of(app, view),
             from,
             app.clock.now(),
@@ -90,7 +90,7 @@ fn now_of(app: &App, view: &ContainerView) -> (Was, Option<Timestamp>) {
 /// The time ranges between `from` and `now`. Each action defines the state before and after it; where the current state
 /// differs from the last one, somebody else changed it at Docker's time stamp.
 fn stretches(
-    deeds: &[(Timestamp, Action)],
+    actions: &[(Timestamp, Action)],
     (is, since): (Was, Option<Timestamp>),
     from: Timestamp,
     now: Timestamp,
@@ -104,10 +104,10 @@ fn stretches(
         Action::Start | Action::Unpause => Was::Napping,
     };
     let mut marks: Vec<(Timestamp, Was)> = Vec::new();
-    if let Some((_, first)) = deeds.first() {
+    if let Some((_, first)) = actions.first() {
         marks.push((from, before(*first)));
     }
-    marks.extend(deeds.iter().map(|(at, action)| (*at, after(*action))));
+    marks.extend(actions.iter().map(|(at, action)| (*at, after(*action))));
     let last = marks.last().map(|(_, was)| *was);
     if last != Some(is) {
         match since {
@@ -143,23 +143,23 @@ mod tests {
         Timestamp::from_second(hour * 3600).expect("an instant")
     }
 
-    fn told(found: &[Stretch]) -> Vec<(i64, i64, Was)> {
+    fn in_hours(found: &[Stretch]) -> Vec<(i64, i64, Was)> {
         found.iter().map(|one| (one.from.as_second() / 3600, one.until.as_second() / 3600, one.was)).collect()
     }
 
     #[test]
-    fn what_was_done_tells_how_it_was() {
-        let deeds = [(at(10), Action::Stop), (at(20), Action::Start), (at(22), Action::Restart)];
-        let found = stretches(&deeds, (Was::Up, Some(at(22))), at(0), at(30));
-        assert_eq!(told(&found), [(0, 10, Was::Up), (10, 20, Was::Napping), (20, 30, Was::Up)]);
+    fn actions_define_the_state_before_and_after_them() {
+        let actions = [(at(10), Action::Stop), (at(20), Action::Start), (at(22), Action::Restart)];
+        let found = stretches(&actions, (Was::Up, Some(at(22))), at(0), at(30));
+        assert_eq!(in_hours(&found), [(0, 10, Was::Up), (10, 20, Was::Napping), (20, 30, Was::Up)]);
         // Somebody else stopped it at 25.
-        let found = stretches(&deeds, (Was::Down, Some(at(25))), at(0), at(30));
-        assert_eq!(told(&found).last(), Some(&(25, 30, Was::Down)));
+        let found = stretches(&actions, (Was::Down, Some(at(25))), at(0), at(30));
+        assert_eq!(in_hours(&found).last(), Some(&(25, 30, Was::Down)));
         // Without actions of DockNap the state is known since Docker's own time stamp.
         let found = stretches(&[], (Was::Up, Some(at(12))), at(0), at(30));
-        assert_eq!(told(&found), [(12, 30, Was::Up)]);
+        assert_eq!(in_hours(&found), [(12, 30, Was::Up)]);
         let found = stretches(&[], (Was::Up, Some(at(-90))), at(0), at(30));
-        assert_eq!(told(&found), [(0, 30, Was::Up)]);
+        assert_eq!(in_hours(&found), [(0, 30, Was::Up)]);
         assert_eq!(stretches(&[], (Was::Down, None), at(0), at(30)), []);
     }
 }

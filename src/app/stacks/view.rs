@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::shown::ShownState;
 use super::wanted::WantedView;
-use super::why::{AT_WORK, Last, Telling, clock_time, never, outside, past};
+use super::why::{AT_WORK, Last, TextContext, clock_time, never, outside, past};
 use crate::db::history::LastTouch;
 use crate::domain::action::Action;
 use crate::domain::foretell::NextAction;
@@ -27,7 +27,7 @@ pub struct StackView {
     pub wanted: Arc<WantedView>,
     /// The newest run that changed the stack.
     pub(super) touch: Option<Arc<LastTouch>>,
-    pub(super) telling: Telling,
+    pub(super) text_context: TextContext,
     /// The next action, by schedules of the stack or of its containers.
     pub next: Option<Arc<NextAction>>,
     /// Whether DockNap put a container of it to sleep, and no unprotected container is up.
@@ -51,7 +51,7 @@ pub struct ContainerView {
     pub(super) last: Last,
     /// An observed action of others that caused its current state, and when that was.
     pub(super) seen: Option<(Did, Timestamp)>,
-    pub(super) telling: Telling,
+    pub(super) text_context: TextContext,
     /// The desired state by windows and overrides.
     pub wanted: Arc<WantedView>,
     /// Whether a rule or override is for this container itself, and not only for its stack.
@@ -119,7 +119,7 @@ impl ContainerView {
     /// Who caused the current state, as a sentence without its full stop; only from known facts. `None` where the cause
     /// is unknown, or where nobody caused it.
     pub fn by_hand(&self) -> Option<String> {
-        let Telling { now, zone } = &self.telling;
+        let TextContext { now, zone } = &self.text_context;
         let at = |at: Timestamp| clock_time(at, *now, zone);
         match (&self.last, self.seen) {
             (Last::AtWork, _) => None,
@@ -139,7 +139,7 @@ impl ContainerView {
                 },
                 at(touch.finished_at)
             )),
-            (Last::StayedUp(_) | Last::StayedDown(_), None) => Some(self.last.told(&self.telling)),
+            (Last::StayedUp(_) | Last::StayedDown(_), None) => Some(self.last.sentence(&self.text_context)),
             _ => None,
         }
     }
@@ -150,7 +150,7 @@ impl ContainerView {
             Some(reason) => never(reason),
             None => self.wanted.explain(match self.last {
                 Last::Untouched => None,
-                _ => Some(self.last.told(&self.telling)),
+                _ => Some(self.last.sentence(&self.text_context)),
             }),
         }
     }
@@ -170,20 +170,21 @@ impl StackView {
         if self.containers.iter().any(|view| view.last == Last::AtWork) {
             return Some(AT_WORK.to_owned());
         }
-        let told =
-            |view: &ContainerView| format!("{}: {}", view.container.name, view.last.told(&self.telling));
+        let named_sentence = |view: &ContainerView| {
+            format!("{}: {}", view.container.name, view.last.sentence(&self.text_context))
+        };
         let Some(touch) = &self.touch else {
             // At most single containers were changed.
             let napping = self.containers.iter().filter(|view| view.napping_since.is_some());
-            return napping.max_by_key(|view| view.napping_since).map(told);
+            return napping.max_by_key(|view| view.napping_since).map(named_sentence);
         };
         let asleep = matches!(touch.action, Action::Stop | Action::Pause);
-        let run = || self.telling.run(touch);
+        let run = || self.text_context.run(touch);
         Some(match self.stack.status {
             StackStatus::Running if asleep => outside("Started"),
             StackStatus::Stopped if !asleep || !self.napping => {
                 let ended = self.containers.iter().find(|view| matches!(view.last, Last::Ended(..)));
-                ended.map_or_else(|| outside("Stopped"), told)
+                ended.map_or_else(|| outside("Stopped"), named_sentence)
             }
             StackStatus::Paused if !asleep => outside("Paused"),
             StackStatus::Partial => {
@@ -191,7 +192,7 @@ impl StackView {
                     view.protected.is_none() && matches!(view.last, Last::Outside(..) | Last::Ended(..))
                 };
                 match self.containers.iter().find(outside) {
-                    Some(view) => format!("{}; {}", run(), told(view)),
+                    Some(view) => format!("{}; {}", run(), named_sentence(view)),
                     None if touch.partly => format!("{}, only in part", run()),
                     None => run(),
                 }

@@ -19,7 +19,7 @@ pub(super) const AT_WORK: &str = "A run is at work on it";
 
 /// The current time and the zone for instants in texts.
 #[derive(Clone, Debug)]
-pub(super) struct Telling {
+pub(super) struct TextContext {
     pub now: Timestamp,
     pub zone: TimeZone,
 }
@@ -96,24 +96,24 @@ impl Last {
     }
 
     /// A sentence without its full stop.
-    pub(super) fn told(&self, telling: &Telling) -> String {
+    pub(super) fn sentence(&self, text_context: &TextContext) -> String {
         match self {
             Self::AtWork => AT_WORK.to_owned(),
             Self::Untouched => UNTOUCHED.to_owned(),
             Self::Done => "It has done its work and ended".to_owned(),
-            Self::Ours(touch) => telling.run(touch),
-            Self::StayedUp(touch) => format!("Stayed up when {}", small(&telling.run(touch))),
-            Self::StayedDown(touch) => format!("Did not come up when {}", small(&telling.run(touch))),
+            Self::Ours(touch) => text_context.run(touch),
+            Self::StayedUp(touch) => format!("Stayed up when {}", small(&text_context.run(touch))),
+            Self::StayedDown(touch) => format!("Did not come up when {}", small(&text_context.run(touch))),
             Self::ByItself(at) => {
-                format!("Ended by itself, {}", clock_time(*at, telling.now, &telling.zone))
+                format!("Ended by itself, {}", clock_time(*at, text_context.now, &text_context.zone))
             }
             Self::Ended(code, None) => ended(*code),
             Self::Ended(code, Some(at)) => {
-                format!("{}, {}", ended(*code), clock_time(*at, telling.now, &telling.zone))
+                format!("{}, {}", ended(*code), clock_time(*at, text_context.now, &text_context.zone))
             }
             Self::Outside(what, None) => outside(what),
             Self::Outside(what, Some(at)) => {
-                format!("{}, {}", outside(what), clock_time(*at, telling.now, &telling.zone))
+                format!("{}, {}", outside(what), clock_time(*at, text_context.now, &text_context.zone))
             }
         }
     }
@@ -130,7 +130,7 @@ pub(super) fn outside(what: &str) -> String {
     format!("{what} outside DockNap")
 }
 
-impl Telling {
+impl TextContext {
     /// "Stopped by schedule Office nights, 23:00 yesterday"
     pub(super) fn run(&self, touch: &LastTouch) -> String {
         let by = match &touch.schedule_name {
@@ -176,18 +176,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_is_told_as_a_person_would() {
+    fn a_recent_instant_is_shown_in_everyday_words() {
         let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
         let at = |text: &str| text.parse::<Timestamp>().expect("an instant");
         let now = at("2026-11-23T06:00:00Z");
-        for (instant, told) in [
+        for (instant, expected) in [
             ("2026-11-22T23:30:00Z", "00:30 today"),
             ("2026-11-22T22:00:00Z", "23:00 yesterday"),
             ("2026-11-17T22:00:00Z", "23:00 Tue"),
             ("2026-11-16T22:00:00Z", "23:00 on 2026-11-16"),
             ("2026-11-23T23:30:00Z", "00:30 on 2026-11-24"),
         ] {
-            assert_eq!(clock_time(at(instant), now, &berlin), told);
+            assert_eq!(clock_time(at(instant), now, &berlin), expected);
         }
     }
 }
