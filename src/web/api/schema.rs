@@ -97,7 +97,7 @@ impl Check {
             _ => false,
         };
         if !fits {
-            self.fault(place, format!("this must be {}", one(schema)));
+            self.fault(place, format!("this must be {}", type_name(schema)));
         }
     }
 
@@ -118,10 +118,10 @@ impl Check {
 }
 
 /// A description of the expected type.
-fn one(schema: &Value) -> String {
+fn type_name(schema: &Value) -> String {
     match kind(schema) {
         "array" if is_pair(schema) => "a list of two texts".to_owned(),
-        "array" => format!("a list of {}", many(&schema["items"])),
+        "array" => format!("a list of {}", plural_type_name(&schema["items"])),
         "object" => "an object".to_owned(),
         "integer" => "a whole number".to_owned(),
         "boolean" => "true or false".to_owned(),
@@ -129,7 +129,7 @@ fn one(schema: &Value) -> String {
     }
 }
 
-fn many(schema: &Value) -> &'static str {
+fn plural_type_name(schema: &Value) -> &'static str {
     match kind(schema) {
         "array" => "pairs of texts",
         "object" => "objects",
@@ -266,10 +266,10 @@ mod tests {
             "targets": [{"host": "a"}, {"y": 1}, 3, {"id": 1, "host": "a"}],
             "days": ["a", 1, null],
         });
-        let told = faults::<Asked>(Source::Body, body);
-        let told: Vec<(&str, &str)> = told.iter().map(|(field, message)| (&**field, &**message)).collect();
+        let found = faults::<Asked>(Source::Body, body);
+        let found: Vec<(&str, &str)> = found.iter().map(|(field, message)| (&**field, &**message)).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("name", "this must be a text"),
                 ("count", "this must be a whole number"),
@@ -299,11 +299,11 @@ mod tests {
     #[test]
     fn a_pair_is_two_texts() {
         let body = json!({"ranges": [["a", "b"], ["a"], ["a", "b", "c"], "ab", [1, 2]]});
-        let told = faults::<CalendarDraft>(Source::Body, body);
+        let found = faults::<CalendarDraft>(Source::Body, body);
         let pair = |place: usize| (format!("ranges[{place}]"), "this must be a list of two texts".to_owned());
-        assert_eq!(told, [1, 2, 3, 4].map(pair));
-        let told = faults::<CalendarDraft>(Source::Body, json!({"ranges": {}}));
-        assert_eq!(told, [("ranges".to_owned(), "this must be a list of pairs of texts".to_owned())]);
+        assert_eq!(found, [1, 2, 3, 4].map(pair));
+        let found = faults::<CalendarDraft>(Source::Body, json!({"ranges": {}}));
+        assert_eq!(found, [("ranges".to_owned(), "this must be a list of pairs of texts".to_owned())]);
     }
 
     #[test]
