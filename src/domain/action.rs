@@ -5,21 +5,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a schedule or a person asks for.
+/// An action on a target.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Start containers that are off.
+    /// Starts containers that are off.
     Start,
-    /// Stop gracefully, within the container's own grace period.
+    /// Stops containers gracefully, within their own grace period.
     Stop,
-    /// Stop and start again; only for running containers.
+    /// Stops and starts again; only running containers.
     Restart,
-    /// Freeze the processes.
+    /// Freezes the processes.
     Pause,
-    /// Resume frozen processes.
+    /// Resumes frozen processes.
     Unpause,
 }
 

@@ -18,9 +18,9 @@ pub struct AuditRow {
     #[schema(value_type = Instant)]
     pub at: Timestamp,
     pub actor: ActorRef,
-    /// From where, where a person or program called.
+    /// The IP address of the caller, where a person or program called.
     pub ip: Option<String>,
-    /// `noun.verb`
+    /// The name of the event, as `noun.verb`.
     pub event: String,
     // `schedule`, `stack`, `container`, `run`, `user`, `session`, `settings`.
     pub object_type: String,
@@ -55,19 +55,19 @@ impl AuditRow {
     }
 }
 
-/// The particulars of an audit row, stored as JSON.
+/// The details of an audit row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AuditDetail {
-    /// Field by field, what was and what is.
+    /// The changed fields with their old and new values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
-    /// The run it belongs to.
+    /// The id of the run that the row is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// What made the run.
+    /// What caused the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
-    /// Why it was refused or failed, or anything else worth a sentence.
+    /// Why it was refused or failed, or another explanation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -75,11 +75,11 @@ pub struct AuditDetail {
 /// One field that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Change {
-    /// The field's name.
+    /// The name of the field.
     pub field: String,
-    /// What it was; `None` where the thing is new.
+    /// The old value; `null` where the object is new.
     pub old: Option<String>,
-    /// What it is; `None` where the thing is gone.
+    /// The new value; `null` where the object is deleted.
     pub new: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use super::time::{Instant, serialize_instant};
 use super::words::words;
 
 words! {
-    /// What a dependant asks of what it depends on (compose's words).
+    /// The state of a container that a dependant waits for, by the names of compose.
     #[derive(
         Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
     )]

@@ -93,7 +93,7 @@ pub struct Desired<'a> {
     pub layer: Layer<'a>,
 }
 
-/// A change of what is wanted.
+/// A change of the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ChangeJson)]
 pub struct Transition {
@@ -104,7 +104,7 @@ pub struct Transition {
     #[serde(rename = "state", serialize_with = "overrides::word")]
     #[schema(value_type = String)]
     pub wanted: Option<DesiredState>,
-    /// Who says so: a schedule's title, `override` or `hold`; empty for nobody.
+    /// The cause: the title of a schedule, `override` or `hold`; empty without one.
     pub by: String,
     #[serde(rename = "schedule_id")]
     #[schema(value_type = Option<String>)]

@@ -36,19 +36,19 @@ words! {
     }
 }
 
-/// What a schedule asks for; checked, and stored as it is here.
+/// The conditions under which a schedule is deferred.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Guard {
-    /// Not before the target has been up this long, in minutes.
+    /// The minimum uptime of the target, in minutes.
     #[schema(minimum = 1, maximum = 1440)]
     pub min_uptime_minutes: Option<i64>,
-    /// Busy is a container above this, in percent of one core.
+    /// The CPU load above which a container is busy, in percent of one core.
     #[schema(minimum = 1, maximum = 6400)]
     pub busy_cpu_percent: Option<i64>,
-    /// How long a busy target is waited for, in minutes.
+    /// How long to wait for a busy target, in minutes.
     #[schema(minimum = 5, maximum = 720)]
     pub busy_wait_minutes: Option<i64>,
-    /// What happens when it is busy to the end.
+    /// What happens when the target is still busy at the end of the wait.
     pub then: Then,
 }
 

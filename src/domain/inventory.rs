@@ -87,7 +87,7 @@ pub enum SelfDetection {
 }
 
 words! {
-    /// The status of a stack, by the word the API uses (product: words; rulings 18).
+    /// The status of a stack (product: words; rulings 18).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum StackStatus {
@@ -104,17 +104,17 @@ words! {
     }
 }
 
-/// How many containers of a stack do what. Completed one-shots, one-offs, hooks, swarm tasks, what is being removed
-/// and what compose is replacing are not counted.
+/// The number of containers of a stack by state. Not counted are completed one-shots, one-offs, hooks, swarm tasks,
+/// containers in removal and containers that compose is replacing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counts {
-    /// Running, restarting ones included.
+    /// Running or restarting.
     pub running: u32,
-    /// Created, exited, dead.
+    /// Created, exited or dead.
     pub stopped: u32,
-    /// Frozen.
+    /// Paused.
     pub paused: u32,
-    /// All of the above.
+    /// The sum of the others.
     pub total: u32,
 }
 

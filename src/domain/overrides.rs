@@ -32,7 +32,7 @@ pub const FOUND_RUNNING: &str = "found running; it was started while nobody was 
 pub const OUTSIDE: &str = "outside";
 
 words! {
-    /// What an override wants.
+    /// The desired state that an override sets.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     #[schema(as = Wanted)]
@@ -200,7 +200,7 @@ pub struct Override {
     pub closed_reason: String,
 }
 
-/// Writes somebody by name alone.
+/// Serializes an actor as its name.
 fn name<S: Serializer>(author: &ActorRef, to: S) -> Result<S::Ok, S::Error> {
     author.name.serialize(to)
 }

@@ -17,7 +17,7 @@ use super::order::{self, Edge, added};
 use super::run::{ALREADY, COMPLETED, Condition, UNWATCHED, WaitFor};
 use super::target::{self, ContainerIdentity, Subject};
 
-/// What would happen.
+/// The steps of an action, before its execution.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = PlanJson)]
 pub struct Plan {
@@ -29,11 +29,11 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-/// One container operation to come.
+/// A planned operation on a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = PlannedJson)]
 pub struct PlannedStep {
-    /// From 1; steps of a wave go together.
+    /// The number of the wave, from 1. Steps of one wave run at the same time.
     pub wave: u32,
     pub container: String,
     // Identity that survives a re-creation.
@@ -41,21 +41,21 @@ pub struct PlannedStep {
     pub identity: ContainerIdentity,
     pub action: Action,
     pub wait_for: Vec<WaitFor>,
-    /// Why it is there, where that is not plain.
+    /// An explanation, where the step does not follow from the action alone.
     pub because: Option<String>,
 }
 
-/// One container that is left alone.
+/// A container that is skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SkippedStep {
-    /// Its name.
     pub container: String,
     /// Identity that survives a re-creation.
     #[serde(skip)]
     pub identity: ContainerIdentity,
-    /// Why, in words: "already stopped", "protected: it is DockNap itself".
+    /// The reason: "already stopped", "protected: it is DockNap itself".
     pub reason: String,
-    /// It ended with 0 while nobody watched: a start that names it in `also_start` starts it too.
+    /// Whether the container ended with exit code 0 while DockNap did not observe it: a start with its name in
+    /// `also_start` starts it too.
     pub unwatched: bool,
 }
 

@@ -15,7 +15,7 @@ use super::time::{Instant, serialize_instant};
 use super::words::words;
 
 words! {
-    /// Where a run stands. Every state but the first two is terminal and never changes (semantics §1).
+    /// The state of a run. All states except the first two are final (semantics §1).
     #[derive(
         Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
     )]
@@ -49,7 +49,7 @@ impl RunState {
 }
 
 words! {
-    /// Where a step stands.
+    /// The state of a step.
     #[derive(
         Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
     )]
@@ -75,7 +75,7 @@ impl StepState {
 }
 
 words! {
-    /// What made a run (rulings 11).
+    /// What caused a run (rulings 11).
     #[derive(
         Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
     )]
@@ -128,15 +128,15 @@ impl StepState {
 }
 
 // Stored with every run and every row of the audit log.
-/// Who asked.
+/// The actor: a user or program that makes a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = ActorJson)]
 pub struct ActorRef {
     /// `user`, `token`, `scheduler` or `cli`.
     pub kind: String,
-    /// The account's id, where there is one.
+    /// The id of the account, where there is one.
     pub id: Option<String>,
-    /// The name at that time.
+    /// The name at the time of the request.
     pub name: String,
 }
 
@@ -202,7 +202,7 @@ pub struct Run {
     pub busy_until: Option<Timestamp>,
 }
 
-/// Fires that passed while `DockNap` was down.
+/// Several fires that passed while DockNap was not running.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = MissedJson)]
 pub struct MissedSpan {
@@ -313,7 +313,7 @@ impl Run {
     }
 }
 
-/// One container operation of a run.
+/// An operation on a container, as part of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = StepJson)]
 pub struct Step {
@@ -324,7 +324,7 @@ pub struct Step {
     // Position in the plan, from 0.
     #[serde(skip)]
     pub ordinal: i64,
-    /// From 1; steps of a wave go together. 0 for what was left alone.
+    /// The number of the wave, from 1; steps of one wave run at the same time. 0 for a skipped container.
     pub wave: i64,
     #[serde(skip)]
     pub host: HostId,
@@ -350,7 +350,7 @@ pub struct Step {
     pub duration_ms: Option<i64>,
     pub exit_code: Option<i64>,
     pub error: Option<String>,
-    /// The last log lines of a failed start; for operators.
+    /// The last log lines of a failed start; only for operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }
@@ -378,20 +378,20 @@ impl Step {
     }
 }
 
-/// What a step waits for.
+/// A condition that a step waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WaitFor {
-    /// The container waited for, by name when planned.
+    /// The name of the container to wait for, at the time of planning.
     pub container: String,
-    /// Its identity text.
+    /// The identity of that container, as text.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub identity: String,
-    /// What must be so of it.
+    /// The state that the container must have.
     pub condition: Condition,
-    /// How long it is waited for, in seconds; the usual time where nothing is said.
+    /// How long to wait, in seconds; without a value the usual time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<i64>,
-    /// It is part of another stack: waited for only while a run of its own is at work on it.
+    /// Whether the container belongs to another stack: the step waits for it only while another run acts on it.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub elsewhere: bool,
 }

@@ -15,7 +15,7 @@ use super::target::{Target, TargetType};
 use super::words::words;
 
 words! {
-    /// Edge or level.
+    /// The kind of a schedule.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum ScheduleKind {
@@ -29,7 +29,7 @@ words! {
 }
 
 words! {
-    /// Where a schedule came from.
+    /// The origin of a schedule.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Source {
@@ -44,7 +44,7 @@ words! {
 }
 
 words! {
-    /// What happens to what others start or stop inside a window (semantics §2).
+    /// The reaction to starts and stops by others inside a window (semantics §2).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Policy {
@@ -59,7 +59,7 @@ words! {
 }
 
 words! {
-    /// What a window wakes at its end (rulings 5).
+    /// The containers that start at the end of a window's sleep (rulings 5).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Wake {
@@ -121,8 +121,9 @@ impl Reading {
     }
 }
 
-/// The settings of a schedule, validated and ready to store. The JSON of an answer holds the fields that are not
-/// skipped; `ScheduleJson` adds the others in another form.
+// Validated and ready to store. The JSON of a response has the fields that are not skipped; `ScheduleJson` adds the
+// others in another form.
+/// The settings of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ScheduleSpec {
     /// The name that the user chose; may be empty.

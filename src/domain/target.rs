@@ -12,7 +12,7 @@ use super::words::words;
 pub const MAX_NAME: usize = 255;
 
 words! {
-    /// The two kinds of target, by the word the API uses.
+    /// The kind of a target.
     #[derive(
         Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
     )]

@@ -73,7 +73,7 @@ pub fn to_text(instant: Timestamp) -> String {
 }
 
 // The format of `serialize_instant` as a type, for lists and for schemas.
-/// RFC 3339 in UTC, always to the millisecond: one form for every reader, and texts sort as their instants do.
+/// An instant in RFC 3339 format, in UTC, always with milliseconds. The texts sort in time order.
 #[derive(utoipa::ToSchema)]
 #[schema(
     value_type = String,

@@ -1,8 +1,8 @@
-//! What is being done to containers right now, and how a run is told that it is to yield.
+//! The runs in progress in this process, and the channel that makes a run stop acting on some or all containers.
 //!
-//! Of several requests that want different things of a container the newest wins (semantics §4, rulings 11). A run
-//! gives up the containers that newer ones want otherwise, each at its next step boundary, and goes on with the rest:
-//! whoever starts one container of a stack does not call off the nap of the others.
+//! Of several requests that conflict over a container the newest wins (semantics §4, rulings 11). An older run gives up
+//! only the contested containers, each at its next step boundary, and continues with the rest: a start of one container
+//! of a stack does not cancel the nap of the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::domain::inventory::Inventory;
 use crate::domain::run::{Run, Step};
 use crate::domain::target::{ContainerIdentity, Target};
 
-/// Containers that a run gives up, each with the request that wants something else of it.
+/// Containers that a run gives up, each with a description of the request that took it over.
 pub(super) type GivenUp = BTreeMap<ContainerIdentity, String>;
 
-/// Whether a run goes on, and with which containers.
+/// Whether a run continues, and which containers it gives up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Control {
     cancelled_by: Option<String>,
@@ -31,12 +31,12 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// A run that gives some up from the start.
+    /// A run that gives up some containers from the beginning.
     pub fn without(given_up: GivenUp) -> Self {
         Self { cancelled_by: None, given_up }
     }
 
-    /// Why nothing more is done to a container; `None` while the run goes on with it.
+    /// Why the run does nothing more to a container; `None` while it continues with it.
     pub fn ends(&self, identity: &ContainerIdentity) -> Option<String> {
         match (&self.cancelled_by, self.given_up.get(identity)) {
             (Some(by), _) => Some(format!("called off by {by}")),
@@ -45,32 +45,32 @@ impl Control {
         }
     }
 
-    /// Who called the run off.
+    /// The name of the user who cancelled the run.
     pub fn cancelled_by(&self) -> Option<&str> {
         self.cancelled_by.as_deref()
     }
 
-    /// The request that took over a container, in words.
+    /// A description of the request that took over a container.
     pub fn taken_by(&self, identity: &ContainerIdentity) -> Option<&str> {
         self.given_up.get(identity).map(String::as_str)
     }
 }
 
-/// What a run is about, for the others.
+/// What a run does and to which containers, as far as other runs need it.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
     id: RunId,
     target: Target,
     action: Action,
     words: String,
-    /// A guard may hold it back: until it goes it takes nothing from others.
+    /// A guard may defer the run: until it begins it takes no container from other runs.
     guarded: bool,
-    /// The containers that are to be as it wants: those of its steps, and those that are so already.
+    /// The containers whose state the run determines: those of its steps, and those already in the target state.
     touches: BTreeSet<ContainerIdentity>,
 }
 
 impl Claim {
-    /// The claim of a run with these steps; where it has none yet, of all members of its target.
+    /// The claim of a run with these steps; without steps it covers all members of the target.
     pub fn new(run: &Run, steps: &[Step], inventory: Option<&Inventory>) -> Self {
         let touches = if steps.is_empty() {
             let members = inventory.map(|inventory| inventory.members(&run.target.subject));
@@ -90,23 +90,23 @@ impl Claim {
         }
     }
 
-    /// Whether a newer one may take containers from it: it wants something else of them. What a guard holds back goes
-    /// on past a restart.
+    /// Whether a newer run may take containers from this one: both are on one host and their actions conflict. A
+    /// restart does not take containers from a guarded run.
     fn yields_to(&self, newer: &Self) -> bool {
         self.target.host == newer.target.host
             && self.action.undoes(newer.action)
             && !(self.guarded && newer.action == Action::Restart)
     }
 
-    /// The containers of which another claim wants something else.
+    /// The containers that both claims cover, where their actions conflict.
     fn contested<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a ContainerIdentity> {
         let is_other = self.target.host == other.target.host && self.action.undoes(other.action);
         self.touches.intersection(&other.touches).filter(move |_| is_other)
     }
 
-    /// Whether nothing would be left of this one beside a newer claim. What a guard holds back gives way to its like
-    /// that does not wait.
-    pub fn is_taken_whole_by(&self, newer: &Self) -> bool {
+    /// Whether a newer claim leaves this one nothing to do. A guarded run also yields to a newer unguarded run with the
+    /// same action on the same target.
+    pub fn is_superseded_by(&self, newer: &Self) -> bool {
         if newer.guarded {
             return false;
         }
@@ -118,7 +118,7 @@ impl Claim {
                 || !self.touches.is_empty() && self.touches.is_subset(&newer.touches))
     }
 
-    /// What it gives up for newer ones.
+    /// The containers this run gives up to newer ones.
     pub fn gives_up<'a>(&self, newer: impl Iterator<Item = &'a Self>) -> GivenUp {
         let mut given_up = GivenUp::new();
         for other in newer.filter(|newer| !newer.guarded && self.yields_to(newer)) {
@@ -127,13 +127,13 @@ impl Claim {
         given_up
     }
 
-    /// In words: `stop media by anna`.
+    /// A description for messages: `stop media by anna`.
     pub fn words(&self) -> &str {
         &self.words
     }
 }
 
-/// What is being done to containers right now. Cheap to clone.
+/// The runs in progress in this process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct ActiveRuns(Arc<Inner>);
 
@@ -142,36 +142,36 @@ struct Inner {
     wake: Activator,
     locks: Locks,
     active: Mutex<HashMap<RunId, Active>>,
-    /// What runs that still wait have lost to newer ones that did not.
+    /// Containers that pending runs lost to newer runs.
     lost: Mutex<HashMap<RunId, GivenUp>>,
     permits: Mutex<HashMap<HostId, Arc<Semaphore>>>,
     looks: Looks,
     early: EarlyLooks,
-    /// Held while a run begins, so that whoever calls it off finds it waiting or under way, never in between.
+    /// Held while a run begins, so that a cancellation finds it either pending or active, never in between.
     beginning: tokio::sync::Mutex<()>,
-    /// Held while a request looks for its like and is stored.
-    asking: tokio::sync::Mutex<()>,
+    /// Held while a request is compared with existing runs and stored.
+    submitting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Active {
     claim: Claim,
-    /// Those of its containers of which the step has not ended.
+    /// The run's containers whose step has not ended.
     open: BTreeSet<ContainerIdentity>,
     control: watch::Sender<Control>,
 }
 
-/// How a run that waits stands beside those under way.
+/// How a pending run relates to the active ones.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
-    /// Something in flight has to end first.
+    /// A step in progress must end first.
     pub blocked: bool,
-    /// What newer ones have taken.
+    /// Containers that newer runs have taken.
     pub given_up: GivenUp,
 }
 
 impl ActiveRuns {
-    /// There may be a run to take.
+    /// Wakes the runner: a pending run may be ready to begin.
     pub fn wake(&self) {
         self.0.wake.wake();
     }
@@ -180,12 +180,12 @@ impl ActiveRuns {
         self.0.wake.woken().await;
     }
 
-    /// The epoch of the process that drives. One process drives an SQLite database: 0.
+    /// The epoch of the process that executes runs. Always 0: only one process uses an SQLite database.
     pub fn epoch(&self) -> i64 {
         0
     }
 
-    /// How many runs are being driven.
+    /// The number of active runs.
     pub fn active(&self) -> usize {
         self.lock().len()
     }
@@ -206,11 +206,11 @@ impl ActiveRuns {
         self.0.beginning.lock().await
     }
 
-    pub(super) async fn asking(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.asking.lock().await
+    pub(super) async fn submitting(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.submitting.lock().await
     }
 
-    /// Room for one more container operation on a host, where there is some.
+    /// A permit for one more container operation on a host; `None` when all are in use.
     pub(super) fn permit(&self, host: &HostId, parallelism: usize) -> Option<OwnedSemaphorePermit> {
         let mut permits = self.0.permits.lock();
         let semaphore =
@@ -218,7 +218,7 @@ impl ActiveRuns {
         Arc::clone(semaphore).try_acquire_owned().ok()
     }
 
-    /// Calls off a run that is being driven; `false` where it is not.
+    /// Cancels an active run; `false` when it is not active.
     pub(super) fn cancel(&self, id: &RunId, by: &str) -> bool {
         match self.lock().get(id) {
             Some(active) => {
@@ -229,7 +229,7 @@ impl ActiveRuns {
         }
     }
 
-    /// The containers of a host that runs under way may act on, with what those do.
+    /// The containers of a host that active runs may act on, with the action of the run.
     pub fn touched(&self, host: &HostId) -> Vec<(ContainerIdentity, Action)> {
         let active = self.lock();
         let here = active.values().filter(|active| active.claim.target.host == *host);
@@ -240,7 +240,8 @@ impl ActiveRuns {
         here.flat_map(touched).collect()
     }
 
-    /// Whether another run is at work on a container: one that stops or pauses, or else one that starts it.
+    /// Whether a run other than `than` claims a container: with `stops` one that stops or pauses, otherwise one that
+    /// starts it.
     pub(super) fn works_on(
         &self,
         host: &HostId,
@@ -260,22 +261,23 @@ impl ActiveRuns {
         self.lock().contains_key(id)
     }
 
-    /// Makes older runs under way give up what this one wants otherwise, and tells what it has to wait for or lost.
+    /// Makes older active runs give up the contested containers. Returns what this run has to wait for and what it
+    /// lost.
     pub(super) fn admit(&self, claim: &Claim) -> Admission {
-        let mut way = Admission::default();
+        let mut admission = Admission::default();
         for (id, active) in self.lock().iter() {
             let contested: Vec<_> = claim.contested(&active.claim).cloned().collect();
             if contested.is_empty() {
                 continue;
             }
-            // What is in flight ends either way.
-            way.blocked |= contested.iter().any(|identity| active.open.contains(identity));
+            // A step in progress is never interrupted.
+            admission.blocked |= contested.iter().any(|identity| active.open.contains(identity));
             if *id > claim.id {
                 if !claim.yields_to(&active.claim) {
                     continue;
                 }
                 let by = || active.claim.words.clone();
-                way.given_up.extend(contested.into_iter().map(|identity| (identity, by())));
+                admission.given_up.extend(contested.into_iter().map(|identity| (identity, by())));
                 continue;
             }
             active.control.send_if_modified(|control| {
@@ -286,11 +288,11 @@ impl ActiveRuns {
                 control.given_up.len() > before
             });
         }
-        way
+        admission
     }
 
-    /// Remembers what a run that waits has lost; answers all of it.
-    pub(super) fn loses(&self, id: &RunId, more: GivenUp) -> GivenUp {
+    /// Records containers that a pending run lost; returns all it has lost so far.
+    pub(super) fn record_lost(&self, id: &RunId, more: GivenUp) -> GivenUp {
         let mut lost = self.0.lost.lock();
         if more.is_empty() {
             return lost.get(id).cloned().unwrap_or_default();
@@ -300,12 +302,12 @@ impl ActiveRuns {
         lost.clone()
     }
 
-    /// Forgets that for runs that wait no more.
-    pub(super) fn keep_lost(&self, waiting: &HashSet<&RunId>) {
+    /// Removes the lost containers of runs that are no longer pending.
+    pub(super) fn retain_lost(&self, waiting: &HashSet<&RunId>) {
         self.0.lost.lock().retain(|id, _| waiting.contains(id));
     }
 
-    /// A run begins to be driven. Until the guard is dropped it is under way.
+    /// Registers a run as active until the returned guard is dropped.
     pub(super) fn enter(
         &self,
         claim: Claim,
@@ -321,7 +323,7 @@ impl ActiveRuns {
         (ActiveRun { active_runs: self.clone(), id, scheduler: scheduler.clone() }, controlled)
     }
 
-    /// Steps of a run have ended: whoever waits for these containers may begin.
+    /// Marks steps of a run as ended, so that runs waiting for their containers may begin.
     pub(super) fn ended<'a>(&self, id: &RunId, identities: impl Iterator<Item = &'a ContainerIdentity>) {
         if let Some(active) = self.lock().get_mut(id) {
             for identity in identities {
@@ -334,7 +336,7 @@ impl ActiveRuns {
         self.wake();
     }
 
-    /// A run has ended and acts on nothing any more.
+    /// Removes a run that has ended from the active ones.
     pub(super) fn leave(&self, id: &RunId) {
         self.lock().remove(id);
     }
@@ -344,8 +346,7 @@ impl ActiveRuns {
     }
 }
 
-/// A run under way; dropping it lets the next one in. Also when its drive panics: a run that nobody drives must not
-/// block another.
+/// An active run. Dropping the value removes the run, also after a panic: a run without a task must not block others.
 pub(super) struct ActiveRun {
     active_runs: ActiveRuns,
     id: RunId,
@@ -356,7 +357,7 @@ impl Drop for ActiveRun {
     fn drop(&mut self) {
         self.active_runs.leave(&self.id);
         self.active_runs.wake();
-        // What others did meanwhile to its containers is judged now.
+        // The scheduler now evaluates changes that others made to the run's containers meanwhile.
         self.scheduler.wake();
     }
 }

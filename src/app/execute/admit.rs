@@ -1,8 +1,8 @@
-//! Begins the runs that wait, each when nothing is in its way.
+//! Begins the pending runs, each as soon as nothing blocks it.
 //!
-//! Of several requests that want different things of a container the newest wins ([`super::active_run`]): what runs
-//! gives it up at its next step boundary, an older one that waits begins without it, or is superseded where nothing
-//! would be left of it (semantics §4, rulings 11).
+//! Of several requests that conflict over a container the newest wins ([`super::active_runs`]): an active run gives the
+//! container up at its next step boundary; an older pending run begins without it, or is superseded where no container
+//! is left (semantics §4, rulings 11).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use super::guard::{self, GuardDecision};
 use super::run::RunExecutor;
 use super::share::Share;
 use super::submit::steps_of;
-use super::verdict::{end_unbegun, mark_unapplied, record_end, tell_end, undone, unreachable, verdict};
+use super::verdict::{announce_end, end_unbegun, mark_unapplied, record_end, undone, unreachable, verdict};
 use crate::app::error::Result;
 use crate::app::manual_changes::ManualChange;
 use crate::app::rulebook::RuleBook;
@@ -30,33 +30,33 @@ use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::Inventory;
 use crate::domain::run::{Run, RunState, Step, Trigger};
 
-/// First and longest wait between looks at a host that cannot be reached.
+/// Shortest and longest wait between retries for a host that cannot be reached.
 pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Why a run that nobody could begin ends.
+/// The reason of a run whose deadline passed before it could begin.
 const LATE: &str = "its deadline passed before it could begin";
 
-/// What one look at the table did.
+/// The result of one pass over the pending runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Runs that began.
     pub begun: Vec<RunId>,
-    /// Runs that ended without beginning: superseded, past their deadline, nothing to do.
+    /// Runs that ended without beginning: superseded, past their deadline, or without anything to do.
     pub ended: Vec<RunId>,
-    /// When to look again although nothing happens.
+    /// When the next pass is due although nothing wakes the runner.
     pub look_again: Option<Duration>,
-    /// When a guard looks again, by the wall clock: a wait may be long, and the machine may sleep meanwhile.
+    /// When a guard checks again, by the wall clock: a wait may be long, and the machine may sleep meanwhile.
     pub guards_until: Option<Timestamp>,
 }
 
-/// A run with its steps, and what it is about for the others.
+/// A run with its steps and its claim.
 pub(super) struct Claimed {
     pub run: Run,
     pub steps: Vec<Step>,
     pub claim: Claim,
 }
 
-/// Runs with their steps, oldest first, and what each is about for the others.
+/// Runs with their steps and claims, oldest first.
 pub(super) async fn with_claims(app: &App, runs: Vec<Run>) -> Result<Vec<Claimed>> {
     let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
     let mut steps: HashMap<RunId, Vec<Step>> = HashMap::new();
@@ -73,20 +73,20 @@ pub(super) async fn with_claims(app: &App, runs: Vec<Run>) -> Result<Vec<Claimed
     Ok(claimed.collect())
 }
 
-/// Begins each pending run that nothing is in the way of.
+/// Begins each pending run that nothing blocks.
 ///
 /// # Errors
-/// Where the database cannot be read or written; the next look goes on from there.
+/// Where the database cannot be read or written; the next pass retries.
 pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<Taken> {
     let mut pass = Pass { app, stop, tasks, taken: Taken::default(), waits: Vec::new() };
     let waiting = with_claims(app, db::runs::in_state(&app.db, RunState::Pending).await?).await?;
     let ids = waiting.iter().map(|one| &one.run.id).collect();
-    app.active_runs.keep_lost(&ids);
+    app.active_runs.retain_lost(&ids);
     app.active_runs.looks().keep(&ids);
     for index in 0..waiting.len() {
         let Claimed { run, steps, claim } = &waiting[index];
         let newer = || waiting[index + 1..].iter().map(|newer| &newer.claim);
-        if let Some(newer) = newer().rev().find(|newer| claim.is_taken_whole_by(newer)) {
+        if let Some(newer) = newer().rev().find(|newer| claim.is_superseded_by(newer)) {
             let reason = format!("superseded by {}", newer.words());
             pass.end(run, RunState::Superseded, &reason).await?;
             continue;
@@ -95,11 +95,13 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             pass.end(run, RunState::Failed, "its host is no longer known").await?;
             continue;
         };
-        let given_up = app.active_runs.loses(&run.id, claim.gives_up(newer()));
+        let given_up = app.active_runs.record_lost(&run.id, claim.gives_up(newer()));
         let run = match &run.guard {
             None => Cow::Borrowed(run),
             Some(_) => {
-                match guard::ask(app, &host, run, steps, &*RuleBook::load(app).await?, stop, tasks).await? {
+                match guard::evaluate(app, &host, run, steps, &*RuleBook::load(app).await?, stop, tasks)
+                    .await?
+                {
                     GuardDecision::Goes(run) => Cow::Owned(*run),
                     GuardDecision::Waits(until) => {
                         pass.taken.guards_until = pass.taken.guards_until.into_iter().chain(until).min();
@@ -121,19 +123,19 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
     Ok(pass.taken)
 }
 
-/// One look at the table.
+/// One pass over the pending runs.
 struct Pass<'a> {
     app: &'a App,
     stop: &'a CancellationToken,
     tasks: &'a TaskTracker,
     taken: Taken,
-    /// Runs whose host cannot be reached: why, and the how manyth try that was.
+    /// Runs whose host cannot be reached: id, reason and number of the attempt.
     waits: Vec<(RunId, String, i64)>,
 }
 
 impl Pass<'_> {
-    /// Begins one run with the plan of this moment, or ends it where there is nothing to begin. It waits while what is
-    /// in flight for others has to end first.
+    /// Begins one run with a plan made now, or ends it where there is nothing to do. The run stays pending while steps
+    /// of other runs on its containers are in progress.
     async fn begin(
         &mut self,
         host: Arc<Host>,
@@ -151,7 +153,7 @@ impl Pass<'_> {
                 };
                 return self.end(run, RunState::Failed, &why).await;
             }
-            // Tried again when the link comes up, which wakes the runner; the wait only bounds it.
+            // A restored connection wakes the runner earlier; this wait is only the upper limit.
             let left = Duration::try_from(run.deadline_at.duration_since(now)).unwrap_or_default();
             self.look_again_in(back_off(&app.clock, run.attempt).min(left));
             self.waits.push((run.id.clone(), reason, run.attempt + 1));
@@ -161,23 +163,24 @@ impl Pass<'_> {
             return self.end(run, RunState::Failed, LATE).await;
         }
         let book = &*RuleBook::load(app).await?;
-        // Only now: a stop stores its nap before it lets the next one in.
+        // Read only here: a stop stores its nap before the next run may begin.
         let inventory = host.inventory();
         let share = Share::of(app, run).await?;
         if share.is_not_known_yet() {
-            // The end of what it undoes wakes the runner.
+            // The end of the run that is undone wakes the runner.
             return Ok(());
         }
         let plan = share.plan(run, &inventory, book, now);
         let fresh = steps_of(app, run, &plan, now);
-        let way = app.active_runs.admit(&Claim::new(run, &fresh, Some(&inventory)));
-        if !way.given_up.is_empty() {
-            given_up = app.active_runs.loses(&run.id, way.given_up);
+        let admission = app.active_runs.admit(&Claim::new(run, &fresh, Some(&inventory)));
+        if !admission.given_up.is_empty() {
+            given_up = app.active_runs.record_lost(&run.id, admission.given_up);
         }
-        if way.blocked {
+        if admission.blocked {
             return Ok(());
         }
-        // What was held back goes against what is wanted now; and of what was not foreseen nobody has asked yet.
+        // The policy for contradictions is applied again to a run that was deferred, since other rules may apply now,
+        // and for the first time to steps that were not part of the plan at the request.
         let is_new = !same_plan(steps, &fresh);
         let answers = match run.trigger {
             Trigger::Window | Trigger::Undo => false,
@@ -235,14 +238,14 @@ impl Pass<'_> {
         let mut tx = app.db.begin().await?;
         if end_unbegun(&mut tx, app, run, state, reason).await? && state == RunState::Failed {
             let left = match (steps.as_slice(), app.hosts.get(&run.target.host)) {
-                // Asked for while the host was away: there was nothing to make a plan of.
+                // The request came while the host was unreachable, so that no plan exists.
                 ([], Some(host)) => targets::members(&host.inventory(), &run.target),
                 (steps, _) => undone(steps),
             };
             mark_unapplied(&mut tx, run, &left).await?;
         }
         tx.commit().await?;
-        tell_end(app, run, state);
+        announce_end(app, run, state);
         self.taken.ended.push(run.id.clone());
         Ok(())
     }
@@ -252,7 +255,7 @@ impl Pass<'_> {
         self.taken.look_again = Some(sooner);
     }
 
-    /// Says of all runs that wait why they do.
+    /// Stores for each waiting run the reason why it waits.
     async fn store_waits(&mut self) -> Result<()> {
         if self.waits.is_empty() {
             return Ok(());
@@ -267,13 +270,13 @@ impl Pass<'_> {
     }
 }
 
-/// 1, 2, 4 … 60 s, a fifth more or less.
+/// The wait before the next attempt: 1, 2, 4 … 60 s, with a jitter of a fifth.
 fn back_off(clock: &Clock, attempt: i64) -> Duration {
     let doublings = u32::try_from(attempt.clamp(0, 6)).unwrap_or(6);
     clock.jittered((BACK_OFF.0 * 2_u32.pow(doublings)).min(BACK_OFF.1))
 }
 
-/// Whether two lists of steps say the same, ids apart.
+/// Whether two lists of steps are equal apart from their ids.
 fn same_plan(stored: &[Step], fresh: &[Step]) -> bool {
     stored.len() == fresh.len()
         && stored.iter().zip(fresh).all(|(a, b)| {
@@ -282,7 +285,7 @@ fn same_plan(stored: &[Step], fresh: &[Step]) -> bool {
         })
 }
 
-/// Drives a run in a task of its own, and lets the next one in when it has ended.
+/// Executes a run in a task of its own; the end of the task lets the next run begin.
 pub(super) fn spawn(drive: RunExecutor, active_run: ActiveRun, tasks: &TaskTracker) {
     tasks.spawn(async move {
         let _active_run = active_run;

@@ -1,7 +1,7 @@
-//! Calls a run off.
+//! Cancels a run.
 
 use super::guard;
-use super::verdict::{end_unbegun, tell_end};
+use super::verdict::{announce_end, end_unbegun};
 use crate::app::error::{Error, Result};
 use crate::app::{Actor, App};
 use crate::db;
@@ -9,10 +9,10 @@ use crate::domain::ids::RunId;
 use crate::domain::permission::Permission;
 use crate::domain::run::RunState;
 
-/// Calls a run off: one that waits ends at once, one that is under way at its next step boundary.
+/// Cancels a run: a pending run ends at once, an active one at its next step boundary.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`], and [`Error::Conflict`] when it has ended.
+/// [`Error::Forbidden`], [`Error::NotFound`], and [`Error::Conflict`] when the run has ended.
 pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     actor.require(Permission::Operate)?;
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
@@ -20,7 +20,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
     if run.state.is_terminal() {
         return Err(ended());
     }
-    // Nothing begins meanwhile: it waits, or it is under way.
+    // While this lock is held no run begins: the run is either pending or active.
     let _beginning = app.active_runs.beginning().await;
     if app.active_runs.cancel(id, &actor.reference.name) {
         return Ok(());
@@ -34,7 +34,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: &RunId) -> Result<()> {
         return Err(ended());
     }
     tx.commit().await?;
-    tell_end(app, &run, RunState::Cancelled);
+    announce_end(app, &run, RunState::Cancelled);
     app.scheduler.wake();
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! What containers have in use, looked at in the seconds before they are put to sleep (rulings 47).
+//! Resource usage of containers, read in the seconds before they are put to sleep (rulings 47).
 //!
-//! A look takes Docker up to two seconds. Between the instant and the call nobody waits for one: what was seen before
-//! the instant goes into the sleep report and to the busy guard, and what was not seen by then is not known.
+//! Docker takes up to two seconds for a reading. Nothing waits for one between the scheduled instant and the Docker
+//! call: readings from before the instant go into the sleep report and to the busy guard, and a reading that is missing
+//! by then is unknown.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,26 +25,26 @@ use crate::domain::inventory::{Container, ContainerState};
 use crate::domain::overrides::{DesiredState, Place};
 use crate::domain::schedule::Schedule;
 
-/// How long before an instant the looks begin: what a busy Docker needs for some dozens of them.
+/// How long before an instant the readings begin: enough for a busy Docker to answer some dozens of them.
 pub const EARLY: Duration = Duration::from_secs(10);
-/// How long a look counts, from its begin on: over its instant, and what a machine under load is late.
+/// How long a reading is valid, counted from its begin: past its instant, plus the delay of a machine under load.
 const FRESH: Duration = Duration::from_secs(15);
-/// Schedules of one instant that are looked at in advance.
+/// The largest number of schedules of one instant that are read in advance.
 const MOST: i64 = 1000;
-/// Looks that go at once: as many as a Docker answers in a second or two.
+/// The number of concurrent readings: as many as Docker answers in a second or two.
 const AT_ONCE: usize = 32;
 
-/// The looks made in advance, by host and Docker's id of the container.
+/// The readings made in advance, by host and Docker's id of the container.
 #[derive(Debug, Default)]
 pub(super) struct EarlyLooks(Mutex<HashMap<(HostId, String), EarlyLook>>);
 
 #[derive(Clone, Debug)]
 struct EarlyLook {
-    /// When it began.
+    /// When the reading began.
     at: Timestamp,
-    /// It tells how busy the container is, which takes Docker two samples.
+    /// Whether the reading includes the CPU load, for which Docker needs two samples.
     with_cpu: bool,
-    /// `None` while it is under way; the error is in words.
+    /// `None` while the reading is in progress; an error is stored as its message.
     seen: Option<std::result::Result<Usage, String>>,
 }
 
@@ -52,7 +53,8 @@ impl EarlyLooks {
         self.0.lock()
     }
 
-    /// What was seen of a container in the seconds before `now`; `None` where nobody looked, or it came up since.
+    /// The usage of a container read in the seconds before `now`; `None` without a valid reading, or where the
+    /// container started after it.
     pub fn seen(
         &self,
         container: &Container,
@@ -69,18 +71,18 @@ impl EarlyLooks {
         seen.as_ref().map_or(true, is_of_this_life).then_some(seen)
     }
 
-    /// Those of which no look is under way or fresh, and forgets what is old.
-    fn begin(&self, asked: BTreeMap<(HostId, String), LookRequest>, now: Timestamp) -> Vec<LookRequest> {
+    /// Registers the requested readings that are neither in progress nor valid and returns them; removes expired ones.
+    fn begin(&self, requests: BTreeMap<(HostId, String), LookRequest>, now: Timestamp) -> Vec<LookRequest> {
         let mut looks = self.lock();
         looks.retain(|_, look| is_within(look.at, now, FRESH));
-        let is_new = |key: &(HostId, String), asked: &LookRequest| {
-            looks.get(key).is_none_or(|known| asked.with_cpu && !known.with_cpu)
+        let is_new = |key: &(HostId, String), request: &LookRequest| {
+            looks.get(key).is_none_or(|known| request.with_cpu && !known.with_cpu)
         };
-        let new: Vec<_> = asked.into_iter().filter(|(key, asked)| is_new(key, asked)).collect();
-        for (key, asked) in &new {
-            looks.insert(key.clone(), EarlyLook { at: now, with_cpu: asked.with_cpu, seen: None });
+        let new: Vec<_> = requests.into_iter().filter(|(key, request)| is_new(key, request)).collect();
+        for (key, request) in &new {
+            looks.insert(key.clone(), EarlyLook { at: now, with_cpu: request.with_cpu, seen: None });
         }
-        new.into_iter().map(|(_, asked)| asked).collect()
+        new.into_iter().map(|(_, request)| request).collect()
     }
 
     fn end(&self, container: &Container, seen: std::result::Result<Usage, String>) {
@@ -94,46 +96,46 @@ fn is_within(at: Timestamp, now: Timestamp, limit: Duration) -> bool {
     Duration::try_from(now.duration_since(at)).is_ok_and(|age| age <= limit)
 }
 
-/// A container to be looked at.
+/// A container whose usage is to be read.
 struct LookRequest {
     host: Arc<Host>,
     container: Arc<Container>,
     with_cpu: bool,
 }
 
-/// Looks at what is about to be put to sleep at `instant`, which is [`EARLY`] off at most; what has not been seen by
-/// then is given up. Containers that were looked at already are not looked at again.
+/// Reads the usage of the containers that are to be put to sleep at `instant`, which is at most [`EARLY`] away.
+/// Readings that have not ended by then are dropped. Containers with a valid reading are not read again.
 pub async fn look_before(app: &App, instant: Timestamp) -> Result<()> {
-    let asked = sleepers(app, instant).await?;
-    let looks = app.active_runs.early().begin(asked, app.clock.now());
+    let requests = sleepers(app, instant).await?;
+    let looks = app.active_runs.early().begin(requests, app.clock.now());
     let looks = looks.into_iter().map(|LookRequest { host, container, with_cpu }| async move {
         let usage = if with_cpu { host.usage(&container.id).await } else { host.glance(&container.id).await };
         app.active_runs.early().end(&container, usage.map_err(|error| error.to_string()));
     });
     let all = stream::iter(looks).buffer_unordered(AT_ONCE).collect::<()>();
     let left = Duration::try_from(instant.duration_since(app.clock.now())).unwrap_or_default();
-    // Those that come too late are nobody's.
+    // Late readings are dropped.
     let _ = app.clock.timeout(left, all).await;
     Ok(())
 }
 
-/// The running containers that schedules, windows and the ends of overrides will put to sleep by then, as far as can be
-/// told: looking at one too many costs Docker a sample.
+/// The running containers that schedules, windows and the ends of overrides will put to sleep by `instant`. An
+/// estimate: a container too many costs Docker only one reading.
 async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, String), LookRequest>> {
     let due = db::schedules::due(&app.db, &instant, MOST).await?;
     let overrides_end = db::overrides::next_end(&app.db).await?.is_some_and(|end| end <= instant);
-    let mut asked = BTreeMap::new();
-    let mut ask = |host: &Arc<Host>, container: &Arc<Container>, with_cpu: bool| {
+    let mut requests = BTreeMap::new();
+    let mut add = |host: &Arc<Host>, container: &Arc<Container>, with_cpu: bool| {
         if container.state != ContainerState::Running || container.protection.is_some() {
             return;
         }
         let key = (host.id().clone(), container.id.clone());
-        let one = asked.entry(key).or_insert_with(|| LookRequest {
+        let request = requests.entry(key).or_insert_with(|| LookRequest {
             host: Arc::clone(host),
             container: Arc::clone(container),
             with_cpu,
         });
-        one.with_cpu |= with_cpu;
+        request.with_cpu |= with_cpu;
     };
     for schedule in &due {
         let Some(host) = app.hosts.get(&schedule.spec.target.host) else { continue };
@@ -141,7 +143,7 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
         let stops = schedule.spec.action == Action::Stop;
         if !schedule.is_window() && (stops || with_cpu) {
             for member in host.inventory().members(&schedule.spec.target.subject) {
-                ask(&host, &member, with_cpu);
+                add(&host, &member, with_cpu);
             }
         }
     }
@@ -157,13 +159,13 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
                     let rule = then.desired(Place::of(container)).rule();
                     let with_cpu = rule.is_some_and(|rule| is_guarded(rule.guard.as_ref()));
                     if with_cpu || rule.is_none_or(|rule| rule.sleep == Action::Stop) {
-                        ask(&host, container, with_cpu);
+                        add(&host, container, with_cpu);
                     }
                 }
             }
         }
     }
-    Ok(asked)
+    Ok(requests)
 }
 
 fn is_guarded(guard: Option<&Guard>) -> bool {

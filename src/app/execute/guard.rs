@@ -1,7 +1,8 @@
-//! Holds back a run whose schedule has a guard: looks at its containers, lets it go, or has it wait (rulings 7).
+//! Guards of pending runs: checks the containers, then lets the run begin, defers it or ends it (rulings 7).
 //!
-//! How far a wait is stands in the run's row, so that a restart of the process goes on with it. What contradicts the
-//! run meanwhile ends it before it acts: a hold, an override, the wake edge of its window, the end of its schedule.
+//! The state of a wait is stored in the database row of the run, so that it survives a restart of the process. A run
+//! ends before it acts when something contradicts it meanwhile: a hold, an override, the wake edge of its window, or
+//! the deletion of its schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::looks::Looked;
 use super::share::Share;
-use super::verdict::{end_unbegun, tell_end};
+use super::verdict::{announce_end, end_unbegun};
 use crate::app::error::Result;
 use crate::app::overrides::{self, Changed, NewOverride};
 use crate::app::rulebook::RuleBook;
@@ -31,21 +32,21 @@ use crate::domain::run::{DEADLINE, Run, RunState, Step};
 use crate::domain::schedule::When;
 use crate::domain::window::Phase;
 
-/// What a guard says to its run.
+/// The decision of a guard about its run.
 pub(super) enum GuardDecision {
-    /// It may go, as it is here.
+    /// The run may begin, with the changed fields of this value.
     Goes(Box<Run>),
-    /// It waits: until then, or until a look has ended.
+    /// The run waits until this instant, or with `None` until a reading has ended.
     Waits(Option<Timestamp>),
-    /// It has ended without acting.
+    /// The run has ended without acting.
     Ended,
 }
 
-/// Asks the guard of a pending run.
+/// Evaluates the guard of a pending run.
 ///
 /// # Errors
-/// Where the database cannot be read or written: the run waits on.
-pub(super) async fn ask(
+/// Where the database cannot be read or written: the run stays pending.
+pub(super) async fn evaluate(
     app: &App,
     host: &Arc<Host>,
     run: &Run,
@@ -65,7 +66,7 @@ pub(super) async fn ask(
     if let Some(at) = run.look_at.filter(|at| *at > now) {
         return Ok(GuardDecision::Waits(Some(at)));
     }
-    // Its time counts from the end of the wait (rulings 7).
+    // The deadline of the run counts from the end of the wait (rulings 7).
     let deadline_at = now.checked_add(DEADLINE).unwrap_or(Timestamp::MAX);
     let inventory = host.inventory();
     if !inventory.is_connected() {
@@ -73,7 +74,7 @@ pub(super) async fn ask(
             db::runs::extend(&app.db, &run.id, deadline_at).await?;
             return Ok(GuardDecision::Goes(Box::new(Run { deadline_at, ..run.clone() })));
         }
-        // Its beginning says what it waits for.
+        // `admit` stores the reason why the run waits.
         return Ok(GuardDecision::Goes(Box::new(run.clone())));
     }
     let sleepers = sleepers(app, run, &inventory, book).await?;
@@ -86,8 +87,8 @@ pub(super) async fn ask(
         },
     };
     match verdict {
-        Verdict::Go(said) => Ok(GuardDecision::Goes(Box::new(Run {
-            why: remember(run, &said, now),
+        Verdict::Go(remark) => Ok(GuardDecision::Goes(Box::new(Run {
+            why: remember(run, &remark, now),
             deadline_at,
             ..run.clone()
         }))),
@@ -103,7 +104,7 @@ pub(super) async fn ask(
     }
 }
 
-/// Calls off a run that its guard holds back: a window's sleep stays away until the next edge.
+/// Cancels a run that its guard defers: the window does not put the target to sleep until the next edge.
 pub(super) async fn call_off(app: &App, actor: &Actor, run: &Run, reason: &str) -> Result<bool> {
     let steps = db::steps::of_run(&app.db, &run.id).await?;
     let book = RuleBook::load(app).await?;
@@ -112,7 +113,7 @@ pub(super) async fn call_off(app: &App, actor: &Actor, run: &Run, reason: &str) 
         .await
 }
 
-/// Why a run that has not begun is not to begin any more; `None` where it is.
+/// The final state and reason of a run that must not begin any more; `None` where it still may.
 async fn ending(app: &App, run: &Run, book: &RuleBook, now: Timestamp) -> Result<Option<(RunState, String)>> {
     let moment = book.rules.at(now);
     let zone = &book.zone.zone;
@@ -139,7 +140,7 @@ async fn ending(app: &App, run: &Run, book: &RuleBook, now: Timestamp) -> Result
             if schedule.deleted_at.is_some() {
                 return skipped("its schedule was deleted while it waited".to_owned());
             }
-            // One that fires once is switched off by that.
+            // A one-off schedule is disabled by its own fire.
             if !schedule.spec.enabled && !matches!(schedule.spec.when, When::Once(_)) {
                 return skipped("its schedule was switched off while it waited".to_owned());
             }
@@ -153,7 +154,7 @@ async fn ending(app: &App, run: &Run, book: &RuleBook, now: Timestamp) -> Result
         .map(|_| (RunState::Missed, "its wait ended while DockNap was not running".to_owned())))
 }
 
-/// Whether a run past its deadline is so because nobody drove it: had its host been away, it would have been tried.
+/// Whether a run is past its deadline because DockNap did not run: an unreachable host would have caused attempts.
 fn was_off(run: &Run) -> bool {
     run.look_at.is_some() && run.attempt == 0
 }
@@ -171,8 +172,8 @@ async fn sleepers(
     Ok(known.filter(|container| container.state.is_up()).cloned().collect())
 }
 
-/// How busy they are: as they were looked at in the seconds before, else as they are looked at now. `None` while such a
-/// look is under way, which wakes the runner when it has ended.
+/// The load of the containers: from the readings made in advance, otherwise from a new one. `None` while that reading
+/// is in progress; its end wakes the runner.
 fn looked_at(
     app: &App,
     host: &Arc<Host>,
@@ -182,7 +183,7 @@ fn looked_at(
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) -> Option<Vec<Load>> {
-    // What is frozen is not busy.
+    // Paused containers are not busy.
     let running: Vec<_> =
         sleepers.iter().filter(|one| one.state == ContainerState::Running).cloned().collect();
     if guard.busy().is_none() || running.is_empty() {
@@ -213,7 +214,7 @@ fn looked_at(
     None
 }
 
-/// One look at each container. What cannot be seen says why; it is never an error.
+/// Reads the load of each container once. A failed reading is stored with its reason; it is never an error.
 async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Container>>) {
     let looks = containers.into_iter().map(|container| {
         let host = Arc::clone(&host);
@@ -223,7 +224,7 @@ async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Contain
         }
     });
     let seen = stream::iter(looks).buffered(app.config.parallelism.max(1)).collect().await;
-    // Nobody asks any more where the run has ended meanwhile.
+    // The entry is gone where the run has ended meanwhile.
     if let Some(found) = app.active_runs.looks().lock().get_mut(&run) {
         *found = Some(seen);
     }
@@ -238,17 +239,17 @@ async fn defer(app: &App, run: &Run, deferral: &Deferral) -> Result<()> {
     Ok(())
 }
 
-/// What stays with a run that goes: why it was asked for, how long it waited, and what was found at last.
-fn remember(run: &Run, said: &str, now: Timestamp) -> String {
+/// The stored reason of a run that begins: why it was requested, how long it waited, and the guard's last result.
+fn remember(run: &Run, remark: &str, now: Timestamp) -> String {
     let waited = run.look_at.map(|_| {
         let minutes = now.duration_since(run.created_at).as_mins();
         format!("waited {minutes} min")
     });
-    let parts = [Some(run.why.as_str()), waited.as_deref(), Some(said)];
+    let parts = [Some(run.why.as_str()), waited.as_deref(), Some(remark)];
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// A run that ends before it acted.
+/// A run that ends before it acts.
 struct Ended<'a> {
     app: &'a App,
     run: &'a Run,
@@ -258,8 +259,9 @@ struct Ended<'a> {
 }
 
 impl Ended<'_> {
-    /// Stores the end. What a window's run leaves awake counts as awake, so that the window acts again where it still
-    /// wants to; with `until_next_edge` it is let be until the next edge. `false` where the run is no longer pending.
+    /// Stores the end. Containers that a window's run leaves awake are recorded as awake, so that the window acts again
+    /// where it still requires sleep; with `until_next_edge` they stay awake until the next edge. `false` where the run
+    /// is no longer pending.
     async fn store(&self, actor: &Actor, rules: &Rules, until_next_edge: bool) -> Result<bool> {
         let Self { app, run, state, reason, .. } = *self;
         let is_level = run.is_level();
@@ -275,7 +277,7 @@ impl Ended<'_> {
         if is_level {
             overrides::changed(app);
         }
-        tell_end(app, run, state);
+        announce_end(app, run, state);
         Ok(true)
     }
 

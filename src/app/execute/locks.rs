@@ -1,7 +1,7 @@
-//! One lock per container, held from the commitment to a step until its post-check (semantics §4).
+//! One lock per container, held from the moment a step is marked as issued until its result is checked (semantics §4).
 //!
-//! A stop goes on after its client hangs up, and a start during that grace answers 304 while the container still
-//! ends stopped: two steps must never be at work on one container.
+//! Docker continues a stop after its client disconnects, and answers 304 to a start during the stop grace although the
+//! container still stops afterwards: two steps must never act on one container at the same time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::domain::target::ContainerIdentity;
 
 type Key = (HostId, ContainerIdentity);
 
-/// Who is at work on which container.
+/// The locked containers.
 #[derive(Clone, Debug, Default)]
 pub struct Locks(Arc<Inner>);
 
@@ -24,7 +24,7 @@ struct Inner {
     released: Notify,
 }
 
-/// Holds one container; dropping it lets the next one in.
+/// The lock of one container; dropping it releases the lock.
 #[derive(Debug)]
 pub struct Lock {
     locks: Locks,
@@ -32,14 +32,15 @@ pub struct Lock {
 }
 
 impl Locks {
-    /// The lock of a container, where it is free.
+    /// Locks a container; `None` when it is locked already.
     pub fn take(&self, host: &HostId, identity: &ContainerIdentity) -> Option<Lock> {
         let key = (host.clone(), identity.clone());
         let free = self.0.held.lock().insert(key.clone());
         free.then(|| Lock { locks: self.clone(), key })
     }
 
-    /// Waits until some lock is let go. Enable the future before looking, so that nothing is missed.
+    /// Completes when a lock is released. Enable the future before calling [`Self::take`], so that no release is
+    /// missed.
     pub fn released(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.released.notified()
     }

@@ -1,4 +1,4 @@
-//! What guards have seen of the containers of runs that wait.
+//! Load readings that guards have made of the containers of pending runs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,15 +11,15 @@ use crate::domain::inventory::Container;
 use crate::domain::nap::Sample;
 use crate::domain::target::ContainerIdentity;
 
-/// Looks under way, and those that nobody has judged yet, by run.
+/// Readings by run: `None` while in progress, otherwise not evaluated yet.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    asked: Mutex<HashMap<RunId, Option<Vec<Looked>>>>,
-    /// What was seen of the containers of runs that may go: before a stop nobody looks again.
+    readings: Mutex<HashMap<RunId, Option<Vec<Looked>>>>,
+    /// Samples of the containers of runs that may begin: there is no second reading before a stop.
     seen: Mutex<HashMap<RunId, HashMap<ContainerIdentity, Sample>>>,
 }
 
-/// What one look at one container came to.
+/// The result of one reading of one container.
 #[derive(Clone, Debug)]
 pub(super) struct Looked {
     identity: ContainerIdentity,
@@ -43,16 +43,16 @@ impl Looked {
 
 impl Looks {
     pub fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Option<Vec<Looked>>>> {
-        self.asked.lock()
+        self.readings.lock()
     }
 
-    /// Forgets the looks of runs that wait no longer.
+    /// Removes the readings of runs that are no longer pending.
     pub fn keep(&self, pending: &HashSet<&RunId>) {
         self.lock().retain(|id, _| pending.contains(id));
         self.seen.lock().retain(|id, _| pending.contains(id));
     }
 
-    /// What a run that begins has seen of its containers, each at most once.
+    /// Removes and returns the samples of a run that begins.
     pub fn seen(&self, run: &RunId) -> HashMap<ContainerIdentity, Sample> {
         self.seen.lock().remove(run).unwrap_or_default()
     }

@@ -1,12 +1,13 @@
-//! The one execution path. Nothing else in the program may ask Docker to start, stop, restart, pause or unpause.
+//! The only code that changes containers. Nothing else in the program may call Docker to start, stop, restart, pause or
+//! unpause.
 //!
-//! 1. [`preview`] answers the plan: permission, inventory, pure `domain::plan`. A dry run stops here.
+//! 1. [`preview`] returns the plan: permission check, inventory, pure `domain::plan`. A dry run ends here.
 //! 2. [`submit`] makes the same plan and stores run, steps and audit row in one transaction; then it wakes the runner.
-//! 3. The [`runner`] [`admit`]s each pending run when nothing is in its way, and [`run`]s it: commit to a step, call
-//!    Docker, look whether it became so ([`step`]), store the outcome.
-//! 4. Run state and audit row of the end are stored in one transaction.
+//! 3. The [`runner`] [`admit`]s each pending run that nothing blocks and [`run`]s it: mark a step as issued, call
+//!    Docker, check the result ([`step`]), store the outcome.
+//! 4. The final state of the run and its audit row are stored in one transaction.
 //!
-//! Buttons, API, schedules and catch-up all come through here.
+//! Web pages, API, schedules and catch-up all use this path.
 
 mod active_runs;
 mod admit;

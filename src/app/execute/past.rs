@@ -1,4 +1,5 @@
-//! What a run did, as far as it can be undone: the reverse of each step whose container still is as the run left it.
+//! The reverse of an earlier run: for each step whose container is still as that run left it, the action that undoes
+//! it.
 
 use std::collections::HashMap;
 
@@ -12,25 +13,25 @@ use crate::domain::nap::Naps;
 use crate::domain::run::{ALREADY, Run, Step, StepState, Trigger};
 use crate::domain::target::ContainerIdentity;
 
-/// A run that is undone, with its steps.
+/// A run that is to be undone, with its steps.
 #[derive(Clone, Debug)]
 pub(super) struct Past {
     pub run: Run,
-    /// Their instants by the Engine's clock, as Docker's are.
+    /// Their instants are by the clock of the Engine, as Docker's are.
     steps: Vec<Step>,
 }
 
-/// What an undo does, container by container.
+/// What an undo does to each container.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reverse {
     pub acts: HashMap<ContainerIdentity, Action>,
     pub left: HashMap<ContainerIdentity, String>,
-    /// Those of them that others changed, by name.
+    /// Those of `left` that others changed since: name and reason.
     pub changed: Vec<(String, String)>,
 }
 
 impl Past {
-    /// The run that `undo` is for; `None` where it is no undo, or what it was for is forgotten.
+    /// The run that `undo` reverses; `None` where `undo` is another kind of run, or the earlier run is deleted.
     pub async fn of(app: &App, undo: &Run) -> Result<Option<Self>> {
         let Some(earlier) = undo.retry_of.as_ref().filter(|_| undo.trigger == Trigger::Undo) else {
             return Ok(None);
@@ -48,7 +49,7 @@ impl Past {
         Self { run, steps }
     }
 
-    /// It has not ended: what it does is not known yet.
+    /// Whether the run has not ended, so that its effects are not known yet.
     pub fn is_open(&self) -> bool {
         !self.run.state.is_terminal()
     }
@@ -71,7 +72,8 @@ impl Past {
         reverse
     }
 
-    /// What undoes a step; or why nothing does, and whether that is others' doing.
+    /// The action that undoes a step; otherwise the reason why none does, and whether others changed the container
+    /// since.
     fn reverse_of(
         &self,
         step: &Step,
@@ -86,7 +88,7 @@ impl Past {
         };
         match step.state {
             StepState::Pending => return Err(("the run that is undone had not begun with it", false)),
-            // Nobody knows yet.
+            // The outcome of the step is not known yet.
             StepState::Issued => return Ok(back),
             _ if step.issued_at.is_none() || step.reason.starts_with(ALREADY) => {
                 return Err(("the run that is undone did not change it", false));
@@ -113,7 +115,7 @@ impl Past {
                 .traces
                 .get(&step.identity)
                 .is_none_or(|trace| until.is_none_or(|until| trace.at <= until));
-        // A start that failed counts where it came up all the same.
+        // A failed start counts too where the container came up.
         let came_up = back == Action::Pause
             || container.started_at.zip(from).is_some_and(|(started, from)| started >= from);
         match (is_ours && came_up, step.state) {
@@ -127,7 +129,7 @@ impl Past {
 }
 
 impl Reverse {
-    /// What its run is called after, where the run that is undone did `action`.
+    /// The action of the undoing run, where the earlier run did `action`.
     pub fn action(&self, action: Action) -> Action {
         match action {
             Action::Stop | Action::Pause => Action::Start,

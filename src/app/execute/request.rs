@@ -1,4 +1,4 @@
-//! What somebody wants done to a stack or container.
+//! A request to act on a stack or container.
 
 use std::collections::HashSet;
 
@@ -15,37 +15,36 @@ use crate::domain::target::{ContainerIdentity, Target};
 /// A request, before anything is planned.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What to do.
     pub action: Action,
     pub target: Target,
-    /// What the target was called when that was last known; counts only while its host has not shown it.
+    /// The last known name of the target; used only while the inventory of its host does not contain the target.
     pub known_as: Option<String>,
-    /// What made it.
+    /// What caused the request.
     pub trigger: Trigger,
     /// The schedule it comes from: id and title.
     pub schedule: Option<(ScheduleId, String)>,
-    /// The nominal instant of a scheduled run.
+    /// The planned instant of a scheduled run.
     pub fire_at: Option<Timestamp>,
     /// Stop grace in seconds, where the user set one.
     pub stop_timeout_seconds: Option<i64>,
-    /// Why, in words; may be empty.
+    /// The reason, as text; may be empty.
     pub reason: String,
     /// The run whose failed steps are to be repeated, or which is to be undone.
     pub retry_of: Option<RunId>,
-    /// For a start: what naps is woken, and the rest left off (rulings 5).
+    /// For a start: wake only napping containers and leave out the rest (rulings 5).
     pub restore: bool,
-    /// What may hold it back for a while; nothing does where a person asks.
+    /// The guard that may defer the run; `None` for requests by a person.
     pub guard: Option<Guard>,
-    /// The containers that alone are put back to what they were.
+    /// The containers to which alone the run is limited, which return to their earlier state.
     pub puts_back: Option<HashSet<ContainerIdentity>>,
-    /// For a start: containers that nobody watched as they ended, and that are started all the same.
+    /// For a start: containers whose end DockNap did not observe and that are started nevertheless.
     pub also: Vec<ContainerIdentity>,
-    /// The override that makes it last.
+    /// The override that makes the result last.
     pub(crate) lasting: Option<NewOverride>,
 }
 
 impl Request {
-    /// A request by a person or program, now.
+    /// A request without a schedule, to begin now.
     pub fn now(action: Action, target: Target, trigger: Trigger) -> Self {
         Self {
             action,
@@ -65,7 +64,7 @@ impl Request {
         }
     }
 
-    /// The run that does it, of which no container is known yet.
+    /// The run for this request, before any container is known.
     pub fn into_run(self, app: &App, actor: &Actor, target_name: String, now: Timestamp) -> Run {
         let (schedule_id, schedule_name) = self.schedule.unzip();
         let (id, by) = (app.ids.next(now), actor.reference.clone());

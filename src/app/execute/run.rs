@@ -1,7 +1,8 @@
-//! Drives one run: issues each step once what it waits for is so, and stores each outcome.
+//! Executes one run: issues each step once everything it waits for is done, and stores each outcome.
 //!
-//! Steps that become ready together are committed to in one transaction before the first of them calls Docker. A run
-//! that is to yield issues nothing more, and ends when what is in flight has ended.
+//! Steps that become ready together are marked as issued in one transaction before the first of them calls Docker. A
+//! run that is cancelled or gives up containers issues no more steps for them, and ends when the issued steps have
+//! ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,22 +31,22 @@ mod state;
 use gates::{Gate, HEALTH_WAIT, limit};
 pub(super) use state::RunExecutor;
 
-/// What a run may take beyond its graces and waits (rulings 10).
+/// Time a run may take beyond its graces and waits (rulings 10).
 const BUDGET_MARGIN: Duration = Duration::from_secs(60);
-/// Wait between tries of a database that does not take an outcome.
+/// First and longest wait between attempts to store an outcome in the database.
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 type StepFuture = BoxFuture<'static, (usize, Outcome)>;
 
 impl RunExecutor {
-    /// Runs to the end, or to the orderly stop of the process.
+    /// Executes the run until its end, or until the orderly shutdown of the process.
     pub async fn complete(mut self) {
         let (running, mut seen_running) = mpsc::unbounded_channel();
-        let looks = self.look_at_what_it_stops();
+        let looks = self.begin_usage_readings();
         self.looks = Some(looks);
         let mut flights: FuturesUnordered<StepFuture> = FuturesUnordered::new();
         for index in self.in_state(StepState::Issued) {
-            // Committed to by a process that is gone. Nothing else is driven yet, so the lock is free.
+            // Issued by an earlier process. No other step is executed yet, so the lock is free.
             let lock = self.app.active_runs.locks().take(self.host.id(), &self.steps[index].identity);
             flights.push(self.start_step(index, lock, None, true, &running));
         }
@@ -58,8 +59,8 @@ impl RunExecutor {
             let look_again = if self.stop.is_cancelled() {
                 None
             } else {
-                self.close_what_cannot_be().await;
-                self.issue_what_is_ready(&mut flights, &running).await
+                self.close_impossible_steps().await;
+                self.issue_ready_steps(&mut flights, &running).await
             };
             if flights.is_empty()
                 && (self.stop.is_cancelled() || self.in_state(StepState::Pending).is_empty())
@@ -67,8 +68,8 @@ impl RunExecutor {
                 break;
             }
             let pending = !self.in_state(StepState::Pending).is_empty() && !self.stop.is_cancelled();
-            // Whatever a step waits for, its time ends.
-            let look_again = [look_again, pending.then(|| self.end_of_time(self.app.clock.monotonic()))]
+            // Every wait of a step ends with the time of the run at the latest.
+            let look_again = [look_again, pending.then(|| self.time_limit(self.app.clock.monotonic()))]
                 .into_iter()
                 .flatten()
                 .min();
@@ -94,9 +95,9 @@ impl RunExecutor {
         }
     }
 
-    /// Takes over what was seen of the containers that are to be stopped in the seconds before, and looks at the others
-    /// that its guard has not looked at either.
-    fn look_at_what_it_stops(&mut self) -> Looks {
+    /// Takes over the usage readings made in advance for containers that are to be stopped, and begins readings of
+    /// those that neither have one nor were read by the guard.
+    fn begin_usage_readings(&mut self) -> Looks {
         let (inventory, now) = (self.host.inventory(), self.app.clock.now());
         let mut unseen = Vec::new();
         for step in &self.steps {
@@ -123,9 +124,9 @@ impl RunExecutor {
         (0..self.steps.len()).filter(|index| self.steps[*index].state == state).collect()
     }
 
-    /// Ends pending steps that will never be issued: a newer run wants something else of the container, the run is
-    /// called off, its time is up, or what they wait for failed.
-    async fn close_what_cannot_be(&mut self) {
+    /// Ends pending steps that will never be issued: a newer run took the container, the run is cancelled, its time is
+    /// up, or a step they wait for failed.
+    async fn close_impossible_steps(&mut self) {
         loop {
             let control = self.control.borrow().clone();
             let now = self.app.clock.now();
@@ -143,13 +144,14 @@ impl RunExecutor {
                     _ => {}
                 }
             }
-            // What waits for one of those that never will be has a better reason than the time.
+            // Steps that wait for a closed step are closed first, in the next iteration: that reason says more than the
+            // time.
             if closed.is_empty() && late {
                 let up = |index| (index, StepState::Failed, "the run's time was up".to_owned());
                 closed.extend(self.in_state(StepState::Pending).into_iter().map(up));
             }
             if closed.is_empty() {
-                self.tell_what_it_waits_for(waits_on).await;
+                self.store_wait_note(waits_on).await;
                 return;
             }
             for (index, state, reason) in &closed {
@@ -169,8 +171,8 @@ impl RunExecutor {
         }
     }
 
-    /// Says of the run which step it waits with although that has had its time; nothing where none is.
-    async fn tell_what_it_waits_for(&mut self, step: Option<(usize, String)>) {
+    /// Stores in the run which step still waits although its own time is over; an empty note where there is none.
+    async fn store_wait_note(&mut self, step: Option<(usize, String)>) {
         let words = step.map_or_else(String::new, |(index, reason)| {
             let container = &self.steps[index].container;
             format!("{reason}; {container} waits on, until the run's deadline")
@@ -189,35 +191,37 @@ impl RunExecutor {
         }
     }
 
-    /// Nothing more is issued.
+    /// Whether the time of the run is up, so that no more steps are issued.
     fn is_late(&self) -> bool {
-        // One reading for both sides: past the deadline its end is now.
+        // One reading of the clock for both sides: after the deadline, `time_limit` returns `now`.
         let now = self.app.clock.monotonic();
-        now >= self.end_of_time(now)
+        now >= self.time_limit(now)
     }
 
-    /// When nothing more is issued, on the monotonic clock, which shows `now`: at the deadline while nothing was and
-    /// where the run was cut off, else when its budget is used up (rulings 10). What others hold it up is not counted.
-    fn end_of_time(&self, now: Duration) -> Duration {
+    /// When the run stops issuing steps, on the monotonic clock, which reads `now`: at the deadline while no step is
+    /// issued and for a resumed run, otherwise when the budget is used up (rulings 10). Time in which other runs
+    /// blocked this one does not count.
+    fn time_limit(&self, now: Duration) -> Duration {
         if self.resumed || self.steps.iter().all(|step| step.issued_at.is_none()) {
             return self.deadline(now);
         }
-        let held_up =
-            self.held_up + self.held_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        (self.begun + self.budget() + held_up).max(self.deadline(now))
+        let blocked_for =
+            self.blocked_for + self.blocked_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        (self.begun + self.budget() + blocked_for).max(self.deadline(now))
     }
 
-    /// Sum over waves of the graces and waits, and a margin. A wave of more steps than may go at once takes turns.
+    /// Sum over waves of the graces and waits, plus a margin. The steps of a wave larger than the parallelism run in
+    /// turns.
     fn budget(&self) -> Duration {
         let inventory = self.host.inventory();
         let mut budget = BUDGET_MARGIN;
         for wave in 1..=self.steps.iter().map(|step| step.wave).max().unwrap_or(0) {
             let steps = || self.steps.iter().filter(|step| step.wave == wave);
-            let asked = self.run.stop_timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+            let requested = self.run.stop_timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok());
             let own = |step: &Step| {
                 inventory.by_identity(&step.identity).map_or(10, |one| u64::from(container_grace(one)))
             };
-            let grace = steps().map(|step| asked.unwrap_or_else(|| own(step))).max().unwrap_or(0);
+            let grace = steps().map(|step| requested.unwrap_or_else(|| own(step))).max().unwrap_or(0);
             let turns = steps().count().div_ceil(self.app.config.parallelism.max(1));
             let waits = steps().flat_map(|step| &step.wait_for).map(limit);
             budget += Duration::from_secs(grace) * u32::try_from(turns).unwrap_or(u32::MAX)
@@ -226,44 +230,44 @@ impl RunExecutor {
         budget
     }
 
-    /// Keeps count of the time in which nothing of it was in flight although a step could go.
-    fn note_hold(&mut self, is_held_up: bool) {
+    /// Measures the time in which a step was ready but none was in progress, because other runs held locks or permits.
+    fn measure_blocked_time(&mut self, is_blocked: bool) {
         let now = self.app.clock.monotonic();
-        match (is_held_up, self.held_since) {
-            (true, None) => self.held_since = Some(now),
+        match (is_blocked, self.blocked_since) {
+            (true, None) => self.blocked_since = Some(now),
             (false, Some(since)) => {
-                self.held_up += now.saturating_sub(since);
-                self.held_since = None;
+                self.blocked_for += now.saturating_sub(since);
+                self.blocked_since = None;
             }
             _ => {}
         }
     }
 
-    /// Commits to every step that may go, in one transaction, and starts them. Answers when to look again.
-    async fn issue_what_is_ready(
+    /// Issues every ready step, all in one transaction, and starts them. Returns when to check the waits again.
+    async fn issue_ready_steps(
         &mut self,
         flights: &mut FuturesUnordered<StepFuture>,
         running: &mpsc::UnboundedSender<Seen>,
     ) -> Option<Duration> {
         let mut look_again: Option<Duration> = None;
         let mut ready: Vec<(usize, Lock, OwnedSemaphorePermit)> = Vec::new();
-        let mut held_up = false;
+        let mut blocked = false;
         for index in self.in_state(StepState::Pending) {
             match self.gate(index) {
                 Gate::Open => {
-                    // The permit before the lock: letting a lock go wakes everybody who waits, this run too, so that
-                    // runs without a permit would wake each other for ever.
+                    // The permit is taken before the lock: releasing a lock wakes all waiting runs, this one too, so
+                    // that runs without a permit would wake each other for ever.
                     let Some(permit) =
                         self.app.active_runs.permit(self.host.id(), self.app.config.parallelism)
                     else {
-                        // Freed by a step of ours, or with a lock that is let go.
-                        held_up = true;
+                        // A step of this run frees a permit, or the release of a lock announces one.
+                        blocked = true;
                         break;
                     };
                     let Some(lock) =
                         self.app.active_runs.locks().take(self.host.id(), &self.steps[index].identity)
                     else {
-                        held_up = true;
+                        blocked = true;
                         continue;
                     };
                     ready.push((index, lock, permit));
@@ -273,7 +277,7 @@ impl RunExecutor {
                 Gate::Shut(None) | Gate::Never(_) => {}
             }
         }
-        self.note_hold(held_up && ready.is_empty() && flights.is_empty());
+        self.measure_blocked_time(blocked && ready.is_empty() && flights.is_empty());
         if ready.is_empty() {
             return look_again;
         }
@@ -287,8 +291,8 @@ impl RunExecutor {
         look_again
     }
 
-    /// Stores `issued_at` of these steps. Nothing is asked of Docker that is not stored: a database that is away is
-    /// tried until the deadline.
+    /// Stores `issued_at` of these steps before any call to Docker. Retries a failing database until the deadline;
+    /// `false` where the steps could not be stored.
     async fn commit_to(&mut self, indexes: &[usize]) -> bool {
         let mut wait = STORE_RETRY.0;
         loop {
@@ -343,18 +347,18 @@ impl RunExecutor {
             grace: self.run.stop_timeout_seconds.and_then(|seconds| u32::try_from(seconds).ok()),
             retry_until: self.run.deadline_at,
             resumed,
-            asked: false,
+            called: false,
             running: running.clone(),
             control: self.control.clone(),
             before_restart: None,
-            // A plan says why it restarts what was not asked for: another one does.
+            // A restart step has a reason only where the container restarts because of another one.
             brings_back: step.action == Action::Restart && !step.reason.is_empty(),
             sample: self.samples.get(&step.identity).copied(),
             look: self.looks.as_mut().map(|looks| looks.take(&step.identity)),
         };
         async move {
             let outcome = Box::pin(operation.perform()).await;
-            // The lock last: letting it go tells those who wait for either.
+            // The lock is dropped last: its release wakes runs that wait for a permit too.
             drop(permit);
             drop(lock);
             outcome
@@ -362,7 +366,7 @@ impl RunExecutor {
         .boxed()
     }
 
-    /// Takes in what operations ended with, and stores it.
+    /// Applies the outcomes of operations to their steps, and stores them.
     async fn store_outcomes(&mut self, ended: Vec<(usize, Outcome)>) {
         let now = self.app.clock.now();
         let mut changed = Vec::new();
@@ -387,8 +391,8 @@ impl RunExecutor {
         self.store_steps(&indexes, &changed).await;
     }
 
-    /// Stores steps that ended, and the naps of those that changed. What cannot be stored stays in memory and is tried
-    /// again: it has happened.
+    /// Stores steps that ended, and the naps of changed containers. Retries until the database accepts them, since the
+    /// changes have already happened.
     async fn store_steps(&self, indexes: &[usize], changed: &[usize]) {
         let mut wait = STORE_RETRY.0;
         while let Err(error) = self.try_store_steps(indexes, changed).await {
@@ -409,7 +413,7 @@ impl RunExecutor {
         }
         tx.commit().await?;
         if !changed.is_empty() {
-            // What Docker told before a stay was stored was told in vain.
+            // Docker events that arrived before the sleep was stored had no effect, so the sleeps are checked again.
             self.app.sleeps.wake();
         }
         Ok(())
@@ -421,12 +425,13 @@ impl RunExecutor {
             Action::Pause => NapKind::Pause,
             Action::Start | Action::Restart | Action::Unpause => {
                 db::naps::remove(tx, &step.host, &step.identity).await?;
-                let asked = step.issued_at.unwrap_or_else(|| self.app.clock.now());
-                db::sleeps::end(tx, &step.host, &step.identity, asked).await?;
+                let issued_at = step.issued_at.unwrap_or_else(|| self.app.clock.now());
+                db::sleeps::end(tx, &step.host, &step.identity, issued_at).await?;
                 return Ok(());
             }
         };
-        // What is undone had started it although it did not nap: it is off again, and no wake edge starts it.
+        // An undo of a start whose container was not napping: the container is off again, and no wake edge may start
+        // it.
         if let Some(undone) = self.run.retry_of.as_ref().filter(|_| self.run.trigger == Trigger::Undo)
             && !db::sleeps::was_ended_by(tx, &step.host, &step.identity, undone).await?
         {
@@ -434,8 +439,8 @@ impl RunExecutor {
             return Ok(());
         }
         let ended = step.finished_at.unwrap_or_else(|| self.app.clock.now());
-        // By Docker's own time stamp where there is one: ours as the Engine's clock shows it is right to a second or
-        // so, and a start just before would look like one after.
+        // Docker's own time stamp is preferred: our clock converted to the Engine's is accurate only to about a second,
+        // and a start just before the stop would look like one after it.
         let by_docker = self.ends.get(&step.identity).filter(|_| kind == NapKind::Stop);
         let since = by_docker.copied().unwrap_or_else(|| self.host.by_engine(ended));
         let nap = Nap { kind, run_id: self.run.id.clone(), since };
@@ -443,14 +448,15 @@ impl RunExecutor {
         self.remember_sleep(tx, step, kind, ended).await
     }
 
-    /// Begins the stay asleep of a container that changed. After a crash it may have slept for a while already: Docker
-    /// knows since when.
+    /// Stores the begin of a sleep. After a crash the container may have slept for a while already: Docker has the time
+    /// stamp.
     async fn remember_sleep(&self, tx: &mut Tx, step: &Step, kind: NapKind, ended: Timestamp) -> Result<()> {
         let inventory = self.host.inventory();
         let container = inventory.by_identity(&step.identity);
-        let told = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
+        let by_our_clock = |at: Option<Timestamp>| at.map(|at| self.host.by_us(at));
         let issued = step.issued_at.unwrap_or(ended);
-        let stopped = told(container.and_then(|one| one.finished_at)).filter(|_| kind == NapKind::Stop);
+        let stopped =
+            by_our_clock(container.and_then(|one| one.finished_at)).filter(|_| kind == NapKind::Stop);
         let sleep = Sleep {
             host: step.host.clone(),
             identity: step.identity.clone(),
@@ -460,11 +466,11 @@ impl RunExecutor {
             until: None,
             sample: self.samples.get(&step.identity).copied().unwrap_or_default(),
         };
-        db::sleeps::begin(tx, &sleep, told(container.and_then(|one| one.started_at))).await?;
+        db::sleeps::begin(tx, &sleep, by_our_clock(container.and_then(|one| one.started_at))).await?;
         Ok(())
     }
 
-    /// Stores how the run ended, with its audit row.
+    /// Stores the final state of the run and its audit row.
     async fn finish(&self) {
         let (state, reason) = verdict(&self.run, &self.steps, &self.control.borrow());
         let mut wait = STORE_RETRY.0;
@@ -475,7 +481,7 @@ impl RunExecutor {
         self.app.vitals.counters.run_ended(&self.run, state, Some(took));
         tracing::info!(run = %self.run.id, target = %self.run.target_name, action = %self.run.action,
             state = %state, reason, "run ended");
-        // Whoever looks because of the announcement is not to find it at work.
+        // Removed before the announcement, so that nobody who reacts to it still finds the run active.
         self.app.active_runs.leave(&self.run.id);
         self.announce();
     }
@@ -486,7 +492,7 @@ impl RunExecutor {
             record_end(&mut tx, &self.app, &self.run, state, reason).await?;
             let control = self.control.borrow().clone();
             if control.cancelled_by().is_none() {
-                // What newer runs took over is theirs.
+                // Containers that newer runs took over are excluded.
                 let mut left = undone(&self.steps);
                 left.retain(|identity| control.taken_by(identity).is_none());
                 mark_unapplied(&mut tx, &self.run, &left).await?;
@@ -496,7 +502,7 @@ impl RunExecutor {
         Ok(())
     }
 
-    /// Waits before the next try of a database that did not take something; answers the wait after that.
+    /// Waits after a failed attempt to store something; returns the wait after the next failure.
     async fn after_failed_store(&self, what: &str, error: &crate::app::Error, wait: Duration) -> Duration {
         tracing::error!(run = %self.run.id, error = %chain(&error), "{what} cannot be stored; trying again");
         self.app.clock.sleep(wait).await;

@@ -1,7 +1,7 @@
-//! Takes pending runs from the table, one after the other, and drives each in a task of its own.
+//! The loop that takes pending runs from the database and executes each in a task of its own.
 //!
-//! Who is at work lives in memory and is rebuilt at the start: runs that were under way when the process ended are
-//! taken up first.
+//! The set of active runs is in memory and is rebuilt at the start: runs that were active when the process ended are
+//! resumed first.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::domain::ids::RunId;
 use crate::domain::run::{RunState, Trigger};
 use crate::domain::text::chain;
 
-/// Drives runs until `stop`; then what is in flight ends, and the rest is left for the next start.
+/// Executes runs until `stop`; then issued steps end, and the rest is left for the next start.
 pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
     let mut wait = Duration::from_secs(1);
     while let Err(error) = recover(&app, &stop, &tasks).await {
@@ -44,7 +44,7 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
     }
 }
 
-/// Takes up the runs that a process that is gone was driving. Each looks at its containers before it acts.
+/// Resumes the runs of an earlier process. Each checks its containers before it acts. Returns their number.
 pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<usize> {
     let _beginning = app.active_runs.beginning().await;
     let mut runs = db::runs::in_state(&app.db, RunState::Executing).await?;

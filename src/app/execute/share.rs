@@ -1,4 +1,4 @@
-//! What a run is for, of its target, and the plan that comes of it.
+//! The part of its target a run acts on, and the plan made from it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,11 +18,10 @@ use crate::domain::plan::{Plan, PlanRequest, Restore, plan};
 use crate::domain::run::{Run, StepState, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 
-/// What a request would do, without doing it. `restore` is what a scheduled start does: wake only what naps.
+/// The plan of a request, without executing it. With `restore` as for a scheduled start: only napping containers wake.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`] for a target that is not there, [`Error::Docker`] while its host cannot
-/// be reached.
+/// [`Error::Forbidden`], [`Error::NotFound`] for an unknown target, [`Error::Docker`] while its host cannot be reached.
 pub async fn preview(
     app: &App,
     actor: &Actor,
@@ -57,13 +56,13 @@ pub async fn preview(
     Ok(plan)
 }
 
-/// What a run is for, where that is not all of its target.
+/// The part of its target a run acts on.
 pub(super) enum Share {
-    /// All of it.
+    /// The whole target.
     All,
-    /// These containers alone: what an earlier run left undone, or what it found to put back at first.
+    /// Only these containers: those an earlier run left unfinished, or those this run was first planned to put back.
     Only(HashSet<ContainerIdentity>),
-    /// What an earlier run did, to undo it.
+    /// The containers an earlier run changed, to undo that.
     Undoes(Box<Past>),
 }
 
@@ -73,7 +72,7 @@ impl Share {
             None if run.puts_back => unfinished(app, &run.id).await?,
             None => None,
             Some(_) if run.trigger == Trigger::Undo => {
-                // Of what is forgotten nothing is undone.
+                // Where the earlier run is deleted, nothing is undone.
                 let past = Past::of(app, run).await?;
                 return Ok(
                     past.map_or_else(|| Self::Only(HashSet::new()), |past| Self::Undoes(Box::new(past)))
@@ -84,7 +83,7 @@ impl Share {
         Ok(only.map_or(Self::All, Self::Only))
     }
 
-    /// The plan of a run, from what is there, as of `now`.
+    /// The plan of a run, from the inventory and the rules as of `now`.
     pub fn plan(&self, run: &Run, inventory: &Inventory, book: &RuleBook, now: Timestamp) -> Plan {
         let mut leave = book.left_alone(run, inventory, now);
         let restore = match run.restore {
@@ -120,14 +119,14 @@ impl Share {
         )
     }
 
-    /// It is for what another run is still at work on.
+    /// Whether the run undoes one that has not ended, so that its effects are not known yet.
     pub fn is_not_known_yet(&self) -> bool {
         matches!(self, Self::Undoes(past) if past.is_open())
     }
 }
 
-/// The containers of an earlier run that are not as it wanted; `None` for one that never got as far as a plan, since
-/// its host was away: all of them.
+/// The containers of an earlier run whose steps did not succeed; `None` for a run without steps, since its host was
+/// unreachable: then all members count.
 async fn unfinished(app: &App, run: &RunId) -> Result<Option<HashSet<ContainerIdentity>>> {
     let steps = db::steps::of_run(&app.db, run).await?;
     if steps.is_empty() {

@@ -1,7 +1,7 @@
-//! One step against Docker: look, call, look again.
+//! One step against Docker: check the container, call Docker, check again.
 //!
-//! What Docker answers is a hint; what the container is afterwards is the outcome (semantics §6). Every operation can
-//! be taken up again after a crash: it first looks whether the container is already as wanted.
+//! Docker's response is only a hint; the state of the container afterwards is the outcome (semantics §6). Every
+//! operation can be resumed after a crash: it first checks whether the container already is in the target state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,77 +24,79 @@ mod twins;
 
 /// Docker's own stop grace where the container sets none, in seconds.
 const DOCKER_GRACE: u32 = 10;
-/// After a crash, a stop that was under way gets its grace and this much more before it is asked for again.
+/// After a crash, an issued stop gets its grace plus this time before the call is repeated.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
-/// How long the inventory may take to show what a step made so.
+/// How long the inventory may take to show the result of a step.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
-/// First and longest wait between tries of an Engine that does not answer.
+/// First and longest wait between retries while the Engine does not respond.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// A step's index, and since when its container runs.
+/// The index of a step, and the start time of its running container.
 pub(super) type Seen = (usize, Option<Timestamp>);
 
-/// One step, with all it needs.
+/// One step with everything its execution needs.
 pub(super) struct Operation {
-    /// Position in the run.
+    /// Index of the step in the run.
     pub index: usize,
     pub host: Arc<Host>,
     pub clock: Clock,
     pub identity: ContainerIdentity,
     pub action: Action,
-    /// It is to be up, however it went down: a step of a start, though it may be planned as an unpause.
+    /// Whether the container must end up running, whatever stopped it: true for steps of a start, also those planned as
+    /// an unpause.
     pub wakes: bool,
-    /// When it was committed to.
+    /// When the step was marked as issued.
     pub issued_at: Timestamp,
     /// Stop grace in seconds, where the request sets one.
     pub grace: Option<u32>,
-    /// An Engine that does not answer is tried until then.
+    /// The end of the retries while the Engine does not respond.
     pub retry_until: Timestamp,
-    /// The call may have been carried out already: a process that is gone committed to it, or it was made and not
-    /// answered.
+    /// Whether Docker may have executed the call already: an earlier process issued the step, or a call of this process
+    /// got no response.
     pub resumed: bool,
-    /// This process has made the call.
-    pub asked: bool,
-    /// Told as soon as a started container is seen running, so that its dependants can go on.
+    /// Whether this process has made the call.
+    pub called: bool,
+    /// Receives a started container as soon as it is seen running, so that its dependants can proceed.
     pub running: mpsc::UnboundedSender<Seen>,
     pub control: watch::Receiver<Control>,
-    /// It restarts since another one did, and is to run afterwards whatever that one's end made of it.
+    /// Whether the container restarts only because another one does. Then it must run afterwards, even if the end of
+    /// the other one stopped it.
     pub brings_back: bool,
-    /// Set once a restart was asked for by this process.
+    /// The state before the call; set once this process has called a restart.
     pub before_restart: Option<BeforeRestart>,
-    /// What it had in use, once somebody has looked: at most one look before a stop (rulings 7).
+    /// The usage of the container once it has been read: at most one reading before a stop (rulings 7).
     pub sample: Option<Sample>,
-    /// That look: under way, or to be made.
+    /// The reading itself: in progress, or still to be made.
     pub look: Option<UsageLook>,
 }
 
-/// A container as it was before its restart was asked for.
+/// A container as it was before the restart call.
 pub(super) struct BeforeRestart {
     started_at: Option<Timestamp>,
 }
 
-/// How a step ended.
+/// The outcome of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub state: StepState,
     pub reason: String,
     pub error: Option<String>,
     pub exit_code: Option<i64>,
-    /// When its process ended, by Docker's own time stamp.
+    /// When the process of the container ended, by Docker's own time stamp.
     pub ended: Option<Timestamp>,
     /// The last log lines of a failed start.
     pub output: Option<String>,
-    /// The container changed because of us: what a nap is made of.
+    /// Whether this step changed the container, which decides about its nap.
     pub changed: bool,
-    /// What it had in use before it was stopped, where that was seen.
+    /// The usage of the container before the stop, where it was read.
     pub sample: Sample,
 }
 
-/// Why one try did not end the step.
+/// Why an attempt stopped early.
 enum Trouble {
-    /// The Engine did not answer; it may a little later.
+    /// The Engine did not respond; a retry may succeed.
     Away(String),
-    /// This is how it ended.
+    /// The step has ended with this outcome.
     Ended(Box<Outcome>),
 }
 
@@ -144,7 +146,7 @@ impl From<DockerError> for Trouble {
 }
 
 impl Operation {
-    /// Does the step, trying an Engine that does not answer again until the deadline.
+    /// Executes the step; retries until the deadline while the Engine does not respond.
     pub async fn perform(mut self) -> (usize, Outcome) {
         let mut wait = BACK_OFF.0;
         loop {
@@ -159,8 +161,8 @@ impl Operation {
                 Err(Trouble::Ended(outcome)) => return (self.index, *outcome),
                 Err(Trouble::Away(reason)) => reason,
             };
-            // A look that was not answered leaves nothing behind.
-            self.resumed |= self.asked;
+            // A check without a response has changed nothing; only a call may have.
+            self.resumed |= self.called;
             if self.clock.now() + wait > self.retry_until {
                 return (self.index, Outcome::failed(format!("{away}; tried until the run's deadline")));
             }
@@ -197,12 +199,12 @@ impl Operation {
         }
     }
 
-    /// The container that bears the identity now.
+    /// The container that has the identity now.
     async fn look(&self) -> Result<Option<Container>, Trouble> {
         Ok(self.host.resolve(&self.identity).await?)
     }
 
-    /// The container after a call; one that is gone ends the step.
+    /// The container after a call; a missing one ends the step.
     async fn look_again(&self) -> Result<Container, Trouble> {
         match self.look().await? {
             Some(container) => Ok(container),
@@ -210,7 +212,8 @@ impl Operation {
         }
     }
 
-    /// A container that is no longer there: as good as stopped, and nothing to start.
+    /// The outcome for a container that no longer exists: a stop has succeeded, a start has failed, and other actions
+    /// are skipped.
     fn gone(&self) -> Outcome {
         match self.action {
             Action::Stop => Outcome::succeeded("the container is gone", true),
@@ -226,7 +229,7 @@ impl Operation {
         }
         let grace = container_grace(&container);
         if self.resumed {
-            // dockerd finishes a stop after its client is gone: give it the time before asking again.
+            // dockerd completes a stop after its client is gone: wait for that before repeating the call.
             let patience = Duration::from_secs(self.grace.unwrap_or(grace).into()) + STOP_MARGIN;
             self.until(self.issued_at + patience, |container| !container.state.is_up()).await;
             let container = self.look_again().await?;
@@ -242,7 +245,7 @@ impl Operation {
         }
         let mut failure = None;
         for _ in 0..2 {
-            self.asked = true;
+            self.called = true;
             match self.host.stop(&container.id, self.grace, grace).await {
                 Ok(()) => failure = None,
                 Err(
@@ -256,8 +259,8 @@ impl Operation {
                     let found = self.look_again().await?;
                     failure = Some(error);
                     if found.state.is_up() && found.id != container.id {
-                        // Re-created in between: once more, on the new one.
-                        self.asked = true;
+                        // Re-created meanwhile: stop the new container.
+                        self.called = true;
                         self.host.stop(&found.id, self.grace, grace).await?;
                         failure = None;
                     }
@@ -289,13 +292,13 @@ impl Operation {
             ContainerState::Running => {}
             _ => return Ok(Outcome::skipped("not running")),
         }
-        self.asked = true;
+        self.called = true;
         let answer = self.host.pause(&container.id).await;
         self.judge(answer, ContainerState::Paused).await
     }
 
     async fn unpause(&mut self, container: Container) -> Try {
-        // An unpause of what is not paused is answered with 500: so look first.
+        // Docker answers 500 to an unpause of a container that is not paused, so the state is checked first.
         match container.state {
             ContainerState::Running => {
                 let _ = self.running.send((self.index, container.started_at));
@@ -303,7 +306,7 @@ impl Operation {
                 return Ok(Outcome::succeeded(reason, self.resumed));
             }
             ContainerState::Paused => {}
-            // What a restart of the daemon ended in its sleep is woken all the same.
+            // A paused container that a daemon restart stopped is started instead.
             _ if self.wakes => {
                 let outcome = self.start(container).await?;
                 if outcome.state == StepState::Succeeded && outcome.changed && outcome.reason.is_empty() {
@@ -313,14 +316,14 @@ impl Operation {
             }
             _ => return Ok(Outcome::skipped("not paused")),
         }
-        self.asked = true;
+        self.called = true;
         let answer = self.host.unpause(&container.id).await;
         let outcome = self.judge(answer, ContainerState::Running).await?;
         let _ = self.running.send((self.index, container.started_at));
         Ok(outcome)
     }
 
-    /// Looks whether a container is as wanted after an answer that says yes or no.
+    /// Checks the state of the container after Docker's response, whether that is a success or an error.
     async fn judge(&self, answer: Result<(), DockerError>, wanted: ContainerState) -> Try {
         let failure = match answer {
             Ok(()) => None,
@@ -340,7 +343,7 @@ impl Operation {
         .exit(&after))
     }
 
-    /// Waits until the inventory shows what is so now: whoever plans next plans from it.
+    /// Waits until the inventory shows the result, since the next plan is made from the inventory.
     async fn until_shown(&self) {
         let instant = self.clock.now() + SHOWN_WITHIN;
         self.until_seen(instant, |seen| match (self.action, seen) {
@@ -354,7 +357,7 @@ impl Operation {
         .await;
     }
 
-    /// Waits until `instant`, or until the inventory shows a container of ours that `is_so`.
+    /// Waits until `instant`, or until the inventory shows the container in a state for which `is_so` returns `true`.
     async fn until(&self, instant: Timestamp, is_so: impl Fn(&Container) -> bool) {
         self.until_seen(instant, |seen| seen.is_some_and(&is_so)).await;
     }
@@ -374,7 +377,7 @@ impl Operation {
     }
 }
 
-/// The grace Docker gives a container that no request sets, in seconds.
+/// The stop grace of a container where the request sets none, in seconds.
 pub(super) fn container_grace(container: &Container) -> u32 {
     container.stop_timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(DOCKER_GRACE)
 }

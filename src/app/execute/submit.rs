@@ -20,28 +20,29 @@ use crate::domain::plan::{Plan, why_idle};
 use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
 use crate::domain::target::ContainerIdentity;
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submitted {
     /// A run was stored for it.
     New {
         run_id: RunId,
-        /// Where it stands: pending.
+        /// The state of the run: pending.
         state: RunState,
-        /// Why it does nothing to any container; `None` where it acts, or where that shows when its host is back.
+        /// Why the run changes no container; `None` where it acts, or while the host is unreachable and this is
+        /// unknown.
         idle: Option<String>,
     },
-    /// A run that does just this is open already; nothing was stored.
+    /// An open run does the same already; nothing was stored.
     Duplicate {
-        /// That run.
+        /// The id of that run.
         run_id: RunId,
-        /// Where it stands.
+        /// The state of that run.
         state: RunState,
     },
 }
 
 impl Submitted {
-    /// The run that does it.
+    /// The id of the run that fulfils the request.
     pub fn run_id(&self) -> &RunId {
         match self {
             Self::New { run_id, .. } | Self::Duplicate { run_id, .. } => run_id,
@@ -54,23 +55,23 @@ impl Submitted {
 pub struct Prepared {
     /// The run, pending.
     pub run: Run,
-    /// Its steps; empty while the host cannot be reached: they are planned when it begins.
+    /// Its steps; empty while the host cannot be reached: then they are planned when the run begins.
     pub steps: Vec<Step>,
 }
 
 impl Prepared {
-    /// Why it does nothing; `None` where it does something, and while nobody knows.
+    /// Why the run changes nothing; `None` where it acts, and while that is unknown.
     fn idle(&self) -> Option<String> {
         let idles = !self.steps.is_empty() && self.steps.iter().all(|step| step.state.is_terminal());
         idles.then(|| why_idle(self.steps.iter().map(|step| &*step.reason)))
     }
 }
 
-/// Stores a run for a request, and wakes the runner.
+/// Stores a run for a request and wakes the runner. While the host cannot be reached the run is stored and waits.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`] for a target that is not there, [`Error::Protected`] and
-/// [`Error::Conflict`] for one that is never touched. While the host cannot be reached the run is stored and waits.
+/// [`Error::Forbidden`], [`Error::NotFound`] for an unknown target, [`Error::Protected`] and [`Error::Conflict`] for
+/// one that DockNap never acts on.
 pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
     let inventory = targets::inventory_of(app, &request.target.host)?;
@@ -81,8 +82,8 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     targets::touchable(&inventory, &request.target, &name)?;
     let lasting = request.lasting.clone();
     let book = RuleBook::load(app).await?;
-    // Two requests for the same thing at once: the second one finds the first.
-    let _asking = app.active_runs.asking().await;
+    // Of two equal requests at the same time, the second one must find the run of the first.
+    let _submitting = app.active_runs.submitting().await;
     let prepared = prepare(app, actor, request, &inventory, &book, app.clock.now()).await?;
     let mut tx = app.db.begin().await?;
     let twin = db::runs::open_twin(&mut tx, &prepared.run).await?;
@@ -112,7 +113,7 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
 /// Repeats the failed steps of a run that has ended.
 ///
 /// # Errors
-/// As [`submit`]; [`Error::Conflict`] for a run that is open, or of which nothing failed.
+/// As [`submit`]; [`Error::Conflict`] for a run that has not ended, or without failed steps.
 pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
@@ -135,7 +136,7 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
     .await
 }
 
-/// Makes the run and the steps of a request, from one look at the inventory and at what is wanted, as of `now`.
+/// Makes the run and the steps of a request, from the given inventory and rules as of `now`.
 pub async fn prepare(
     app: &App,
     actor: &Actor,
@@ -165,10 +166,10 @@ pub async fn store(tx: &mut Tx, app: &App, actor: &Actor, prepared: &Prepared) -
     Ok(store_all(tx, app, actor, &[prepared]).await?.is_empty())
 }
 
-/// As [`store`], many at once; answers the ids of those that were not stored.
+/// As [`store`] for several runs; returns the ids of those that were not stored.
 ///
 /// # Errors
-/// Where they cannot be stored.
+/// Where the database cannot be written.
 pub async fn store_all(
     tx: &mut Tx,
     app: &App,
@@ -179,8 +180,8 @@ pub async fn store_all(
     let refused = db::runs::insert_all(tx, &runs, app.active_runs.epoch()).await?;
     let new = || prepared.iter().filter(|one| !refused.contains(&one.run.id));
     db::steps::insert(tx, new().flat_map(|one| &one.steps)).await?;
-    let told = new().map(|one| request_row(app, actor, &one.run)).collect();
-    db::audit::insert(tx, told).await?;
+    let rows = new().map(|one| request_row(app, actor, &one.run)).collect();
+    db::audit::insert(tx, rows).await?;
     Ok(refused)
 }
 
@@ -193,7 +194,7 @@ fn request_row(app: &App, actor: &Actor, run: &Run) -> AuditRow {
     row.run(run).reason(&run.why).row()
 }
 
-/// The rows of a plan: what is done, in order, then what is skipped.
+/// The steps of a plan: actions in order, then skipped containers.
 pub(super) fn steps_of(app: &App, run: &Run, plan: &Plan, now: Timestamp) -> Vec<Step> {
     let blank = |container: &str, identity: &ContainerIdentity| Step {
         id: app.ids.next(now),

@@ -1,9 +1,8 @@
-//! Takes back what a person has just asked for: the reverse of what a run did, by a run of its own, and the override
-//! that went with it gone.
+//! Undoes a recent request of a person: reverses the run by a new run, and removes the overrides made with the request.
 //!
-//! What the run has not begun is called off. What it did is reversed, container by container, where the container still
-//! is as the run left it; what others changed since stays, and is named. The reverse begins when the run has ended, so
-//! that it goes by what the run did in the end.
+//! Steps that have not begun are cancelled. Completed steps are reversed for each container that still is as the run
+//! left it; containers that others changed since stay as they are and are listed. The reversal begins when the run has
+//! ended, so that it reverses what the run actually did.
 
 use std::collections::HashSet;
 
@@ -29,43 +28,44 @@ use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::time::to_ms;
 use crate::domain::window::Phase;
 
-/// For how long something can be undone.
+/// How long after its request a run can be undone.
 pub const TIME: SignedDuration = SignedDuration::from_secs(30);
-/// How often what an override is put back to was handed on from one to the next, at most.
+/// The largest number of successive overrides followed back to the state before the first one.
 const HANDED_ON: usize = 10;
 
-/// What became of an undo.
+/// The result of an undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
-    /// The run that does it.
+    /// The id of the undoing run.
     pub run_id: RunId,
-    /// What it acts on, by name.
+    /// The name of its target.
     pub name: String,
     pub action: Action,
-    /// How many containers it is done to; of a run that still went on, as far as that is known.
+    /// The number of containers it acts on; preliminary while the undone run has not ended.
     pub acts: usize,
-    /// The run had not ended: what it had not begun is called off.
+    /// Whether the undone run had not ended: its remaining steps are cancelled.
     pub called_off: bool,
     /// The containers that stay as they are, each with the reason.
     pub left: Vec<(String, String)>,
-    /// What was asked for to last had been changed since, and stays.
+    /// Whether an override made with the request has changed since and therefore stays.
     pub keeps_override: bool,
 }
 
-/// Whether a run can be undone, as long as it is not too late: it set a state, and a person asked for it.
+/// Whether a run can be undone within [`TIME`]: it sets a state, and a person or API client requested it.
 pub fn can_be_undone(trigger: Trigger, action: Action) -> bool {
     action.sets_state() && matches!(trigger, Trigger::Manual | Trigger::Bulk | Trigger::Api)
 }
 
-/// Undoes a run of the caller's own, within [`TIME`] of its request, once.
+/// Undoes a run of the caller, within [`TIME`] of its request, once.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where it is not the caller's, cannot be undone, was
-/// undone already, or is too old; [`Error::Docker`] while its host cannot be reached. Nothing has changed then.
+/// [`Error::Forbidden`], [`Error::NotFound`]; [`Error::Conflict`] where the run is another caller's, cannot be undone,
+/// was undone already, or is too old; [`Error::Docker`] while its host cannot be reached. An error leaves everything
+/// unchanged.
 pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     actor.require(Permission::Operate)?;
-    // Neither does another undo of it come between, nor does it begin meanwhile.
-    let _asking = app.active_runs.asking().await;
+    // The locks keep a second undo of the run out, and keep the run from beginning meanwhile.
+    let _submitting = app.active_runs.submitting().await;
     let _beginning = app.active_runs.beginning().await;
     let now = app.clock.now();
     let run = db::runs::get(&app.db, id).await?.ok_or_else(|| Error::not_found("run", id.as_str()))?;
@@ -103,7 +103,7 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
         prepared.run.finished_at = Some(now);
     }
     let mut tx = app.db.begin().await?;
-    // Another process may have been faster.
+    // Another process may have undone the run meanwhile.
     if db::runs::undo_of(&mut tx, id).await?.is_some() {
         return Err(undone_already());
     }
@@ -124,10 +124,10 @@ pub async fn undo(app: &App, actor: &Actor, id: &RunId) -> Result<Undone> {
     }
     overrides::changed(app);
     app.bus.send(Live::Run(run.target.clone()));
-    Ok(told(prepared, reverse, called_off, keeps_override))
+    Ok(summary(prepared, reverse, called_off, keeps_override))
 }
 
-fn told(prepared: Prepared, reverse: Reverse, called_off: bool, keeps_override: bool) -> Undone {
+fn summary(prepared: Prepared, reverse: Reverse, called_off: bool, keeps_override: bool) -> Undone {
     let Prepared { run, steps } = prepared;
     Undone {
         run_id: run.id,
@@ -169,7 +169,7 @@ async fn check(app: &App, actor: &Actor, run: &Run, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// What an undo looks at to put back what was wanted.
+/// The context of an undo while it restores overrides.
 struct Scene<'a> {
     app: &'a App,
     actor: &'a Actor,
@@ -180,8 +180,8 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Ends the overrides that the run made with its request, opens those again that it ended, and remembers what is
-    /// wanted then. `true` where others have changed that since: it stays.
+    /// Ends the overrides made with the request, reopens those that the request ended, and updates the applied states.
+    /// `true` where an override has changed since and stays.
     async fn put_back(&self, tx: &mut Tx, reverse: &Reverse) -> Result<bool> {
         let (host, at) = (&self.run.target.host, self.run.created_at);
         let mut rules = self.rules.clone();
@@ -217,7 +217,7 @@ impl Scene<'_> {
         Ok(keeps)
     }
 
-    /// Whether an override is for what the run acts on, or for a part of it.
+    /// Whether an override is for the target of the run or a part of it.
     fn is_of_it(&self, one: &Override) -> bool {
         let Reach::Target(target) = &one.reach else { return false };
         *target == self.run.target
@@ -225,19 +225,20 @@ impl Scene<'_> {
                 (Subject::Stack(name), Some(stack)) if name == stack)
     }
 
-    /// What was last applied is what is wanted now, where nobody has changed it since: nothing else acts for that.
+    /// Sets the applied state of each member that was last changed by the run to the desired state, so that nothing
+    /// else acts on it.
     async fn remember(&self, tx: &mut Tx, reverse: &Reverse, rules: &Rules) -> Result<()> {
         let host = &self.run.target.host;
         let known = db::applied::of_host(&mut *tx, host).await?;
         let moment = rules.at(self.now);
-        let asked = to_ms(self.run.created_at);
+        let requested_at = to_ms(self.run.created_at);
         for member in targets::members(self.inventory, &self.run.target) {
             let Some(before) = known.get(&member) else { continue };
             if before.put_back_at.map(to_ms) == Some(to_ms(self.run.created_at + GRACE)) {
                 let applied = Applied { put_back_at: None, ..before.clone() };
                 db::applied::put(tx, host, &member, &applied).await?;
             }
-            if to_ms(before.at) != asked {
+            if to_ms(before.at) != requested_at {
                 continue;
             }
             let container = Target::container(host.clone(), member.clone());
@@ -264,7 +265,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// How a container was before an override made it as it wants, or an earlier one that it went on from.
+    /// The state of a container before an override changed it; for a replaced override, before the first of the series.
     async fn was_before(
         &self,
         tx: &mut Tx,

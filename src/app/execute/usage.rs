@@ -1,9 +1,9 @@
-//! What the containers of a run have in use before it stops them, for the report of what sleep saves (rulings 7).
+//! The resource usage of a run's containers before their stop, for the savings report (rulings 7).
 //!
-//! What a schedule puts to sleep was looked at in the seconds before ([`crate::app::execute::early`]). The rest is
-//! looked at as the run begins, each container once: a Docker before 25 answers such a look but once a second. Nothing
-//! hangs on it: only what a person asked for waits the blink of an eye; what is not seen until its container has
-//! stopped is not known.
+//! Containers of schedules are read in the seconds before ([`crate::app::execute::early`]). The rest is read when the
+//! run begins, each container once: Docker before version 25 answers such a reading only once a second. A stop does not
+//! depend on a reading: only runs requested by a person wait a few milliseconds, and a reading that is missing when its
+//! container has stopped is unknown.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,34 +19,34 @@ use crate::domain::nap::Sample;
 use crate::domain::run::{Run, Trigger};
 use crate::domain::target::ContainerIdentity;
 
-/// How long after a run that a person asked for has begun a stop still waits for its look.
+/// How long after its begin a run requested by a person waits with a stop for the reading.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// The looks of one run. Those under way end with it.
+/// The readings of one run. Dropping the value cancels those in progress.
 pub(super) struct Looks {
     coming: HashMap<ContainerIdentity, oneshot::Receiver<Seen>>,
     patience: Duration,
-    /// On the monotonic clock.
+    /// The end of the wait, on the monotonic clock.
     until: Duration,
     _under_way: JoinSet<()>,
 }
 
-/// One look, as the stop of its container sees it.
+/// One reading, for the step that stops the container.
 pub(super) struct UsageLook {
-    /// `None` where none was begun: the container did not run then, as far as was known.
+    /// `None` where none was begun, since the inventory did not show the container as running.
     coming: Option<oneshot::Receiver<Seen>>,
     patience: Duration,
     until: Duration,
 }
 
-/// What one look saw of the container with this Docker id.
+/// The usage of the container with this Docker id.
 struct Seen {
     id: String,
     usage: Usage,
 }
 
 impl Looks {
-    /// Looks at these, for a run that begins.
+    /// Begins to read these containers, for a run that begins.
     pub(super) fn at(host: &Arc<Host>, containers: &[Arc<Container>], run: &Run, clock: &Clock) -> Self {
         let mut under_way = JoinSet::new();
         let looks = containers.iter().map(|container| {
@@ -55,12 +55,12 @@ impl Looks {
             let identity = container.identity.clone();
             under_way.spawn(async move {
                 let usage = tokio::select! {
-                    // Whoever wanted to know waits no longer: the turn is somebody else's.
+                    // The receiver was dropped: leave Docker's capacity to other readings.
                     () = found.closed() => return,
                     usage = host.glance(&container.id) => usage,
                 };
                 match usage {
-                    // Not looked at: that may be made up for.
+                    // Docker was not reached: the stop may read again.
                     Err(DockerError::Unreachable { .. }) => {}
                     usage => {
                         let usage = usage.unwrap_or_default();
@@ -74,14 +74,14 @@ impl Looks {
         Self { coming, patience, until: clock.monotonic() + patience, _under_way: under_way }
     }
 
-    /// The look at a container, for who stops it.
+    /// The reading of a container, for the step that stops it.
     pub(super) fn take(&mut self, identity: &ContainerIdentity) -> UsageLook {
         UsageLook { coming: self.coming.remove(identity), patience: self.patience, until: self.until }
     }
 }
 
 impl UsageLook {
-    /// What a container that is about to be stopped has in use, where that is seen in time.
+    /// The usage of a container that is about to be stopped; `None` where it is not read in time.
     pub(super) async fn at(&mut self, container: &Container, host: &Host, clock: &Clock) -> Option<Sample> {
         if let Some(coming) = &mut self.coming {
             let left = self.until.saturating_sub(clock.monotonic());
@@ -98,28 +98,29 @@ impl UsageLook {
         Some(look.ok()?.ok()?.sample(container.started_at))
     }
 
-    /// What was seen of it while it was being stopped.
+    /// The result of a reading that ended while the container was being stopped.
     pub(super) fn so_far(self, container: &Container) -> Option<Sample> {
         let seen = self.coming?.try_recv().ok()?;
-        // Of one that is down Docker answers nothing with no time.
+        // For a stopped container Docker returns an empty reading without a time stamp.
         let counts = seen.is_of(container) && seen.usage.read_at.is_some();
         counts.then(|| seen.usage.sample(container.started_at))
     }
 }
 
 impl Seen {
-    /// Not of one that was re-created since, nor of the time before it came up again.
+    /// Whether the reading is of this container since its last start; a re-created container has another id.
     fn is_of(&self, container: &Container) -> bool {
         self.id == container.id
             && self.usage.read_at.zip(container.started_at).is_none_or(|(read, started)| read >= started)
     }
 }
 
-/// None where nobody looks on: between the instant and the call no look stands (rulings 47).
+/// How long a stop waits for the reading: zero for runs of schedules, which must call Docker without delay (rulings
+/// 47).
 fn patience(run: &Run) -> Duration {
     match run.trigger {
         Trigger::Manual | Trigger::Bulk | Trigger::Api | Trigger::Retry | Trigger::Undo => PATIENCE,
-        // Set just now, rather than a fire that one held back.
+        // An override that has just been set, and not a scheduled fire that an override had deferred.
         Trigger::Override if run.schedule_id.is_none() => PATIENCE,
         Trigger::Override | Trigger::Schedule | Trigger::Label | Trigger::CatchUp | Trigger::Window => {
             Duration::ZERO

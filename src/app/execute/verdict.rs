@@ -1,4 +1,4 @@
-//! How a run ends: what becomes of it by how its steps ended, and what is stored and told of that.
+//! The end of a run: its final state from the outcomes of its steps, and the rows and events that record it.
 
 use super::active_runs::Control;
 use crate::app::audit::Audit;
@@ -12,7 +12,7 @@ use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Step, StepState};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::window::Phase;
 
-/// The state of a run whose steps have all ended, and why.
+/// The final state of a run whose steps have all ended, and the reason.
 pub fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, String) {
     let count = |state: StepState| steps.iter().filter(|step| step.wave > 0 && step.state == state).count();
     let planned = steps.iter().filter(|step| step.wave > 0).count();
@@ -33,7 +33,7 @@ pub fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, Strin
         .iter()
         .filter(|step| step.wave > 0 && step.state == StepState::Skipped)
         .find_map(|step| control.taken_by(&step.identity));
-    // A collision is no failure (semantics §4).
+    // A collision with a newer run is no failure (semantics §4).
     if let (Some(by), 0) = (taken, failed) {
         return (RunState::Superseded, format!("superseded by {by}"));
     }
@@ -54,7 +54,7 @@ pub fn verdict(run: &Run, steps: &[Step], control: &Control) -> (RunState, Strin
     }
 }
 
-/// A run whose plan has no step: all is as wanted already, or nothing may be touched.
+/// The result of a run whose plan has no step: all containers are in the target state already, or none may be changed.
 fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
     let already = steps.iter().filter(|step| step.is_so_already()).count();
     match run.action {
@@ -74,17 +74,17 @@ fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
     }
 }
 
-/// Why a wake found nothing to wake: of one container as it says itself, of several in general.
+/// Why a start found nothing to wake: the container's own reason for a single one, otherwise a general reason.
 fn nothing_napped(steps: &[Step]) -> Option<String> {
-    let told = |step: &&Step| step.reason.starts_with(NOTHING_NAPPED);
-    let first = steps.iter().find(told)?;
+    let is_not_napped = |step: &&Step| step.reason.starts_with(NOTHING_NAPPED);
+    let first = steps.iter().find(is_not_napped)?;
     Some(match steps {
         [_] => first.reason.clone(),
         _ => format!("{NOTHING_NAPPED}: DockNap put nothing of it to sleep"),
     })
 }
 
-/// Ends a run that has not begun, in `tx`. `false` where it waits no more: nothing is stored then.
+/// Ends a run that has not begun, in `tx`. `false` where it is no longer pending: nothing is stored then.
 pub(super) async fn end_unbegun(
     tx: &mut Tx,
     app: &App,
@@ -101,14 +101,14 @@ pub(super) async fn end_unbegun(
     Ok(true)
 }
 
-/// Counts the end of a run that had not begun, and tells the browsers.
-pub(super) fn tell_end(app: &App, run: &Run, state: RunState) {
+/// Counts the end of a run that had not begun, and notifies the browsers.
+pub(super) fn announce_end(app: &App, run: &Run, state: RunState) {
     app.vitals.counters.run_ended(run, state, None);
     app.bus.send(Live::Run(run.target.clone()));
 }
 
-/// Adds the audit row of a run's end, and stores what its target is called now: it may have been claimed before that
-/// was known (rulings 48).
+/// Adds the audit row of a run's end, and stores the current name of its target, which may have been unknown when the
+/// run was stored (rulings 48).
 pub(super) async fn record_end(
     tx: &mut Tx,
     app: &App,
@@ -136,8 +136,8 @@ pub(super) fn unreachable(inventory: &Inventory) -> Option<String> {
     }
 }
 
-/// What a window or an override wants of these containers was not reached: it is tried again when the host comes back.
-/// Whoever asked for the run: a button's override counts on as a window does.
+/// Marks the desired state of these containers as not applied, so that it is applied when the host is reachable again.
+/// This includes runs requested by a person, since their override remains in effect like a window.
 pub(super) async fn mark_unapplied(tx: &mut Tx, run: &Run, left: &[ContainerIdentity]) -> Result<()> {
     if !run.action.sets_state() {
         return Ok(());
@@ -149,7 +149,7 @@ pub(super) async fn mark_unapplied(tx: &mut Tx, run: &Run, left: &[ContainerIden
     Ok(())
 }
 
-/// The containers of steps that did not do what they were for.
+/// The containers of planned steps that did not succeed.
 pub(super) fn undone(steps: &[Step]) -> Vec<ContainerIdentity> {
     let undone = steps.iter().filter(|step| step.wave > 0 && step.state != StepState::Succeeded);
     undone.map(|step| step.identity.clone()).collect()

@@ -1,9 +1,9 @@
-//! Every change of a schedule: checked, stored with its audit row in one transaction, and told to the scheduler.
+//! Changes of schedules: each is checked, stored with its audit row in one transaction, and announced to the scheduler.
 
 use jiff::Timestamp;
 
 use super::check::check;
-use super::draft::{Draft, Told, told};
+use super::draft::{Draft, FieldValues, field_values};
 use super::view::{self, ScheduleView, not_found, stored};
 use super::{lint, preview};
 use crate::app::audit::Audit;
@@ -20,21 +20,21 @@ use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
 use crate::domain::window::WindowTimeline;
 
-/// What a save answers.
+/// The result of saving a schedule.
 #[derive(Clone, Debug)]
 pub struct Saved {
-    /// The schedule as it is now.
+    /// The schedule as it is stored now.
     pub view: ScheduleView,
-    /// What the person should know about it; whole sentences.
+    /// Warnings for the user, as whole sentences.
     pub warnings: Vec<String>,
-    /// For a window that is on: what saving it did at once (rulings 3).
+    /// For an enabled window: the immediate effect of saving it (rulings 3).
     pub now: Option<preview::Now>,
 }
 
 /// Stores a new schedule.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming every field that is wrong; nothing is stored then.
+/// [`Error::Invalid`] with every invalid field; nothing is stored then.
 pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> Result<Saved> {
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
@@ -64,11 +64,11 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
     Ok(Saved { view: view::view(app, schedule, None, &book), warnings, now: present })
 }
 
-/// Replaces what a schedule says; what a draft leaves out is at its default afterwards.
+/// Replaces the fields of a schedule; fields missing in the draft get their defaults.
 ///
 /// # Errors
-/// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored one; [`Error::Conflict`] for a
-/// schedule that a label holds.
+/// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored revision; [`Error::Conflict`] for
+/// a schedule that a container label defines.
 pub async fn update(
     app: &App,
     actor: &Actor,
@@ -117,8 +117,8 @@ pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>)
     replace(app, actor, "schedule.delete", &old, &new).await
 }
 
-/// Takes a deletion back: the schedule goes on from now, as it was, switched on or off. One that is there stays as it
-/// is.
+/// Restores a deleted schedule: it continues from now, enabled or disabled as before. A schedule that is not deleted
+/// stays unchanged.
 pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     actor.require(Permission::Operate)?;
     let old = db::schedules::get(&app.db, id).await?.ok_or_else(|| not_found(id))?;
@@ -132,13 +132,13 @@ pub async fn restore(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedu
     view::get(app, actor, id).await
 }
 
-/// The schedules whose account is gone, with the name of that account: by its rights nothing can be done any more.
+/// The schedules whose owner's account is deleted, with the name of that account. They cannot act without an owner.
 pub async fn left(app: &App, actor: &Actor) -> Result<Vec<(Schedule, String)>> {
     actor.require(Permission::View)?;
     Ok(db::schedules::left(&app.db).await?)
 }
 
-/// Makes somebody the owner of every schedule whose account is gone, and answers how many those are.
+/// Makes the caller the owner of every schedule whose owner's account is deleted; returns their number.
 ///
 /// # Errors
 /// [`Error::Forbidden`]; where the database cannot be written.
@@ -166,7 +166,7 @@ pub async fn adopt(app: &App, actor: &Actor) -> Result<usize> {
     Ok(taken)
 }
 
-/// Switches a schedule on, from now: time before never fires. One that is on stays as it is.
+/// Enables a schedule from now: instants before never fire. An enabled schedule stays unchanged.
 ///
 /// # Errors
 /// As [`update`]; [`Error::Invalid`] for a `once` whose instant has passed.
@@ -174,7 +174,7 @@ pub async fn enable(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedul
     switch(app, actor, id, true).await
 }
 
-/// Switches a schedule off. One that is off stays as it is.
+/// Disables a schedule. A disabled schedule stays unchanged.
 pub async fn disable(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     switch(app, actor, id, false).await
 }
@@ -197,15 +197,15 @@ async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<S
     view::get(app, actor, id).await
 }
 
-/// Drops exactly the next occurrence; where it is dropped already, nothing more is.
+/// Skips exactly the next occurrence; where it is skipped already, nothing changes.
 ///
 /// # Errors
-/// As [`update`]; [`Error::Conflict`] where none is coming.
+/// As [`update`]; [`Error::Conflict`] where there is no next occurrence.
 pub async fn skip_next(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     set_skip(app, actor, id, true).await
 }
 
-/// Takes a skip back; where there is none, nothing changes.
+/// Removes a skip; without one nothing changes.
 pub async fn unskip_next(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     set_skip(app, actor, id, false).await
 }
@@ -216,7 +216,7 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
     let now = app.clock.now();
     let book = RuleBook::load(app).await?;
     if view::is_skipping(&old, now) != skip {
-        // What a window drops is a whole sleep: the next one to begin.
+        // A window skips a whole sleep: the next one to begin.
         let coming = match book.rule(&old) {
             Some(rule) if old.next_due.is_some() => rule.timeline().next_sleep(now).map(|sleep| sleep.start),
             Some(_) => None,
@@ -249,12 +249,11 @@ async fn set_skip(app: &App, actor: &Actor, id: &ScheduleId, skip: bool) -> Resu
     view::get(app, actor, id).await
 }
 
-/// Does now what the schedule does, whether it is switched on or off. `trigger` tells a button from the API. Of a
-/// window, `edge` says which: `sleep` or `wake` (rulings 6).
+/// Executes the action of a schedule now, whether it is enabled or not. `trigger` distinguishes a page from the API. A
+/// window needs an `edge`: `sleep` or `wake` (rulings 6).
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`] for an edge that is missing or too much, and what the execution path
-/// refuses.
+/// [`Error::NotFound`], [`Error::Invalid`] for a missing or superfluous edge, and the errors of the execution path.
 pub async fn run_now(
     app: &App,
     actor: &Actor,
@@ -283,13 +282,13 @@ pub async fn run_now(
     execute::submit(app, actor, request).await
 }
 
-/// The next instant of a schedule that is on.
+/// The next instant of a schedule; `None` where it is disabled.
 fn due(spec: &ScheduleSpec, skip: Option<Timestamp>, book: &RuleBook, now: Timestamp) -> Option<Timestamp> {
     if spec.enabled { book.next_after(spec, skip, now) } else { None }
 }
 
-/// From when a schedule that is saved now counts: now, or, for a window that was asked to begin with its next sleep,
-/// the end of this one (rulings 3).
+/// The instant from which a schedule saved now takes effect: now, or, for a window that is to begin with its next
+/// sleep, the end of the current sleep (rulings 3).
 fn beginning(spec: &ScheduleSpec, draft: &Draft, book: &RuleBook, now: Timestamp) -> Timestamp {
     let Some(Fires::Window(window, reading, _)) = book.fires(spec, None).filter(|_| draft.from_next) else {
         return now;
@@ -297,8 +296,8 @@ fn beginning(spec: &ScheduleSpec, draft: &Draft, book: &RuleBook, now: Timestamp
     WindowTimeline::of(&window, &reading, None).sleep_holding(now).map_or(now, |sleep| sleep.end)
 }
 
-/// Lets a changed schedule begin anew: time before now never fires (semantics §1). A skip stays where its instant is
-/// still the next one.
+/// Resets a changed schedule to begin now: instants before never fire (semantics §1). A skip stays only where its
+/// instant still is the next one.
 pub(super) fn touch(schedule: &mut Schedule, book: &RuleBook, now: Timestamp) {
     schedule.effective_from = now;
     schedule.skip_at = match book.rule(schedule) {
@@ -330,7 +329,7 @@ fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
     }
 }
 
-/// Stores what a schedule is now, deleted or back again, where nobody has changed it meanwhile.
+/// Stores a schedule, also a deletion or restoration, where its revision has not changed meanwhile.
 async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Schedule) -> Result<()> {
     let is_there = |schedule: &&Schedule| schedule.deleted_at.is_none();
     let mut tx = app.db.begin().await?;
@@ -349,7 +348,7 @@ async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Sc
     Ok(())
 }
 
-/// Why a compare-and-swap failed.
+/// The error of a failed update: a newer revision, or no such schedule.
 async fn stale(tx: &mut Tx, id: &ScheduleId) -> Result<Error> {
     Ok(match db::schedules::get_in(tx, id).await? {
         Some(schedule) if schedule.deleted_at.is_none() => Error::Stale { current_rev: schedule.rev },
@@ -370,19 +369,20 @@ pub(super) async fn record(
     row.changes(changes).store(tx).await
 }
 
-/// Tells the scheduler and the browsers.
+/// Notifies the scheduler and the browsers.
 fn changed(app: &App) {
     app.external_changes.rules_changed();
     app.scheduler.wake();
-    // A run that a guard holds back may have to end.
+    // A run that a guard defers may have to end.
     app.active_runs.wake();
     app.bus.send(Live::Schedules);
 }
 
-/// Field by field, what differs.
+/// The differences, field by field.
 fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
-    let (old, new) = (old.map(told), new.map(told));
-    let value = |told: &Option<Told>, at: usize| told.as_ref().and_then(|told| told[at].1.clone());
+    let (old, new) = (old.map(field_values), new.map(field_values));
+    let value =
+        |values: &Option<FieldValues>, at: usize| values.as_ref().and_then(|values| values[at].1.clone());
     let names = old.as_ref().or(new.as_ref()).into_iter().flatten().map(|(field, _)| *field);
     let change = |(at, field): (usize, &str)| {
         let (old, new) = (value(&old, at), value(&new, at));

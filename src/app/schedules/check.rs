@@ -1,4 +1,4 @@
-//! From what was typed to what can be stored: every field is looked at, so that one answer names all that is wrong.
+//! Validation of a draft into a storable schedule. Every field is checked, so that one response names all errors.
 
 use jiff::Timestamp;
 
@@ -17,27 +17,27 @@ use crate::domain::schedule::{
     ScheduleSpec,
 };
 
-/// Priorities reach from minus this to this.
+/// The largest absolute value of a priority.
 const MAX_PRIORITY: i64 = 1000;
 
-/// What a draft says.
+/// The result of checking a draft.
 pub(super) struct Checked {
-    /// What can be stored where nothing is wrong. What is wrong has its usual value here, so that a draft can be
-    /// previewed before it is complete; only without a time there is nothing to tell.
+    /// The schedule to store where nothing is invalid. Invalid fields have their default here, so that an incomplete
+    /// draft can be previewed; `None` only without a valid time.
     pub spec: Option<ScheduleSpec>,
-    /// Target and action are the draft's own.
+    /// Whether target and action are given and valid.
     pub is_aimed: bool,
-    /// Whole sentences for the person.
+    /// Warnings for the user, as whole sentences.
     pub warnings: Vec<String>,
-    /// What a clock change does to a single instant.
+    /// The effects of a clock change on a single instant.
     pub dst_notes: Vec<String>,
-    /// What is wrong, in the order of the fields.
+    /// The errors, in the order of the fields.
     pub faults: Vec<FieldError>,
-    /// What of that is wrong with the target.
+    /// The errors about the target, which `faults` contains too.
     pub of_target: Vec<FieldError>,
 }
 
-/// What can be stored, with what the person should know about it. `stored` is what the draft would replace.
+/// The schedule to store, with warnings for the user. `stored` is the schedule that the draft would replace.
 pub(super) fn check(
     app: &App,
     draft: &Draft,
@@ -52,7 +52,7 @@ pub(super) fn check(
     }
 }
 
-/// Looks at every field.
+/// Checks every field.
 pub(super) fn read(
     app: &App,
     draft: &Draft,
@@ -109,7 +109,7 @@ pub(super) fn read(
     Checked { spec, is_aimed, warnings, dst_notes, faults: faults.0, of_target: of_target.0 }
 }
 
-/// How a window puts to sleep.
+/// The action by which a window puts its target to sleep.
 fn mode(draft: &Draft, is_window: bool, faults: &mut Faults) -> Action {
     match draft.mode.text() {
         None | Some("stop") => {}
@@ -120,7 +120,7 @@ fn mode(draft: &Draft, is_window: bool, faults: &mut Faults) -> Action {
     Action::Stop
 }
 
-/// What it does: of a window its mode.
+/// The action of a schedule; for a window its mode.
 fn action(draft: &Draft, is_window: bool, mode: Action, faults: &mut Faults) -> Option<Action> {
     let message = match draft.action.text().map(str::parse) {
         None if is_window => return Some(mode),
@@ -146,7 +146,7 @@ fn note(draft: &Draft, faults: &mut Faults) -> String {
     text
 }
 
-/// What may hold back a schedule of this action, where that is known already.
+/// The guard of a draft. The action is `None` where it is invalid.
 fn guard(draft: &Draft, action: Option<Action>, faults: &mut Faults) -> Option<Guard> {
     const UPTIME: &str = "guard.min_uptime_minutes";
     const CPU: &str = "guard.busy_cpu_percent";
@@ -175,7 +175,7 @@ fn guard(draft: &Draft, action: Option<Action>, faults: &mut Faults) -> Option<G
     is_whole.then_some(Guard { min_uptime_minutes, busy_cpu_percent, busy_wait_minutes, then })
 }
 
-/// The calendar a draft names, with what it does to a schedule of this kind.
+/// The calendar of a draft, with its effect on a schedule of this kind.
 fn calendar(
     draft: &Draft,
     is_window: bool,
@@ -195,7 +195,7 @@ fn calendar(
     let choices = if is_window { "awake, asleep or a day like as:Sun" } else { "skip" };
     match effect.map(CalendarEffect::parse) {
         Some(Some(effect)) if (effect == CalendarEffect::Skip) != is_window => return Some((id, effect)),
-        // A cron schedule can do only one thing on its calendar's dates.
+        // A calendar has only one possible effect on a cron schedule.
         None if !is_window => return Some((id, CalendarEffect::Skip)),
         _ => faults.add("calendar_effect", format!("say what its dates do: {choices}")),
     }

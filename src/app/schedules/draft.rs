@@ -1,4 +1,4 @@
-//! A schedule as typed, in a form or as JSON, and as it is told field by field.
+//! A schedule as submitted by a form or as JSON, and its fields as name and value.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -11,41 +11,41 @@ use crate::domain::schedule::{Policy, Schedule, ScheduleKind, Wake, When};
 use crate::domain::target::TargetType;
 use crate::domain::time::to_text;
 
-/// A schedule as typed, in a form or as JSON: nothing checked yet. `None` and an empty text are the same.
+/// A schedule as submitted by a form or as JSON, not validated. `None` and an empty text are equivalent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(
     as = ScheduleBody,
     description = "What can be said about a schedule. Read-only fields of a schedule may be sent too and are not looked at."
 )]
 pub struct Draft {
-    // The stored schedule this is a draft of: it does not clash with itself.
+    // The stored schedule this draft would replace: it does not conflict with itself.
     #[serde(default, deserialize_with = "draft::if_it_is")]
     #[schema(ignore)]
     pub id: Option<ScheduleId>,
     #[schema(max_length = 120)]
     pub name: Option<String>,
-    /// `local` where it is left out.
+    /// Default: `local`.
     pub host: Option<String>,
     #[schema(value_type = TargetType, required = true)]
     pub target_type: Option<String>,
-    /// Name or key.
+    /// The name or key of the target.
     #[schema(value_type = String, required = true)]
     pub target_id: Option<String>,
-    /// By default whichever of `cron`, `at` and `window` is there.
+    /// Default: derived from whichever of `cron`, `at` and `window` is set.
     #[schema(value_type = Option<ScheduleKind>)]
     pub kind: Option<String>,
-    /// Left out for a window.
+    /// Not allowed for a window.
     #[schema(value_type = Option<Action>)]
     pub action: Option<String>,
     #[schema(max_length = 256, example = "0 23 * * *")]
     pub cron: Option<String>,
-    /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the schedule's zone.
+    /// RFC 3339, or `YYYY-MM-DDTHH:MM` in the zone of the schedule.
     pub at: Option<String>,
     #[schema(max_length = 512, example = "sleep Mon-Fri 23:00-07:00")]
     pub window: Option<String>,
     #[schema(example = "Europe/Berlin")]
     pub timezone: Option<String>,
-    /// True where it is left out.
+    /// Default: true.
     pub enabled: Option<bool>,
     #[serde(default, deserialize_with = "draft::number")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800)]
@@ -63,50 +63,50 @@ pub struct Draft {
     #[schema(value_type = Option<Wake>)]
     pub wake: Option<String>,
     pub calendar_id: Option<String>,
-    /// `awake`, `asleep` or a day like `as:Sun` for a window; `skip` else.
+    /// For a window `awake`, `asleep` or a day like `as:Sun`; otherwise `skip`.
     pub calendar_effect: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<GuardDraft>)]
     pub guard: GuardDraft,
     #[schema(max_length = 2000)]
     pub note: Option<String>,
-    /// Accept a target that does not exist yet.
+    /// Accepts a target that does not exist yet.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pub allow_missing: bool,
-    /// For a window saved inside its sleep: let it begin with the next one.
+    /// For a window saved during its sleep: begins with the next sleep.
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pub from_next: bool,
 }
 
-/// What may hold back a stop, a pause or the sleep of a window for a while: a minimum uptime, busy containers, or both.
+/// Conditions that defer a stop, a pause or the sleep of a window: a minimum uptime, busy containers, or both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(as = GuardBody)]
 pub struct GuardDraft {
-    /// Not before the target has been up this long.
+    /// The minimum uptime of the target, in minutes.
     #[serde(default, deserialize_with = "draft::number")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1440)]
     pub min_uptime_minutes: Option<String>,
-    /// Busy is a container above this, in percent of one core.
+    /// The CPU load above which a container is busy, in percent of one core.
     #[serde(default, deserialize_with = "draft::number")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 6400)]
     pub busy_cpu_percent: Option<String>,
-    /// How long a busy target is waited for; 30 where it is left out.
+    /// How long to wait for a busy target, in minutes. Default: 30.
     #[serde(default, deserialize_with = "draft::number")]
     #[schema(value_type = Option<i64>, minimum = 5, maximum = 720)]
     pub busy_wait_minutes: Option<String>,
-    /// What happens when it is busy to the end; `go` where it is left out.
+    /// What happens when the target is still busy at the end of the wait. Default: `go`.
     #[schema(value_type = Option<Then>)]
     pub then: Option<String>,
 }
 
-/// Names with their values.
-pub(super) type Told = [(&'static str, Option<String>); 22];
+/// Field names with their values.
+pub(super) type FieldValues = [(&'static str, Option<String>); 22];
 
-/// The values of a stored schedule by the names that drafts have for them, and its skip: what the audit log compares.
-/// What is empty, or says nothing of this kind of schedule, is missing.
-pub(super) fn told(schedule: &Schedule) -> Told {
+/// The values of a stored schedule and its skip by the field names of a draft, as the audit log compares them. Fields
+/// that are empty or do not apply to this kind of schedule are `None`.
+pub(super) fn field_values(schedule: &Schedule) -> FieldValues {
     let spec = &schedule.spec;
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let is_window = schedule.is_window();

@@ -1,5 +1,5 @@
-//! Warns of schedules that get in each other's way (semantics §4), before they do: of those that meet in one minute, of
-//! a stop inside another's time awake, of rules on a stack and on its member, of what sleeps while it is needed.
+//! Warnings about conflicting schedules (semantics §4): fires in the same minute, a stop during another schedule's
+//! awake time, windows of both a stack and its member, and targets that sleep while others need them.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -22,28 +22,29 @@ use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
 use crate::domain::window::WindowTimeline;
 
-/// Schedules of one target that another is compared with at most as it is saved, oldest first …
+/// The largest number of schedules a saved one is compared with, oldest first …
 const MOST_OTHERS: i64 = 100;
-/// … and each on the list.
+/// … and the largest number for each schedule of a list.
 const MOST_OTHERS_LISTED: i64 = 16;
-/// Warnings told at most.
+/// The largest number of warnings.
 const MOST_TOLD: usize = 5;
 
-/// Years of fires are looked through, which takes a while: no two such looks keep two processors busy.
+/// A comparison goes through years of fires, which takes a while: only one at a time runs, so that it uses one
+/// processor.
 static TURN: Semaphore = Semaphore::const_new(1);
 
-/// Works something out beside what answers requests, one at a time.
-pub(super) async fn work_out<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+/// Computes something on a blocking thread, one computation at a time.
+pub(super) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let turn = TURN.acquire().await.map_err(|error| Error::Internal(error.into()))?;
     let worked = tokio::task::spawn_blocking(move || {
-        // Held by the work itself: a request that is given up does not let the next begin beside this one.
+        // The permit belongs to the computation: a cancelled request must not let the next computation begin beside it.
         let _turn = turn;
         work()
     });
     worked.await.map_err(|error| Error::Internal(error.into()))
 }
 
-/// Sentences about the schedules that `spec` gets in the way of. `itself` is the one it replaces.
+/// Warnings about conflicts of `spec`, as sentences. `itself` is the schedule that `spec` replaces.
 pub(super) async fn clashes(
     app: &App,
     spec: &ScheduleSpec,
@@ -57,14 +58,14 @@ pub(super) async fn clashes(
     let beside = db::schedules::touching(&app.db, &[&spec.target], MOST_OTHERS).await?;
     let mut beside: Vec<Schedule> = beside.into_iter().flatten().collect();
     beside.retain(|other| Some(&other.id) != itself);
-    // Only windows are compared with who needs whom.
+    // Only windows are checked against dependencies.
     let planned = match app.hosts.get(&spec.target.host) {
         Some(host) if matches!(spec.when, When::Window(_)) => Some(host),
         _ => None,
     };
     let (spec, itself, book) = (spec.clone(), itself.cloned(), Arc::clone(book));
-    work_out(move || {
-        let clashes = beside.iter().filter_map(|other| between(&spec, other, &book, now));
+    compute(move || {
+        let clashes = beside.iter().filter_map(|other| conflict_between(&spec, other, &book, now));
         let gap = || {
             let own = book.rule_of(&ScheduleId::from(""), &spec, now)?;
             let host = planned?;
@@ -72,24 +73,23 @@ pub(super) async fn clashes(
             let stored = pairs.windows(&book.rules).filter(|rule| Some(&rule.id) != itself.as_ref());
             let rules = Rules::new(stored.cloned().chain([own]).collect(), Vec::new());
             let gap = Needs::new(&rules, &pairs, now).first_gap(&spec.target)?;
-            Some(needed(&gap, &spec.target, &book.zone_of(&spec)))
+            Some(gap_sentence(&gap, &spec.target, &book.zone_of(&spec)))
         };
         clashes.chain(std::iter::once_with(gap).flatten()).take(MOST_TOLD).collect()
     })
     .await
 }
 
-/// What a schedule gets in the way of.
+/// A conflict of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clash {
-    /// In a sentence.
+    /// The description, as a sentence.
     pub sentence: String,
-    /// The other schedule, where it is another schedule.
+    /// The other schedule; `None` for a conflict with a dependency.
     pub other: Option<ScheduleId>,
 }
 
-/// The first warning of each of these schedules, which are on: what the list shows. Those that get in nobody's way have
-/// none.
+/// The first conflict of each of these enabled schedules, for the list. Schedules without a conflict are missing.
 pub(super) async fn first_of_each(
     app: &App,
     schedules: Vec<Schedule>,
@@ -99,16 +99,16 @@ pub(super) async fn first_of_each(
     let beside = beside(app, &schedules).await?;
     let (mut found, schedules) = {
         let book = Arc::clone(&book);
-        work_out(move || (met_by(&schedules, &beside, &book, now), schedules)).await?
+        compute(move || (first_conflicts(&schedules, &beside, &book, now), schedules)).await?
     };
-    // Only windows are compared with who needs whom.
+    // Only windows are checked against dependencies.
     let windows: Vec<Schedule> = schedules
         .into_iter()
         .filter(|schedule| schedule.is_window() && !found.contains_key(&schedule.id))
         .collect();
     if !windows.is_empty() {
         let hosts = app.hosts.all();
-        let looked = work_out(move || {
+        let looked = compute(move || {
             let gaps = hosts.iter().flat_map(|host| gaps(&windows, &host.inventory(), &book, now));
             gaps.collect::<Vec<_>>()
         });
@@ -117,7 +117,7 @@ pub(super) async fn first_of_each(
     Ok(found)
 }
 
-/// By target: the schedules that share a container with it.
+/// The schedules that share a container with each target.
 async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec<Schedule>>> {
     let targets: HashSet<&Target> = schedules.iter().map(|one| &one.spec.target).collect();
     let targets: Vec<&Target> = targets.into_iter().collect();
@@ -125,16 +125,17 @@ async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec
     Ok(targets.into_iter().cloned().zip(found).collect())
 }
 
-/// What those of `schedules` that get in the way of one `beside` their target do.
-fn met_by(
+/// The conflicts of `schedules` with those in `beside` of their target.
+fn first_conflicts(
     schedules: &[Schedule],
     beside: &HashMap<Target, Vec<Schedule>>,
     book: &RuleBook,
     now: Timestamp,
 ) -> HashMap<ScheduleId, Clash> {
-    let met = |one: &Schedule| {
+    let first_conflict = |one: &Schedule| {
         let mut others = beside.get(&one.spec.target)?.iter().filter(|other| other.id != one.id);
-        // Of those that say the same there are two, so that each finds another: it is the same with both.
+        // Of equal schedules only the first is compared, since the result is the same. Without itself a schedule still
+        // finds one.
         let mut passed: Vec<ScheduleSpec> = Vec::new();
         others.find_map(|other| {
             let rule = ScheduleSpec { name: String::new(), note: String::new(), ..other.spec.clone() };
@@ -142,14 +143,14 @@ fn met_by(
                 return None;
             }
             passed.push(rule);
-            let sentence = between(&one.spec, other, book, now)?;
+            let sentence = conflict_between(&one.spec, other, book, now)?;
             Some((one.id.clone(), Clash { sentence, other: Some(other.id.clone()) }))
         })
     };
-    schedules.iter().filter_map(met).collect()
+    schedules.iter().filter_map(first_conflict).collect()
 }
 
-/// Which of these windows has something asleep on a host while it is needed.
+/// The windows that put a container on this host to sleep while another needs it.
 fn gaps(
     windows: &[Schedule],
     inventory: &Inventory,
@@ -157,19 +158,24 @@ fn gaps(
     now: Timestamp,
 ) -> Vec<(ScheduleId, Clash)> {
     let pairs = Pairs::about(windows.iter().map(|one| &one.spec.target), inventory);
-    // An override is nobody's plan.
+    // Overrides are no plan, and are ignored.
     let rules = Rules::new(pairs.windows(&book.rules).cloned().collect(), Vec::new());
     let mut needs = Needs::new(&rules, &pairs, now);
-    let told = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
+    let conflicts = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
         let gap = needs.first_gap(&one.spec.target)?;
-        let sentence = needed(&gap, &one.spec.target, &book.zone_of(&one.spec));
+        let sentence = gap_sentence(&gap, &one.spec.target, &book.zone_of(&one.spec));
         Some((one.id.clone(), Clash { sentence, other: None }))
     });
-    told.collect()
+    conflicts.collect()
 }
 
-/// What there is to say of a schedule beside another one that shares a container with it.
-fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestamp) -> Option<String> {
+/// The conflict of a schedule with another one that shares a container with it, as a sentence.
+fn conflict_between(
+    spec: &ScheduleSpec,
+    other: &Schedule,
+    book: &RuleBook,
+    now: Timestamp,
+) -> Option<String> {
     if !spec.target.shares_container(&other.spec.target) {
         return None;
     }
@@ -184,19 +190,19 @@ fn between(spec: &ScheduleSpec, other: &Schedule, book: &RuleBook, now: Timestam
             let timeline = WindowTimeline::of(window, reading, *skip);
             let (at, wanted) = conflict::first_contradiction(fires, action, timeline, now)?;
             let (when, title) = (shown(at, &zone), other.title());
-            let comes = comes(wanted, window_of.policy);
+            let consequence = consequence(wanted, window_of.policy);
             Some(if is_ours {
-                format!("At {when} “{title}” goes against this: {comes}.")
+                format!("At {when} “{title}” goes against this: {consequence}.")
             } else {
-                format!("At {when} this goes against “{title}”: {comes}.")
+                format!("At {when} this goes against “{title}”: {consequence}.")
             })
         }
-        (ours, theirs) => Some(tell(spec, other, conflict::first_clash(ours, theirs, now)?, &zone)),
+        (ours, theirs) => Some(same_minute(spec, other, conflict::first_clash(ours, theirs, now)?, &zone)),
     }
 }
 
-/// What becomes of it: "it is to be awake then, so this lasts until the next change".
-fn comes(wanted: DesiredState, policy: Policy) -> String {
+/// The consequence of a contradiction: "it is to be awake then, and the change lasts until the next edge".
+fn consequence(wanted: DesiredState, policy: Policy) -> String {
     let state = wanted.as_str();
     match policy {
         Policy::Respect | Policy::Observe => {
@@ -206,7 +212,7 @@ fn comes(wanted: DesiredState, policy: Policy) -> String {
     }
 }
 
-/// Two windows, one of a stack and one of its member: the narrower decides alone.
+/// Two windows, one of a stack and one of its member: the member's window alone counts for it.
 fn narrower(spec: &ScheduleSpec, other: &Schedule) -> Option<String> {
     let is_stack = |target: &Target| matches!(target.subject, Subject::Stack(_));
     match (is_stack(&spec.target), is_stack(&other.spec.target)) {
@@ -220,8 +226,8 @@ fn narrower(spec: &ScheduleSpec, other: &Schedule) -> Option<String> {
     }
 }
 
-/// What is awake while what it needs sleeps.
-fn needed(gap: &Gap, target: &Target, zone: &NamedZone) -> String {
+/// The sentence about a container that is awake while one that it needs sleeps.
+fn gap_sentence(gap: &Gap, target: &Target, zone: &NamedZone) -> String {
     let (dependant, dependency) = (&gap.dependant.name, &gap.dependency.name);
     if gap.dependency.target() == *target {
         return format!("{dependant} needs it and is not asleep then.");
@@ -234,7 +240,7 @@ fn shown(at: Timestamp, zone: &NamedZone) -> String {
 }
 
 /// "At 2026-11-29 23:00 (UTC) “Restart media” fires in the same minute: that one goes first and this one is skipped."
-fn tell(spec: &ScheduleSpec, other: &Schedule, at: Timestamp, zone: &NamedZone) -> String {
+fn same_minute(spec: &ScheduleSpec, other: &Schedule, at: Timestamp, zone: &NamedZone) -> String {
     let start = format!("At {} “{}” fires in the same minute", shown(at, zone), other.title());
     match conflict::precedence_of(spec, &other.spec) {
         _ if spec.action == other.spec.action => {

@@ -1,4 +1,4 @@
-//! Schedules: what is typed is checked as a whole, what is stored can fire, and every change leaves an audit row.
+//! Schedules: validation of submitted fields, storage with an audit row for every change, previews and views.
 
 mod change;
 mod check;

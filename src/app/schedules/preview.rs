@@ -1,4 +1,4 @@
-//! What a schedule would do, told before it is saved.
+//! Previews of a schedule before it is saved.
 
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
@@ -19,60 +19,60 @@ use crate::domain::schedule::{Reading, ScheduleSpec, When};
 use crate::domain::text::capital;
 use crate::domain::window::{Phase, WindowTimeline};
 
-/// Instants shown.
+/// The number of instants shown.
 const SHOWN: usize = 10;
-/// Clock changes told at most, and how far ahead they are looked for, in days.
+/// The largest number of clock changes shown, and how far ahead they are searched, in days.
 const NOTES: usize = 4;
 const NOTES_WITHIN_DAYS: u32 = 400;
 
-/// What a draft would do; stores nothing.
+/// The effects of a draft; nothing is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
-    /// When it fires, in words.
+    /// A description of when it fires.
     pub meaning: String,
     /// The next ten instants; one for `once`; the next ten edges of a window.
     pub next: Vec<Coming>,
-    /// What the person should know; whole sentences.
+    /// Warnings for the user, as whole sentences.
     pub warnings: Vec<String>,
-    /// What the next clock changes do to it.
+    /// The effects of the next clock changes.
     pub dst_notes: Vec<String>,
-    /// The zone it is read in.
+    /// The name of the zone in which its times are read.
     pub zone: String,
-    /// For a window: what saving it does at once.
+    /// For a window: the immediate effect of saving it.
     pub now: Option<Now>,
-    /// What may hold it back for a while.
+    /// The guard that may defer it.
     pub guard: Option<Guard>,
-    /// For a window: minutes asleep in the coming seven days.
+    /// For a window: minutes asleep in the next seven days.
     pub asleep_minutes: Option<i64>,
-    /// For a window: when it sleeps in the coming 24 hours, as minutes from now.
+    /// For a window: its sleeps in the next 24 hours, as minutes from now.
     pub today: Option<Vec<(i64, i64)>>,
-    /// What it does in a week.
+    /// Its sleeps or fires in a week.
     pub week: Vec<Mark>,
 }
 
-/// One of the coming instants.
+/// A coming instant of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coming {
     pub at: Timestamp,
-    /// For a window: what begins.
+    /// For a window: the state that begins.
     pub state: Option<Phase>,
 }
 
-/// What a window that is saved now does at once.
+/// The immediate effect of saving a window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = NowJson)]
 pub struct Now {
-    // By this rule alone.
+    // By this window alone.
     pub state: Phase,
-    /// The containers it would stop or pause.
+    /// The names of the containers it would stop or pause.
     pub will_stop: Vec<String>,
 }
 
-/// What `draft` would do.
+/// The preview of a draft.
 ///
 /// # Errors
-/// [`Error::Invalid`] where its time fields are wrong. A target that is missing or wrong only leaves out what is said
-/// about it, so that a form can be previewed before it is complete.
+/// [`Error::Invalid`] where its time fields are invalid. A missing or invalid target only leaves out the information
+/// about it, so that an incomplete form can be previewed.
 pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
@@ -85,7 +85,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     };
     let (mut preview, state) = {
         let (when, zone, reading) = (spec.when.clone(), book.zone_of(&spec), book.reading(&spec));
-        lint::work_out(move || of_times(&when, zone, &reading, now)).await?
+        lint::compute(move || preview_times(&when, zone, &reading, now)).await?
     };
     preview.dst_notes.splice(0..0, checked.dst_notes);
     preview.warnings = checked.warnings;
@@ -98,19 +98,24 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
         preview.warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &book, now).await?);
     }
     if let Some(state) = state {
-        preview.now = Some(at_once(app, actor, aimed.as_ref(), state).await?);
+        preview.now = Some(immediate_effect(app, actor, aimed.as_ref(), state).await?);
     }
     Ok(preview)
 }
 
-/// Whether a field says when something happens, rather than to what, or what it is called.
+/// Whether a field is about the time of a schedule, and not about its target or name.
 fn is_of_rule(field: &str) -> bool {
     matches!(field, "kind" | "cron" | "at" | "window" | "timezone" | "calendar_id" | "calendar_effect")
         || field.starts_with("guard.")
 }
 
-/// What the times of a draft come to, whatever its target; and, for a window, what it says now.
-fn of_times(when: &When, zone: NamedZone, reading: &Reading, now: Timestamp) -> (Preview, Option<Phase>) {
+/// The preview of the times of a draft, whatever its target; and, for a window, its state now.
+fn preview_times(
+    when: &When,
+    zone: NamedZone,
+    reading: &Reading,
+    now: Timestamp,
+) -> (Preview, Option<Phase>) {
     let fires = Fires::of(when, reading, None);
     let timeline = match &fires {
         Some(Fires::Window(window, reading, skip)) => Some(WindowTimeline::of(window, reading, *skip)),
@@ -142,7 +147,7 @@ fn of_times(when: &When, zone: NamedZone, reading: &Reading, now: Timestamp) -> 
     (preview, phase(now))
 }
 
-/// What a window does at once where it is saved now; it does nothing before `from`.
+/// The immediate effect of saving a window now; without any before `from`.
 pub(super) async fn on_save(
     app: &App,
     actor: &Actor,
@@ -154,20 +159,25 @@ pub(super) async fn on_save(
     match book.fires(spec, None) {
         Some(Fires::Window(window, reading, skip)) if spec.enabled => {
             let state = WindowTimeline::of(&window, &reading, skip).vote(now).phase();
-            at_once(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
+            immediate_effect(app, actor, Some(spec).filter(|_| from <= now), state).await.map(Some)
         }
         _ => Ok(None),
     }
 }
 
-/// What putting the target to sleep at once touches, if it is asleep now.
-async fn at_once(app: &App, actor: &Actor, spec: Option<&ScheduleSpec>, state: Phase) -> Result<Now> {
+/// The containers that are put to sleep at once where the window is asleep now.
+async fn immediate_effect(
+    app: &App,
+    actor: &Actor,
+    spec: Option<&ScheduleSpec>,
+    state: Phase,
+) -> Result<Now> {
     let Some(spec) = spec.filter(|_| state == Phase::Asleep) else {
         return Ok(Now { state, will_stop: Vec::new() });
     };
     let will_stop = match execute::preview(app, actor, &spec.target, spec.action, false).await {
         Ok(plan) => plan.steps.into_iter().map(|step| step.container).collect(),
-        // The host is away, or the target not there yet: nothing is stopped now.
+        // The host is unreachable, or the target does not exist yet: nothing is stopped now.
         Err(Error::Docker { .. } | Error::NotFound { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
@@ -178,12 +188,12 @@ async fn at_once(app: &App, actor: &Actor, spec: Option<&ScheduleSpec>, state: P
 fn asleep_minutes(timeline: WindowTimeline<'_>, now: Timestamp) -> i64 {
     let end = now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX);
     let sleeps = timeline.sleeps(now, end).into_iter();
-    // Both ends may cut a minute in two.
+    // The first and the last sleep may be cut within a minute.
     let millis = sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_millis());
     i64::try_from((millis.sum::<i128>() + 30_000) / 60_000).unwrap_or(i64::MAX)
 }
 
-/// When it sleeps in the 24 hours after `now`, as minutes from then.
+/// The sleeps in the 24 hours after `now`, as minutes from `now`.
 fn today(timeline: WindowTimeline<'_>, now: Timestamp) -> Vec<(i64, i64)> {
     const DAY: i64 = 24 * 60;
     let end = now.checked_add(24.hours()).unwrap_or(Timestamp::MAX);
@@ -192,21 +202,21 @@ fn today(timeline: WindowTimeline<'_>, now: Timestamp) -> Vec<(i64, i64)> {
     sleeps.map(|sleep| (minutes(sleep.start), minutes(sleep.end))).filter(|(from, to)| from < to).collect()
 }
 
-/// What one side of a rule would do as things are now.
+/// The effect of one edge or fire at this moment.
 #[derive(Clone, Debug)]
 pub struct DryRun {
-    /// For a window: what begins; `None` for the other kinds.
+    /// For a window: the state that begins; `None` for other kinds.
     pub begins: Option<Phase>,
-    /// What would be done.
+    /// The plan of its run.
     pub plan: Plan,
-    /// Stop grace in seconds; `None` leaves it to the container.
+    /// Stop grace in seconds; `None` for the container's own.
     pub stop_timeout_seconds: Option<i64>,
 }
 
-/// What a draft would do if it acted now: of a window both edges. Changes nothing.
+/// The effects of a draft if it acted now: for a window of both edges. Changes nothing.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming every field that is wrong; [`Error::Docker`] where the host is away.
+/// [`Error::Invalid`] with every invalid field; [`Error::Docker`] where the host is unreachable.
 pub async fn dry_run(app: &App, actor: &Actor, draft: &Draft) -> Result<Vec<DryRun>> {
     actor.require(Permission::View)?;
     let book = RuleBook::load(app).await?;

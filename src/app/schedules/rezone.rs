@@ -1,5 +1,5 @@
-//! When schedules are due next is stored, worked out from the default zone and the zone database. Both may be others at
-//! the next start: what was worked out from them is worked out anew then.
+//! Recomputes the stored next instants of schedules. They depend on the default zone and on the zone database, which
+//! may both differ at the next start of the process.
 
 use jiff::Timestamp;
 
@@ -10,11 +10,11 @@ use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Tx};
 use crate::domain::schedule::{Schedule, When};
 
-/// The settings key of what the stored instants were worked out from.
+/// The settings key for the zone and database version from which the stored instants were computed.
 const KEY: &str = "due_basis";
 
-/// Works out anew when schedules are due next, where the default zone or the zone database is another than the stored
-/// instants came from. `tzdb` is the database's version. Answers how many schedules have another next instant now.
+/// Recomputes the next instants of schedules, where the default zone or the zone database has changed since they were
+/// stored. `tzdb` is the version of the database. Returns the number of schedules whose next instant changed.
 ///
 /// # Errors
 /// Where the database cannot be read or written: nothing has changed then.
@@ -40,13 +40,13 @@ pub async fn rezone(app: &App, tzdb: &str) -> Result<usize> {
     Ok(moved)
 }
 
-/// The schedules whose next instant is kept.
+/// The enabled schedules, which have a next instant.
 pub(crate) async fn switched_on(app: &App) -> Result<Vec<Schedule>> {
     let all = ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..ScheduleSelection::default() };
     Ok(db::schedules::list(&app.db, &all).await?)
 }
 
-/// Stores anew what is due next by `book` of the schedules for which that is another instant; answers how many.
+/// Stores the next instant by `book` of the schedules for which it changes; returns their number.
 pub(crate) async fn time_anew(
     tx: &mut Tx,
     app: &App,
@@ -72,8 +72,9 @@ fn basis(zone: &str, tzdb: &str) -> String {
     format!("{zone}, tzdb {tzdb}")
 }
 
-/// The schedule as it is to be, where what is stored is not what its times mean now: it begins anew, and time before
-/// now never fires (semantics §1). What is due already and would be by these times too is left to the scheduler.
+/// The schedule with its new next instant, or `None` where the stored one is right. A changed schedule begins anew:
+/// instants before now never fire (semantics §1). An instant that is due already and is right by the new times too
+/// stays for the scheduler.
 fn anew(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Schedule> {
     if matches!(old.spec.when, When::Once(_)) {
         return None;
@@ -81,7 +82,7 @@ fn anew(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Schedule> {
     let mut new = old.clone();
     touch(&mut new, book, now);
     let is_right = match old.next_due.filter(|due| *due <= now) {
-        // Late: an instant that these times name as well is made up for as any other.
+        // An overdue instant that the new times contain as well is caught up like any other.
         Some(due) => {
             let before = due.checked_sub(std::time::Duration::from_millis(1)).unwrap_or(due);
             let skip = old.skip_at.filter(|_| old.is_window());

@@ -1,4 +1,4 @@
-//! The target that a draft names, and what speaks against a schedule for it.
+//! The target of a draft, and the reasons against a schedule for it.
 
 use super::draft::Draft;
 use crate::app::draft::{Faults, Field, did_you_mean};
@@ -11,7 +11,7 @@ use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
 use crate::domain::text::shorten;
 
-/// A target that was found, or is taken on trust.
+/// A target that was found, or that is accepted although it does not exist now.
 pub(super) struct Found {
     pub target: Target,
     pub name: String,
@@ -19,13 +19,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What stands in the place of a target that is wrong or missing: nothing is called so.
+    /// A placeholder for an invalid or missing target; no real target has an empty host and name.
     pub(super) fn nothing() -> Self {
         Self { target: Target::stack(HostId::from(""), ""), name: String::new(), warnings: Vec::new() }
     }
 }
 
-/// The target a draft names. `stored` is the schedule it is a draft of.
+/// Finds the target of a draft. `stored` is the schedule that the draft would replace.
 pub(super) fn target(
     app: &App,
     draft: &Draft,
@@ -63,7 +63,7 @@ pub(super) fn target(
     Some(Found { target, name, warnings })
 }
 
-/// A target and its name now, by exact name, else by key.
+/// A target and its current name, by exact name, otherwise by key.
 fn find(inventory: &Inventory, target_type: TargetType, name: &str) -> Option<(Target, String)> {
     match target_type {
         TargetType::Stack => {
@@ -78,8 +78,8 @@ fn find(inventory: &Inventory, target_type: TargetType, name: &str) -> Option<(T
     }
 }
 
-/// A target that is not there: taken on trust where its host is away, where the caller says so, and where it is what
-/// the schedule names already.
+/// A target that does not exist now: accepted where its host is not connected, where the caller allows it, and where it
+/// is the stored target of the schedule.
 fn missing(
     inventory: &Inventory,
     draft: &Draft,
@@ -116,7 +116,7 @@ fn missing(
     Some(Found { target, name, warnings: vec![warning] })
 }
 
-/// What speaks against acting on a target that is there, or should be known first. `None` where a fault was added.
+/// Checks for faults and warnings of a target that exists. `None` where a fault was added.
 fn judge(
     inventory: &Inventory,
     target: &Target,

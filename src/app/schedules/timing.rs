@@ -1,4 +1,4 @@
-//! The part of a draft that says when: zone, cron expression, instant, window.
+//! The time fields of a draft: zone, cron expression, instant, window.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -15,17 +15,17 @@ use crate::domain::time::{resolve, zone, zone_name};
 use crate::domain::window::{Phase, Window, WindowTimeline};
 use crate::zones;
 
-/// The part of a draft that says when.
+/// The validated time fields of a draft.
 pub(super) struct Timing {
     pub when: When,
-    /// Its own zone, as the zone database spells it.
+    /// The schedule's own zone, as the zone database spells it; `None` for the default zone.
     pub timezone: Option<String>,
     pub warnings: Vec<String>,
-    /// What a clock change does to a single instant.
+    /// The effects of a clock change on a single instant.
     pub dst_notes: Vec<String>,
 }
 
-/// Checks what says when. `stored` lets an instant that has passed stay as it is.
+/// Checks the time fields. `stored` allows an unchanged instant that has passed.
 pub(super) fn timing(
     draft: &Draft,
     book: &RuleBook,
@@ -34,7 +34,7 @@ pub(super) fn timing(
     faults: &mut Faults,
 ) -> Option<Timing> {
     let own = draft.timezone.text().and_then(|name| faults.take("timezone", named_zone(name)));
-    // With an unknown zone the other fields are still checked, in some zone.
+    // With an invalid zone the other fields are still checked, in the default zone.
     let zone = own.clone().unwrap_or_else(|| book.zone.clone());
     let (mut warnings, mut dst_notes) = (Vec::new(), Vec::new());
     let when = match kind(draft, faults)? {
@@ -55,7 +55,7 @@ pub(super) fn timing(
     Some(Timing { when, timezone: own.map(|zone| zone.name), warnings, dst_notes })
 }
 
-/// A window that is always asleep, or never, is odd enough to say so.
+/// A warning for a window that is always or never asleep.
 fn never_changes(window: &Window, zone: &NamedZone, now: Timestamp) -> Option<String> {
     let timeline = WindowTimeline::new(window, &zone.zone);
     let always = match timeline.next_change(now) {
@@ -68,7 +68,7 @@ fn never_changes(window: &Window, zone: &NamedZone, now: Timestamp) -> Option<St
     })
 }
 
-/// Whether a draft is meant to be a window.
+/// Whether the draft is a window.
 pub(super) fn names_window(draft: &Draft) -> bool {
     match draft.kind.text() {
         Some(word) => word == ScheduleKind::Window.as_str(),
@@ -79,7 +79,7 @@ pub(super) fn names_window(draft: &Draft) -> bool {
     }
 }
 
-/// Which of the kinds is meant, and that the fields of the others are empty.
+/// The kind of the schedule; adds a fault where its own field is empty or a field of another kind is set.
 fn kind(draft: &Draft, faults: &mut Faults) -> Option<ScheduleKind> {
     let fields = [
         (ScheduleKind::Cron, "cron", &draft.cron, "say when, such as `0 23 * * *` for 23:00 every day"),
@@ -110,7 +110,6 @@ fn kind(draft: &Draft, faults: &mut Faults) -> Option<ScheduleKind> {
     (faults.0.len() == before).then_some(kind)
 }
 
-/// The zone of a name.
 fn named_zone(name: &str) -> Result<NamedZone, String> {
     match zone(name) {
         Ok(zone) => Ok(NamedZone { name: zone_name(&zone).to_owned(), zone }),
@@ -133,7 +132,7 @@ fn instant(
     let typed = draft.at.text()?;
     let at = match typed.parse::<Timestamp>() {
         Ok(at) => Some(at),
-        // `DateTime` also reads a date alone, and reads past an offset or a zone.
+        // `DateTime` also accepts a date alone, and ignores an offset or a zone.
         Err(_) if !(16..=19).contains(&typed.len()) => None,
         Err(_) => typed.parse::<DateTime>().ok().and_then(|wall| {
             let at = resolve(wall, &zone.zone)?;
@@ -148,7 +147,7 @@ fn instant(
         );
         return None;
     };
-    // Whole milliseconds are what can be stored.
+    // The database stores whole milliseconds.
     let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     let unchanged = stored.is_some_and(|schedule| schedule.spec.when == When::Once(at));
     if at <= now && !unchanged {

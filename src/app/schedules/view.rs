@@ -1,4 +1,4 @@
-//! Schedules as they are read.
+//! Schedules as pages and API show them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,31 +23,31 @@ use crate::domain::text::shorten;
 use crate::domain::time::{Instant, serialize_instant};
 use crate::domain::window::Window;
 
-/// A schedule with everything there is to say about it.
+/// A schedule with everything shown of it.
 #[derive(Clone, Debug)]
 pub struct ScheduleView {
-    /// What is stored.
+    /// The stored schedule.
     pub schedule: Schedule,
-    /// What to call it where one line must do.
+    /// Its name in one line; a generated one where it has none.
     pub title: String,
-    /// When it fires, in words: "At 23:00", "Once, 2026-12-24 18:00".
+    /// A description of when it fires: "At 23:00", "Once, 2026-12-24 18:00".
     pub meaning: String,
     /// The key of its target, for links.
     pub target_key: String,
-    /// The target's name now; the stored one where the target is gone.
+    /// The current name of the target; the stored one where the target does not exist.
     pub target_name: String,
-    /// The target exists on a connected host: `None` where the host is not connected.
+    /// Whether the target exists; `None` where the host is not connected.
     pub target_exists: Option<bool>,
-    /// The next instant at which it acts, a skipped one left out.
+    /// The next instant at which it acts, without a skipped one.
     pub next_at: Option<Timestamp>,
     /// Its newest run.
     pub last_run: Option<LastRun>,
-    /// The zone it is read in: its own, else the default.
+    /// The zone in which its times are read: its own, otherwise the default.
     pub effective_timezone: String,
 }
 
 impl ScheduleView {
-    /// The zone its times are read in.
+    /// The zone in which its times are read; UTC where the zone is unknown.
     pub fn zone(&self) -> TimeZone {
         crate::domain::time::zone(&self.effective_timezone).unwrap_or(TimeZone::UTC)
     }
@@ -81,31 +81,31 @@ impl From<Run> for LastRun {
     }
 }
 
-/// Which schedules are wanted; everything `None` = all.
+/// A filter for schedules; `None` does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleFilter {
     /// On this host.
     pub host: Option<HostId>,
     /// For this stack or container.
     pub target: Option<Target>,
-    /// Switched on or off.
+    /// Enabled or disabled.
     pub enabled: Option<bool>,
-    /// Name, target or note holds this text, whatever its case.
+    /// Text contained in name, target or note, ignoring case.
     pub text: Option<String>,
 }
 
-/// A schedule that will act.
+/// A coming action of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coming {
-    /// When and what.
+    /// The instant and the action.
     pub next: NextAction,
-    /// On what.
+    /// The target.
     pub target: Target,
-    /// What that is called now.
+    /// The current name of the target.
     pub target_name: String,
 }
 
-/// The newest schedules first.
+/// A page of the schedules that match, newest first.
 pub async fn list(
     app: &App,
     actor: &Actor,
@@ -136,7 +136,7 @@ pub async fn list(
     }))
 }
 
-/// What each of these schedules gets in the way of.
+/// The first conflict of each of these schedules, by id; schedules without one are missing.
 pub async fn conflicts(
     app: &App,
     actor: &Actor,
@@ -150,7 +150,7 @@ pub async fn conflicts(
 /// One schedule.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is none of that id, or it was deleted.
+/// [`Error::NotFound`] for an unknown or deleted schedule.
 pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleView> {
     actor.require(Permission::View)?;
     let schedule = stored(app, id).await?;
@@ -159,9 +159,9 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
     Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &book))
 }
 
-/// What is done next, the earliest first, `limit` at most.
+/// The next actions, earliest first, at most `limit`.
 pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>> {
-    /// Schedules looked at besides, since some come to nothing.
+    /// Schedules read in addition to the limit, since some have no coming action.
     const SPARE: i64 = 20;
     actor.require(Permission::View)?;
     let (book, now) = (RuleBook::load(app).await?, app.clock.now());
@@ -189,7 +189,7 @@ pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>>
     Ok(coming)
 }
 
-/// A schedule that was not deleted.
+/// A schedule that is not deleted.
 pub(super) async fn stored(app: &App, id: &ScheduleId) -> Result<Schedule> {
     let found = db::schedules::get(&app.db, id).await?;
     found.filter(|schedule| schedule.deleted_at.is_none()).ok_or_else(|| not_found(id))
@@ -220,7 +220,7 @@ pub(super) fn view(
     }
 }
 
-/// The name of a schedule's target now, and whether the target exists; `None` where its host is not connected.
+/// The current name of a schedule's target, and whether the target exists; `None` where its host is not connected.
 fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
     let stored = || schedule.spec.target_name.clone();
     let Ok(inventory) = targets::inventory_of(app, &schedule.spec.target.host) else {
@@ -236,7 +236,7 @@ fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
     (found.unwrap_or_else(stored), exists)
 }
 
-/// When a schedule fires, in words.
+/// A description of when a schedule fires.
 pub(super) fn meaning(when: &When, zone: &NamedZone) -> String {
     match when {
         When::Cron(text) => Cron::parse(text).map_or_else(|_| text.clone(), |cron| cron.meaning()),
@@ -245,7 +245,7 @@ pub(super) fn meaning(when: &When, zone: &NamedZone) -> String {
     }
 }
 
-/// Whether its coming occurrence is dropped: the next fire, or a sleep that has not ended.
+/// Whether its coming occurrence is skipped: the next fire, or a sleep that has not ended.
 pub fn is_skipping(schedule: &Schedule, now: Timestamp) -> bool {
     match schedule.skip_at {
         Some(at) if schedule.is_window() => at > now,

@@ -1,4 +1,4 @@
-//! A rule as a picture of one week: the hours a window sleeps, the moments at which a cron expression acts.
+//! The marks of a schedule in a picture of one week: the sleeps of a window, or the fires of a cron expression.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -7,22 +7,22 @@ use crate::domain::cron::Cron;
 use crate::domain::schedule::When;
 use crate::domain::window::Window;
 
-/// Moments so many minutes apart, or closer, are drawn as one.
+/// Fires at most this many minutes apart are drawn as one mark.
 const CLOSE: i16 = 15;
 
-/// A stretch of one day.
+/// A time range within one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Days after Monday.
     pub day: usize,
     /// Minute of the day at which it begins.
     pub from: i16,
-    /// Minute of the day at which it ends; the same for a moment.
+    /// Minute of the day at which it ends, up to 1440; equal to `from` for a single fire.
     pub to: i16,
 }
 
-/// What a rule does in a week: of a window any week, as long as no calendar and no clock change touches it; of a cron
-/// expression the seven days after `now`. Nothing for a single instant.
+/// The marks of a schedule in one week. For a window: a week without calendar dates and clock changes. For a cron
+/// expression: the seven days after `now`. Empty for a single instant.
 pub fn marks(when: &When, zone: &TimeZone, now: Timestamp) -> Vec<Mark> {
     match when {
         When::Window(text) => {

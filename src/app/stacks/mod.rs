@@ -1,7 +1,7 @@
-//! Stacks and containers as pages and API show them: what the Engine holds, what DockNap did to it, what comes next.
+//! Stacks and containers as pages and API show them: the state in Docker, the last action of DockNap, the next action.
 //!
-//! Reads the inventory that events keep, and a handful of queries whose number does not grow with what is shown; never
-//! Docker itself.
+//! The data comes from the inventory, which Docker events keep current, and from a few queries whose number does not
+//! depend on the number of containers; Docker itself is never called.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -39,16 +39,16 @@ pub use wakers::{Waker, wakers};
 use wanted::Horizon;
 pub use wanted::WantedView;
 pub use why::clock_time;
-use why::{Last, Telling};
+use why::{Last, TextContext};
 
-/// How the link to a host stands.
+/// The state of the connection to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostView {
-    /// Which one.
+    /// The id of the host.
     pub id: HostId,
-    /// How it stands.
+    /// The state of its connection.
     pub link: Link,
-    /// When its containers were last known to be right.
+    /// When the inventory last matched Docker.
     pub seen_at: Option<Timestamp>,
 }
 
@@ -76,17 +76,17 @@ impl Overview {
     }
 }
 
-/// Everything at once, for the price of one list. Of what is wanted only the next change is told.
+/// All hosts, stacks and containers, with only the next change of the desired state of each.
 pub async fn overview(app: &App, actor: &Actor) -> Result<Overview> {
     seen(app, actor, Horizon { changes: 1, span: None }).await
 }
 
-/// As [`overview`], with what is wanted over a span.
+/// As [`overview`], with the desired state over a time range.
 pub async fn board(app: &App, actor: &Actor, span: (Timestamp, Timestamp)) -> Result<Overview> {
     seen(app, actor, Horizon { changes: 1, span: Some(span) }).await
 }
 
-/// Everything, as far ahead as `look` says.
+/// All hosts, stacks and containers, with the desired state as far ahead as `look`.
 async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
     actor.require(Permission::View)?;
     let known = Known::read(app, look).await?;
@@ -100,7 +100,7 @@ async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
     Ok(overview)
 }
 
-/// How the links to the hosts stand.
+/// The state of the connections to all hosts.
 pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
     actor.require(Permission::View)?;
     Ok(inventories(app).into_iter().map(HostView::of).collect())
@@ -114,12 +114,12 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<StackView>> {
 /// One stack, by its exact name or its key.
 ///
 /// # Errors
-/// [`Error::NotFound`] with names that look like it.
+/// [`Error::NotFound`] with similar names.
 pub async fn get(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<StackView> {
     stack(app, actor, host, name_or_key, wanted::FEW).await
 }
 
-/// As [`get`], with what is wanted over a span.
+/// As [`get`], with the desired state over a time range.
 pub async fn get_over(
     app: &App,
     actor: &Actor,
@@ -170,12 +170,12 @@ pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> 
 /// One container, by its exact name or its key.
 ///
 /// # Errors
-/// [`Error::NotFound`] with names that look like it.
+/// [`Error::NotFound`] with similar names.
 pub async fn container(app: &App, actor: &Actor, host: &HostId, name_or_key: &str) -> Result<ContainerView> {
     one(app, actor, host, name_or_key, wanted::FEW).await
 }
 
-/// As [`container`], with what is wanted over a span.
+/// As [`container`], with the desired state over a time range.
 pub async fn container_over(
     app: &App,
     actor: &Actor,
@@ -211,12 +211,12 @@ async fn one(
     Ok(here.container(found, group.as_ref()))
 }
 
-/// What each connected or once connected host holds, by id.
+/// The inventories of all hosts, by host id.
 pub(super) fn inventories(app: &App) -> Vec<Inventory> {
     app.hosts.all().into_iter().map(|host| host.inventory()).collect()
 }
 
-/// The key of what bears a name on some host, for links.
+/// The key of the stack or container with this name on any host, for links.
 pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
     inventories(app).into_iter().find_map(|inventory| match kind {
         TargetType::Stack => inventory.stack(name).map(|stack| stack.key),
@@ -224,39 +224,39 @@ pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
     })
 }
 
-/// What is known about targets.
+/// The data needed for the views of all hosts.
 struct Known {
     book: Arc<RuleBook>,
     /// The last run that changed each target.
     touches: HashMap<Target, Arc<LastTouch>>,
     fires: Arc<FiresByTarget>,
-    telling: Telling,
+    text_context: TextContext,
     hosts: Hosts,
-    /// What runs of ours are at work on.
+    /// The containers that active runs may act on.
     busy: HashMap<HostId, HashSet<ContainerIdentity>>,
     look: Horizon,
 }
 
-/// What is known about a host and what is on it.
+/// The data needed for the views of one host.
 struct Here<'a> {
     known: &'a Known,
     inventory: &'a Inventory,
     naps: &'a Naps,
-    /// What runs of ours are at work on: what it does meanwhile is nobody else's doing.
+    /// The containers that active runs may act on: their changes meanwhile are not caused by others.
     busy: Option<&'a HashSet<ContainerIdentity>>,
     host: Option<Arc<Host>>,
 }
 
-/// What a stack's containers have in common, worked out once for all of them.
+/// The data shared by the containers of a stack, computed once.
 struct Group<'a> {
     completion: Completion<'a>,
-    /// Some of it naps.
+    /// Whether a container of the stack naps.
     naps: bool,
-    /// What is wanted of the stack, and of each container with no rule of its own.
+    /// The desired state of the stack, and of each container without a rule of its own.
     wanted: Arc<WantedView>,
-    /// The newest run that changed it.
+    /// The newest run that changed the stack.
     touch: Option<&'a Arc<LastTouch>>,
-    /// What is done to it next.
+    /// The next action on the stack.
     next: Option<Arc<NextAction>>,
 }
 
@@ -271,8 +271,8 @@ impl Known {
         let fires = book.fires_by_target(app).await?;
         let touches = db::history::last_touches(&app.db).await?;
         let touches = touches.into_iter().map(|touch| (touch.target.clone(), Arc::new(touch))).collect();
-        let telling = Telling { now: app.clock.now(), zone: book.zone.zone.clone() };
-        Ok(Self { book, touches, fires, telling, hosts: app.hosts.clone(), busy, look })
+        let text_context = TextContext { now: app.clock.now(), zone: book.zone.zone.clone() };
+        Ok(Self { book, touches, fires, text_context, hosts: app.hosts.clone(), busy, look })
     }
 
     fn here<'a>(&'a self, inventory: &'a Inventory) -> Here<'a> {
@@ -285,9 +285,9 @@ impl Known {
         }
     }
 
-    /// What windows and overrides want of a target.
+    /// The desired state of a target by windows and overrides.
     fn wanted(&self, target: &Target) -> Arc<WantedView> {
-        let (place, Telling { now, zone }) = (Place::of_target(target), &self.telling);
+        let (place, TextContext { now, zone }) = (Place::of_target(target), &self.text_context);
         Arc::new(WantedView::new(&self.book.rules, place, *now, zone, self.look))
     }
 }
@@ -317,9 +317,10 @@ impl<'a> Here<'a> {
         } else {
             None
         };
-        // What is protected stays up through every nap.
+        // Protected containers stay up through every nap.
         let counted = || ordinary().filter(|view| view.protected.is_none() || view.napping_since.is_some());
-        // What was off before it, on purpose or because its work was done, is no reason to say that others stopped it.
+        // Containers that were already stopped or completed before the nap do not make the stack count as stopped by
+        // others.
         let napping =
             counted().any(|view| view.napping_since.is_some()) && counted().all(|view| !view.is_at_work());
         let next = group.next.iter().chain(containers.iter().filter_map(|view| view.next.as_ref()));
@@ -327,7 +328,7 @@ impl<'a> Here<'a> {
         StackView {
             shown: shown_of_stack(&stack, &ordinary().map(|view| view.shown).collect::<Vec<_>>(), napping),
             touch: group.touch.cloned(),
-            telling: self.known.telling.clone(),
+            text_context: self.known.text_context.clone(),
             wanted: Arc::clone(&group.wanted),
             next,
             napping,
@@ -337,7 +338,7 @@ impl<'a> Here<'a> {
         }
     }
 
-    /// `group` is what its stack has in common; `None` where it is in none.
+    /// `group` is the shared data of its stack; `None` for a container without one.
     fn container(&self, container: Arc<Container>, group: Option<&Group<'_>>) -> ContainerView {
         let nap = self.nap(&container);
         let completed = nap.is_none() && group.is_some_and(|group| group.completion.holds(&container));
@@ -372,7 +373,7 @@ impl<'a> Here<'a> {
             protected,
             last,
             seen: trace.filter(|trace| trace.tells_of(&container)).map(|trace| (trace.did, trace.seen_at)),
-            telling: self.known.telling.clone(),
+            text_context: self.known.text_context.clone(),
             wanted,
             own_rule,
             napping_since: nap.map(|nap| self.by_us(nap.since)),
@@ -381,8 +382,8 @@ impl<'a> Here<'a> {
         }
     }
 
-    /// Docker cannot tell what naps from a one-shot that did its work, and the inventory, which knows of no naps, may
-    /// count neither; we can, and what naps is down.
+    /// Adds napping containers to the counts of stopped ones. The inventory does not know naps, so that it takes some
+    /// for completed one-shots and does not count them.
     fn count_naps(&self, stack: &mut Stack, group: &Group<'_>) {
         let uncounted = self.inventory.completion(&stack.containers, false);
         let naps = |container: &&Arc<Container>| self.nap(container).is_some() && uncounted.holds(container);
@@ -395,14 +396,14 @@ impl<'a> Here<'a> {
         }
     }
 
-    /// What is done next to a target, which belongs to `stack`.
+    /// The next action on a target, which belongs to `stack`.
     fn next(&self, target: &Target, stack: Option<&Target>) -> Option<Arc<NextAction>> {
-        let Known { book, fires, telling, .. } = self.known;
+        let Known { book, fires, text_context, .. } = self.known;
         let standing = book.standing(self.inventory, target);
-        book.foretold(fires, target, stack, standing, telling.now).next().map(Arc::new)
+        book.foretold(fires, target, stack, standing, text_context.now).next().map(Arc::new)
     }
 
-    /// A time stamp of the Engine, as our clock showed it.
+    /// A time stamp of the Engine, converted to our clock.
     fn by_us(&self, theirs: Timestamp) -> Timestamp {
         self.host.as_ref().map_or(theirs, |host| host.by_us(theirs))
     }

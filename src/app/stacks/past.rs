@@ -1,4 +1,4 @@
-//! What DockNap did to one container lately, as stretches of time.
+//! The recent history of one container, as time ranges.
 
 use jiff::Timestamp;
 
@@ -9,47 +9,47 @@ use crate::domain::action::Action;
 use crate::domain::inventory::{Check, Container, ContainerState};
 use crate::domain::permission::Permission;
 
-/// How a container was from one instant to another, as far as DockNap knows.
+/// The state of a container during a time range, as far as DockNap knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Was {
-    /// Its process ran.
+    /// Running.
     Up,
-    /// DockNap had put it to sleep.
+    /// Put to sleep by DockNap.
     Napping,
-    /// It was down, by nobody's wish that DockNap knows.
+    /// Stopped or paused, but not by DockNap.
     Down,
 }
 
-/// A stretch of time.
+/// A time range with one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// Its first instant.
     pub from: Timestamp,
-    /// The first instant after it.
+    /// The first instant after the range.
     pub until: Timestamp,
-    /// How it was.
+    /// The state of the container.
     pub was: Was,
 }
 
-/// What was done to a container since an instant.
+/// The history of a container since an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    /// How it was, in order; a time of which nothing is known is left out.
+    /// The time ranges in order, without those of which nothing is known.
     pub stretches: Vec<Stretch>,
-    /// How long each start took, in milliseconds, oldest first.
+    /// The duration of each start in milliseconds, oldest first.
     pub wakes: Vec<i64>,
 }
 
-/// What DockNap did to a container since `from`, and how that left it until now.
+/// The history of a container from `from` until now.
 pub async fn past(app: &App, actor: &Actor, view: &ContainerView, from: Timestamp) -> Result<Past> {
     actor.require(Permission::View)?;
     let container = &view.container;
-    let deeds = db::steps::done_to(&app.db, &container.host, &container.identity, from).await?;
-    let wakes = deeds.iter().filter(|deed| deed.action == Action::Start).filter_map(|deed| deed.took_ms);
+    let actions = db::steps::done_to(&app.db, &container.host, &container.identity, from).await?;
+    let wakes = actions.iter().filter(|step| step.action == Action::Start).filter_map(|step| step.took_ms);
     Ok(Past {
         wakes: wakes.collect(),
         stretches: stretches(
-            &deeds.iter().map(|deed| (deed.at, deed.action)).collect::<Vec<_>>(),
+            &actions.iter().map(|step| (step.at, step.action)).collect::<Vec<_>>(),
             now_of(app, view),
             from,
             app.clock.now(),
@@ -57,11 +57,11 @@ pub async fn past(app: &App, actor: &Actor, view: &ContainerView, from: Timestam
     })
 }
 
-/// What the last health checks of a container said, oldest first. Asks Docker, and only for those who may see what
-/// programs print (rulings 21).
+/// The results of the last health checks of a container, oldest first. Calls Docker, and requires the permission to see
+/// the output of programs (rulings 21).
 ///
 /// # Errors
-/// Where the actor may not look, or Docker does not answer.
+/// Where the actor lacks the permission, or Docker does not respond.
 pub async fn health_log(app: &App, actor: &Actor, container: &Container) -> Result<Vec<Check>> {
     actor.require(Permission::Operate)?;
     let host = app.hosts.get(&container.host);
@@ -74,7 +74,7 @@ pub async fn health_log(app: &App, actor: &Actor, container: &Container) -> Resu
     Ok(checks)
 }
 
-/// How it is, and since when where Docker says so.
+/// The current state, and its begin where Docker provides one.
 fn now_of(app: &App, view: &ContainerView) -> (Was, Option<Timestamp>) {
     let container = &view.container;
     let by_us = |theirs: Timestamp| app.hosts.get(&container.host).map_or(theirs, |host| host.by_us(theirs));
@@ -87,10 +87,10 @@ fn now_of(app: &App, view: &ContainerView) -> (Was, Option<Timestamp>) {
     }
 }
 
-/// The stretches between `from` and `now`. What was done tells how it was before and after; where it is otherwise now,
-/// somebody else changed it at the time that Docker says.
+/// The time ranges between `from` and `now`. Each action defines the state before and after it; where the current state
+/// differs from the last one, somebody else changed it at Docker's time stamp.
 fn stretches(
-    deeds: &[(Timestamp, Action)],
+    actions: &[(Timestamp, Action)],
     (is, since): (Was, Option<Timestamp>),
     from: Timestamp,
     now: Timestamp,
@@ -104,17 +104,17 @@ fn stretches(
         Action::Start | Action::Unpause => Was::Napping,
     };
     let mut marks: Vec<(Timestamp, Was)> = Vec::new();
-    if let Some((_, first)) = deeds.first() {
+    if let Some((_, first)) = actions.first() {
         marks.push((from, before(*first)));
     }
-    marks.extend(deeds.iter().map(|(at, action)| (*at, after(*action))));
+    marks.extend(actions.iter().map(|(at, action)| (*at, after(*action))));
     let last = marks.last().map(|(_, was)| *was);
     if last != Some(is) {
         match since {
             Some(since) if marks.last().is_none_or(|(at, _)| since > *at) => {
                 marks.push((since.max(from), is))
             }
-            // Docker tells no time: from here on is all that is known.
+            // Docker provides no time stamp: the state is known only from now on.
             _ => marks.push((now, is)),
         }
     }
@@ -143,23 +143,23 @@ mod tests {
         Timestamp::from_second(hour * 3600).expect("an instant")
     }
 
-    fn told(found: &[Stretch]) -> Vec<(i64, i64, Was)> {
+    fn in_hours(found: &[Stretch]) -> Vec<(i64, i64, Was)> {
         found.iter().map(|one| (one.from.as_second() / 3600, one.until.as_second() / 3600, one.was)).collect()
     }
 
     #[test]
-    fn what_was_done_tells_how_it_was() {
-        let deeds = [(at(10), Action::Stop), (at(20), Action::Start), (at(22), Action::Restart)];
-        let found = stretches(&deeds, (Was::Up, Some(at(22))), at(0), at(30));
-        assert_eq!(told(&found), [(0, 10, Was::Up), (10, 20, Was::Napping), (20, 30, Was::Up)]);
+    fn actions_define_the_state_before_and_after_them() {
+        let actions = [(at(10), Action::Stop), (at(20), Action::Start), (at(22), Action::Restart)];
+        let found = stretches(&actions, (Was::Up, Some(at(22))), at(0), at(30));
+        assert_eq!(in_hours(&found), [(0, 10, Was::Up), (10, 20, Was::Napping), (20, 30, Was::Up)]);
         // Somebody else stopped it at 25.
-        let found = stretches(&deeds, (Was::Down, Some(at(25))), at(0), at(30));
-        assert_eq!(told(&found).last(), Some(&(25, 30, Was::Down)));
-        // Nothing of ours: known since Docker's own time.
+        let found = stretches(&actions, (Was::Down, Some(at(25))), at(0), at(30));
+        assert_eq!(in_hours(&found).last(), Some(&(25, 30, Was::Down)));
+        // Without actions of DockNap the state is known since Docker's own time stamp.
         let found = stretches(&[], (Was::Up, Some(at(12))), at(0), at(30));
-        assert_eq!(told(&found), [(12, 30, Was::Up)]);
+        assert_eq!(in_hours(&found), [(12, 30, Was::Up)]);
         let found = stretches(&[], (Was::Up, Some(at(-90))), at(0), at(30));
-        assert_eq!(told(&found), [(0, 30, Was::Up)]);
+        assert_eq!(in_hours(&found), [(0, 30, Was::Up)]);
         assert_eq!(stretches(&[], (Was::Down, None), at(0), at(30)), []);
     }
 }

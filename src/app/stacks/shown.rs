@@ -1,37 +1,37 @@
-//! The word for how a stack or container is, and whether that is as a rule wants it.
+//! The state of a stack or container as pages and API name it.
 
 use serde::Serialize;
 
 use crate::domain::inventory::{Container, ContainerState, Health, Stack, StackStatus};
 
-/// How a container or stack is, in the words of the product.
+/// The state of a container or stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ShownState {
-    /// Up, and healthy where that is checked.
+    /// Up, and healthy where there is a health check.
     Running,
     /// Stopped or paused by DockNap, and not changed by others since.
     Napping,
-    /// Frozen by somebody else.
+    /// Paused, but not by DockNap.
     Paused,
     /// Down, and not by DockNap.
     Stopped,
-    /// Some of a stack is up, some is not.
+    /// Of a stack: some containers are up, some are not.
     Partial,
-    /// Up, its health check has not passed yet.
+    /// Up; its health check has not passed yet.
     Starting,
-    /// Up, its health check fails.
+    /// Up; its health check fails.
     Unhealthy,
-    /// Docker brings it back again and again.
+    /// Docker restarts it again and again.
     RestartLooping,
-    /// The host is not connected: what is shown is what was last seen.
+    /// The host is not connected; other fields show the last known state.
     Unreachable,
-    /// A one-shot that did its work.
+    /// A one-shot that has completed.
     Completed,
 }
 
 impl ShownState {
-    /// The word on a page.
+    /// The label on a page.
     pub fn label(self) -> &'static str {
         match self {
             Self::Running => "Running",
@@ -71,7 +71,7 @@ pub(super) fn shown_of_container(
     }
 }
 
-/// `ordinary` is how each of its ordinary containers is.
+/// The state of a stack. `ordinary` has the states of its ordinary containers.
 pub(super) fn shown_of_stack(stack: &Stack, ordinary: &[ShownState], napping: bool) -> ShownState {
     let any = |wanted: ShownState| ordinary.contains(&wanted);
     match stack.status {

@@ -1,4 +1,4 @@
-//! A stack or container with everything there is to say about it, and why it is as it is.
+//! A stack or container with everything shown of it, and the explanation of its state.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::shown::ShownState;
 use super::wanted::WantedView;
-use super::why::{AT_WORK, Last, Telling, clock_time, never, outside, past};
+use super::why::{AT_WORK, Last, TextContext, clock_time, never, outside, past};
 use crate::db::history::LastTouch;
 use crate::domain::action::Action;
 use crate::domain::foretell::NextAction;
@@ -16,49 +16,49 @@ use crate::domain::target::Target;
 use crate::domain::text::capital;
 use crate::domain::trace::Did;
 
-/// A stack with everything there is to say about it.
+/// A stack with everything shown of it.
 #[derive(Clone, Debug)]
 pub struct StackView {
-    /// What the Engine holds.
+    /// The stack as the inventory has it.
     pub stack: Stack,
-    /// In a word.
+    /// Its state.
     pub shown: ShownState,
-    /// What windows and overrides want of it.
+    /// The desired state by windows and overrides.
     pub wanted: Arc<WantedView>,
-    /// The newest run that changed it.
+    /// The newest run that changed the stack.
     pub(super) touch: Option<Arc<LastTouch>>,
-    pub(super) telling: Telling,
-    /// What comes next, of the stack's own schedules and its containers'.
+    pub(super) text_context: TextContext,
+    /// The next action, by schedules of the stack or of its containers.
     pub next: Option<Arc<NextAction>>,
-    /// DockNap put something of it to sleep, and nothing of it that DockNap may touch is up.
+    /// Whether DockNap put a container of it to sleep, and no unprotected container is up.
     pub napping: bool,
-    /// Why it is never touched, where that holds for all of it.
+    /// The reason why DockNap never acts on it, where all of it is protected.
     pub protected: Option<String>,
-    /// Its containers, sorted by name, left-alone kinds included.
+    /// Its containers by name, including kinds that DockNap never acts on.
     pub containers: Vec<ContainerView>,
 }
 
-/// A container with everything there is to say about it.
+/// A container with everything shown of it.
 #[derive(Clone, Debug)]
 pub struct ContainerView {
-    /// What the Engine holds.
+    /// The container as the inventory has it.
     pub container: Arc<Container>,
-    /// In a word.
+    /// Its state.
     pub shown: ShownState,
-    /// Why it is never touched.
+    /// The reason why DockNap never acts on it; `None` where it is not protected.
     pub protected: Option<String>,
-    /// Who acted last on it.
+    /// The origin of its current state.
     pub(super) last: Last,
-    /// What others were seen to do to it that made it as it is, and when.
+    /// An observed action of others that caused its current state, and when that was.
     pub(super) seen: Option<(Did, Timestamp)>,
-    pub(super) telling: Telling,
-    /// What windows and overrides want of it.
+    pub(super) text_context: TextContext,
+    /// The desired state by windows and overrides.
     pub wanted: Arc<WantedView>,
-    /// A rule or override names itself, rather than its stack.
+    /// Whether a rule or override is for this container itself, and not only for its stack.
     pub own_rule: bool,
-    /// Asleep by DockNap since then.
+    /// Since when DockNap has it asleep.
     pub napping_since: Option<Timestamp>,
-    /// What comes next, of its own schedules and its stack's.
+    /// The next action, by its own schedules or its stack's.
     pub next: Option<Arc<NextAction>>,
 }
 
@@ -74,8 +74,9 @@ impl StackView {
         Target::stack(self.stack.host.clone(), self.stack.name.clone())
     }
 
-    /// Its containers that are not as a rule wants them, and what it wants: up in their sleep, or napping still when
-    /// they should be awake. What is protected, left alone or being worked on is no drift.
+    /// The containers whose state differs from the desired one, with that desired state: up although they should be
+    /// asleep, or napping although they should be awake. Protected containers, and those that a run acts on, do not
+    /// count.
     pub fn drifted(&self) -> Option<(DesiredState, Vec<&ContainerView>)> {
         let of = |wanted: DesiredState| -> Vec<&ContainerView> {
             self.containers.iter().filter(|view| view.drifted() == Some(wanted)).collect()
@@ -88,17 +89,17 @@ impl StackView {
 }
 
 impl ContainerView {
-    /// The exit code it failed with, where it is down for that.
+    /// The exit code with which it failed, where it is stopped because of that.
     pub fn failure(&self) -> Option<i64> {
         self.container.failure().filter(|_| self.shown == ShownState::Stopped && self.container.is_ordinary())
     }
 
-    /// Whether it is as a run of ours left it.
+    /// Whether it still is as a run of DockNap left it.
     pub fn is_as_left(&self) -> bool {
         matches!(self.last, Last::Ours(_))
     }
 
-    /// What a rule wants of it, where it is not so.
+    /// The desired state, where the actual state differs from it.
     pub fn drifted(&self) -> Option<DesiredState> {
         let touchable = self.container.is_ordinary() && self.protected.is_none();
         let known = self.shown != ShownState::Unreachable && self.last != Last::AtWork;
@@ -115,10 +116,10 @@ impl ContainerView {
 }
 
 impl ContainerView {
-    /// By whose hand it is as it is, in a sentence without its full stop: only what was looked up. `None` where that is
-    /// not known, and where no hand made it so.
+    /// Who caused the current state, as a sentence without its full stop; only from known facts. `None` where the cause
+    /// is unknown, or where nobody caused it.
     pub fn by_hand(&self) -> Option<String> {
-        let Telling { now, zone } = &self.telling;
+        let TextContext { now, zone } = &self.text_context;
         let at = |at: Timestamp| clock_time(at, *now, zone);
         match (&self.last, self.seen) {
             (Last::AtWork, _) => None,
@@ -138,30 +139,30 @@ impl ContainerView {
                 },
                 at(touch.finished_at)
             )),
-            (Last::StayedUp(_) | Last::StayedDown(_), None) => Some(self.last.told(&self.telling)),
+            (Last::StayedUp(_) | Last::StayedDown(_), None) => Some(self.last.sentence(&self.text_context)),
             _ => None,
         }
     }
 
-    /// Why it is as it is, in a sentence without its full stop.
+    /// The explanation of its state, as a sentence without its full stop.
     pub fn why(&self) -> String {
         match &self.protected {
             Some(reason) => never(reason),
             None => self.wanted.explain(match self.last {
                 Last::Untouched => None,
-                _ => Some(self.last.told(&self.telling)),
+                _ => Some(self.last.sentence(&self.text_context)),
             }),
         }
     }
 }
 
 impl StackView {
-    /// Why it is as it is, in a sentence without its full stop.
+    /// The explanation of its state, as a sentence without its full stop.
     pub fn why(&self) -> String {
         self.wanted.explain(self.last())
     }
 
-    /// Who acted last on it, as far as that still shows; `None` where neither a run of its own nor a nap does.
+    /// The last action on it, as far as its state still shows it; `None` without a run of the stack and without naps.
     fn last(&self) -> Option<String> {
         if let Some(reason) = &self.protected {
             return Some(never(reason));
@@ -169,20 +170,21 @@ impl StackView {
         if self.containers.iter().any(|view| view.last == Last::AtWork) {
             return Some(AT_WORK.to_owned());
         }
-        let told =
-            |view: &ContainerView| format!("{}: {}", view.container.name, view.last.told(&self.telling));
+        let named_sentence = |view: &ContainerView| {
+            format!("{}: {}", view.container.name, view.last.sentence(&self.text_context))
+        };
         let Some(touch) = &self.touch else {
-            // Only single containers were touched, if any.
+            // At most single containers were changed.
             let napping = self.containers.iter().filter(|view| view.napping_since.is_some());
-            return napping.max_by_key(|view| view.napping_since).map(told);
+            return napping.max_by_key(|view| view.napping_since).map(named_sentence);
         };
         let asleep = matches!(touch.action, Action::Stop | Action::Pause);
-        let run = || self.telling.run(touch);
+        let run = || self.text_context.run(touch);
         Some(match self.stack.status {
             StackStatus::Running if asleep => outside("Started"),
             StackStatus::Stopped if !asleep || !self.napping => {
                 let ended = self.containers.iter().find(|view| matches!(view.last, Last::Ended(..)));
-                ended.map_or_else(|| outside("Stopped"), told)
+                ended.map_or_else(|| outside("Stopped"), named_sentence)
             }
             StackStatus::Paused if !asleep => outside("Paused"),
             StackStatus::Partial => {
@@ -190,7 +192,7 @@ impl StackView {
                     view.protected.is_none() && matches!(view.last, Last::Outside(..) | Last::Ended(..))
                 };
                 match self.containers.iter().find(outside) {
-                    Some(view) => format!("{}; {}", run(), told(view)),
+                    Some(view) => format!("{}; {}", run(), named_sentence(view)),
                     None if touch.partly => format!("{}, only in part", run()),
                     None => run(),
                 }

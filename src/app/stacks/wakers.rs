@@ -1,4 +1,4 @@
-//! Who else may wake what naps: neighbours known for it, by their image, and Docker's own restart policy.
+//! Containers known to start others, which may wake napping ones. They are recognised by their image.
 
 use super::inventory;
 use crate::app::{Actor, App, Result};
@@ -6,7 +6,7 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::Container;
 use crate::domain::permission::Permission;
 
-/// Programs that start or restart containers of others, by a part of their image's name, and when they do.
+/// Programs that start or restart containers: a part of the image name, and what they do.
 const KNOWN: [(&str, &str); 5] = [
     ("autoheal", "restarts what fails its health check"),
     ("watchtower", "starts again what it updates"),
@@ -15,12 +15,12 @@ const KNOWN: [(&str, &str); 5] = [
     ("docker-cron", "may start containers at times of its own"),
 ];
 
-/// A container that may wake others.
+/// A running container that may wake others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waker {
     pub name: String,
     pub key: String,
-    /// What it is known to do.
+    /// A description of what it does.
     pub does: &'static str,
 }
 
@@ -36,10 +36,10 @@ fn known(container: &Container) -> Option<&'static str> {
     KNOWN.iter().find(|(part, _)| name.contains(part)).map(|(_, does)| *does)
 }
 
-/// The containers of a host that are up and known to wake others.
+/// The containers of a host that are up and known to start others.
 ///
 /// # Errors
-/// Where the actor may not look, or there is no such host.
+/// Where the actor lacks the permission, or the host is unknown.
 pub fn wakers(app: &App, actor: &Actor, host: &HostId) -> Result<Vec<Waker>> {
     actor.require(Permission::View)?;
     let inventory = inventory(app, host)?;

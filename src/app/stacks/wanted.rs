@@ -1,4 +1,4 @@
-//! What windows and overrides want of a stack or container, as pages and API show it.
+//! The desired state of a stack or container by windows and overrides, as pages and API show it.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,41 +8,41 @@ use crate::domain::desired::{Interval, Layer, Rules, Transition};
 use crate::domain::overrides::{DesiredState, Override, Place};
 use crate::domain::text::capital;
 
-/// Transitions shown of one stack or container. Lists show the first, which costs less.
+/// The number of transitions shown of one stack or container. Overviews show only the first, which costs less.
 const SHOWN: usize = 3;
-/// What is told of one stack or container.
+/// The details of one stack or container.
 pub(super) const FEW: Horizon = Horizon { changes: SHOWN, span: None };
 
-/// How far ahead is looked.
+/// How far ahead the desired state is computed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Horizon {
-    /// How many of the next changes are told.
+    /// The largest number of coming changes.
     pub changes: usize,
-    /// The span whose intervals are told.
+    /// The time range of the intervals.
     pub span: Option<(Timestamp, Timestamp)>,
 }
 
-/// What is wanted, by whom, and until when.
+/// The desired state, its cause, and its coming changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedView {
-    /// `None` = left alone.
+    /// `None` where no rule applies.
     pub state: Option<DesiredState>,
-    /// The layer that won, with its text; empty where none says anything.
+    /// The layer that decides, with its text; empty where no rule applies.
     pub why: String,
-    /// The next three changes; of an overview's the first.
+    /// The next three changes; only the first in overviews.
     pub transitions: Vec<Transition>,
-    /// What is wanted over the span that was asked for; empty where none was, and where no rule is.
+    /// The desired states over the requested time range; empty without a range and without a rule.
     pub intervals: Vec<Interval>,
-    /// The override or hold that counts now.
+    /// The override or hold that applies now.
     pub by_override: Option<Override>,
-    /// What it becomes at the end of that, where nothing else decides then.
+    /// The state after the end of the override, where nothing else decides then.
     pub then: Option<DesiredState>,
-    /// A window covers it.
+    /// Whether a window applies.
     pub has_window: bool,
 }
 
 impl WantedView {
-    /// With as much of what comes as `look` says.
+    /// The view with as many coming changes as `look` asks for.
     pub(super) fn new(
         rules: &Rules,
         place: Place<'_>,
@@ -81,12 +81,12 @@ impl WantedView {
         }
     }
 
-    /// The word of the API: `awake`, `asleep`, `hold` or `none`.
+    /// The word in the API: `awake`, `asleep`, `hold` or `none`.
     pub fn word(&self) -> &'static str {
         self.state.map_or("none", DesiredState::as_str)
     }
 
-    /// Why it is as it is: the layer that decides, then who acted last, where anybody did.
+    /// The explanation of the state: the layer that decides, then the last action, where there is one.
     pub(super) fn explain(&self, last: Option<String>) -> String {
         match (self.why.as_str(), last) {
             ("", None) => UNTOUCHED.to_owned(),

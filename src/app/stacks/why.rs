@@ -1,4 +1,4 @@
-//! Why a stack or container is as it is: who acted last, as long as it is still as they left it.
+//! The explanation why a stack or container is in its state: the last action, as long as it still shows.
 
 use std::sync::Arc;
 
@@ -12,44 +12,44 @@ use crate::domain::nap::Nap;
 use crate::domain::text::small;
 use crate::domain::trace::Trace;
 
-/// A stack or container that is touched by nothing of ours.
+/// The text for a stack or container that DockNap has never changed.
 pub(super) const UNTOUCHED: &str = "DockNap has not touched it";
-/// A stack or container that a run of ours is changing right now.
+/// The text for a stack or container that an active run is changing.
 pub(super) const AT_WORK: &str = "A run is at work on it";
 
-/// From when, and by which clocks, instants are told.
+/// The current time and the zone for instants in texts.
 #[derive(Clone, Debug)]
-pub(super) struct Telling {
+pub(super) struct TextContext {
     pub now: Timestamp,
     pub zone: TimeZone,
 }
 
-/// Who acted last on a container, as far as that still shows.
+/// The origin of a container's current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Last {
-    /// A run of ours changes it right now.
+    /// An active run is changing it.
     AtWork,
-    /// Nothing of ours ever changed it.
+    /// DockNap never changed it.
     Untouched,
-    /// It has done its work.
+    /// It is a one-shot that has completed.
     Done,
-    /// It is as a run of ours left it.
+    /// It still is as this run left it.
     Ours(Arc<LastTouch>),
-    /// It is up, since a run of ours put to sleep only a part of what it was to.
+    /// It is up, since this run put only a part of its target to sleep.
     StayedUp(Arc<LastTouch>),
-    /// It is down, since a run of ours woke only a part of what it was to.
+    /// It is down, since this run started only a part of its target.
     StayedDown(Arc<LastTouch>),
-    /// It ended then, by nobody's doing.
+    /// It ended by itself at this instant.
     ByItself(Timestamp),
-    /// It ended with this exit code, which nobody asks for with a stop; and when, where that was after our last run.
+    /// It ended with this exit code, which no stop causes; with the instant where that was after our last run.
     Ended(i64, Option<Timestamp>),
-    /// Somebody else did this to it; and when, where that was after our last run.
+    /// Somebody else did this to it; with the instant where that was after our last run.
     Outside(&'static str, Option<Timestamp>),
 }
 
 impl Last {
-    /// Of a container, where the newest run that touched it or its stack is `touch`. `ours` reads a time stamp of its
-    /// Engine by our clock.
+    /// The origin of a container's state, where `touch` is the newest run that changed it or its stack. `ours` converts
+    /// a time stamp of its Engine to our clock.
     pub(super) fn of(
         container: &Container,
         nap: Option<&Nap>,
@@ -77,7 +77,7 @@ impl Last {
             Some(code) => Self::Ended(code, after(container.finished_at)),
             None => outside("Stopped", container.finished_at),
         };
-        // What a run left undone is not of anybody else's making, unless it changed after it.
+        // A state that a partly failed run left is not caused by others, unless it changed after the run.
         let left_so =
             |at: Option<Timestamp>| touch.partly && at.is_none_or(|at| ours(at) <= touch.finished_at);
         match touch.action {
@@ -89,37 +89,37 @@ impl Last {
                 Self::StayedDown(Arc::clone(touch))
             }
             Action::Stop | Action::Pause if nap.is_none() && up => outside("Started", container.started_at),
-            // Also what was down before the stop that skipped it.
+            // Includes containers that were down before a stop skipped them.
             _ if !up && (nap.is_none() || !matches!(touch.action, Action::Stop | Action::Pause)) => down(),
             _ => Self::Ours(Arc::clone(touch)),
         }
     }
 
-    /// In a sentence without its full stop.
-    pub(super) fn told(&self, telling: &Telling) -> String {
+    /// A sentence without its full stop.
+    pub(super) fn sentence(&self, text_context: &TextContext) -> String {
         match self {
             Self::AtWork => AT_WORK.to_owned(),
             Self::Untouched => UNTOUCHED.to_owned(),
             Self::Done => "It has done its work and ended".to_owned(),
-            Self::Ours(touch) => telling.run(touch),
-            Self::StayedUp(touch) => format!("Stayed up when {}", small(&telling.run(touch))),
-            Self::StayedDown(touch) => format!("Did not come up when {}", small(&telling.run(touch))),
+            Self::Ours(touch) => text_context.run(touch),
+            Self::StayedUp(touch) => format!("Stayed up when {}", small(&text_context.run(touch))),
+            Self::StayedDown(touch) => format!("Did not come up when {}", small(&text_context.run(touch))),
             Self::ByItself(at) => {
-                format!("Ended by itself, {}", clock_time(*at, telling.now, &telling.zone))
+                format!("Ended by itself, {}", clock_time(*at, text_context.now, &text_context.zone))
             }
             Self::Ended(code, None) => ended(*code),
             Self::Ended(code, Some(at)) => {
-                format!("{}, {}", ended(*code), clock_time(*at, telling.now, &telling.zone))
+                format!("{}, {}", ended(*code), clock_time(*at, text_context.now, &text_context.zone))
             }
             Self::Outside(what, None) => outside(what),
             Self::Outside(what, Some(at)) => {
-                format!("{}, {}", outside(what), clock_time(*at, telling.now, &telling.zone))
+                format!("{}, {}", outside(what), clock_time(*at, text_context.now, &text_context.zone))
             }
         }
     }
 }
 
-/// The exit code of what was killed, by a stop that waited for too long or by somebody.
+/// The exit code of a killed process, after the stop grace or by a signal from others.
 const KILLED: i64 = 137;
 
 fn ended(code: i64) -> String {
@@ -130,7 +130,7 @@ pub(super) fn outside(what: &str) -> String {
     format!("{what} outside DockNap")
 }
 
-impl Telling {
+impl TextContext {
     /// "Stopped by schedule Office nights, 23:00 yesterday"
     pub(super) fn run(&self, touch: &LastTouch) -> String {
         let by = match &touch.schedule_name {
@@ -155,8 +155,7 @@ pub(super) fn past(action: Action) -> &'static str {
     }
 }
 
-/// The words a person uses for an instant not long ago: `23:00 yesterday`, `07:30 today`, `23:00 Fri`,
-/// `23:00 on 2026-11-03`.
+/// A recent instant in everyday words: `23:00 yesterday`, `07:30 today`, `23:00 Fri`, `23:00 on 2026-11-03`.
 pub fn clock_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, today) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()).date());
     let time = at.strftime("%H:%M");
@@ -177,18 +176,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_is_told_as_a_person_would() {
+    fn a_recent_instant_is_shown_in_everyday_words() {
         let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
         let at = |text: &str| text.parse::<Timestamp>().expect("an instant");
         let now = at("2026-11-23T06:00:00Z");
-        for (instant, told) in [
+        for (instant, expected) in [
             ("2026-11-22T23:30:00Z", "00:30 today"),
             ("2026-11-22T22:00:00Z", "23:00 yesterday"),
             ("2026-11-17T22:00:00Z", "23:00 Tue"),
             ("2026-11-16T22:00:00Z", "23:00 on 2026-11-16"),
             ("2026-11-23T23:30:00Z", "00:30 on 2026-11-24"),
         ] {
-            assert_eq!(clock_time(at(instant), now, &berlin), told);
+            assert_eq!(clock_time(at(instant), now, &berlin), expected);
         }
     }
 }

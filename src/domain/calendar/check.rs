@@ -19,7 +19,7 @@ const MAX_FAULTS: usize = 20;
     description = "What can be said about a calendar. Read-only fields of a calendar may be sent too and are not looked at."
 )]
 pub struct CalendarDraft {
-    /// No two calendars have the same, in any case.
+    /// The name; unique, ignoring case.
     #[serde(default)]
     #[schema(required = true, max_length = 120, example = "Public holidays")]
     pub name: String,
@@ -30,12 +30,12 @@ pub struct CalendarDraft {
     #[serde(default)]
     #[schema(schema_with = ranges_schema)]
     pub ranges: Vec<(String, String)>,
-    /// Month and day of every year.
+    /// Month and day of dates that recur every year.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>, example = json!(["12-25"]))]
     pub yearly: Vec<String>,
-    /// The text of a calendar file (RFC 5545), 1 MiB at most. Repeating events count for the next five years. An event
-    /// that cannot be read is left out, and told in `left_out` of the answer.
+    /// The text of a calendar file (RFC 5545), at most 1 MiB. Recurring events are expanded for the next five years. An
+    /// unreadable event is ignored and listed in `left_out` of the response.
     pub ics: Option<String>,
 }
 

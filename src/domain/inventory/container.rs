@@ -12,7 +12,7 @@ use crate::domain::target::{self, ContainerIdentity, Target};
 use crate::domain::words::words;
 
 words! {
-    /// Docker's word for what a container's process does.
+    /// The state of a container in Docker.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum ContainerState {
@@ -52,8 +52,8 @@ impl ContainerState {
 }
 
 words! {
-    /// What the health check last said. Counts only on a running, unpaused container: an exited one keeps its stale
-    /// health (semantics §5), so the inventory reports [`Health::None`] there.
+    /// The last result of the health check; `none` while the container does not run or is paused, since its result is
+    /// outdated then (semantics §5).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum Health {

@@ -29,7 +29,7 @@ const DAY: i16 = 24 * 60;
 const WEEK: i16 = 7 * DAY;
 
 words! {
-    /// What a rule wants of its target at an instant.
+    /// The desired state by a window.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, utoipa::ToSchema)]
     #[serde(rename_all = "lowercase")]
     #[schema(as = Mood)]

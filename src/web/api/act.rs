@@ -1,4 +1,4 @@
-//! What the calls that act have in common: keys that make them repeatable, and their answer.
+//! Shared parts of the calls that act: idempotency keys, revisions, and the response.
 
 use std::convert::Infallible;
 
@@ -16,17 +16,17 @@ use crate::app::{Error, Result};
 use crate::domain::text::hex;
 use crate::web::auth::{Caller, Needs};
 
-/// The longest reason that can be given, in characters.
+/// The longest reason that is accepted, in characters.
 pub const MAX_REASON: usize = 500;
 
-/// What became of an action.
+/// The result of an action.
 #[derive(Serialize, ToSchema)]
 pub struct Accepted {
-    /// The run that does it.
+    /// The id of the run that executes the action.
     pub run_id: String,
-    /// Where it stands.
+    /// The state of the run.
     pub state: String,
-    /// A run that does just this was open already; no other was made.
+    /// Whether an open run did the same already, so that no other was stored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub duplicate: bool,
@@ -46,32 +46,32 @@ pub fn accepted(submitted: &Submitted) -> Result<Answer> {
     answer(if body.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED }, &body)
 }
 
-/// An answer that can be kept.
+/// A response in a form that can be stored.
 pub fn answer(status: StatusCode, body: &impl Serialize) -> Result<Answer> {
     let body = serde_json::to_string(body).map_err(|error| Error::Internal(Box::new(error)))?;
     Ok(Answer { status: status.as_u16(), body })
 }
 
-/// Which request this is: sent again under its `Idempotency-Key`, it is answered as before and does nothing.
+/// Identifies a request: a repetition with the same `Idempotency-Key` gets the stored response and does nothing.
 #[derive(Debug)]
 pub struct Once {
     key: Option<String>,
-    /// The path below `/api`; what a call makes is found below it.
+    /// The path below `/api`; a created object is found below it.
     path: String,
-    /// Tells one request from another.
+    /// A digest of path and body, to distinguish requests.
     digest: String,
 }
 
 impl Once {
     pub fn new(headers: &HeaderMap, path: &str, body: &[u8]) -> Self {
-        // What is no text is no key either; the service says so.
+        // A key that is not a text is passed on as an empty one, which the service rejects.
         let key = headers.get("idempotency-key").map(|value| value.to_str().unwrap_or_default().to_owned());
         let digest = Sha256::new().chain_update(path).chain_update([0]).chain_update(body);
         Self { key, path: path.to_owned(), digest: hex(&digest.finalize()) }
     }
 
-    /// Does `work`, or gives the answer it had before. Boxed: what acts is large, and most requests are not of that
-    /// kind.
+    /// Executes `work`, or returns the stored response. Boxed: the future of an action is large, and most requests do
+    /// not act.
     pub async fn answer<R: Needs>(
         &self,
         caller: &Caller<R>,
@@ -84,14 +84,15 @@ impl Once {
     }
 }
 
-/// What was made, as its answer tells.
+/// The fields of a response about a created object.
 #[derive(Deserialize)]
 struct Made {
     id: String,
     rev: Option<i64>,
 }
 
-/// Read from the body, `Location` and `ETag` are the same however often the answer is given.
+/// A response with its headers. `Location` and `ETag` come from the body, so that a repeated response has the same
+/// ones.
 fn respond(answer: Answer, list: &str) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let made: Option<Made> =
@@ -108,8 +109,7 @@ fn respond(answer: Answer, list: &str) -> Response {
     response
 }
 
-/// The revision that `If-Match` names: `None` where there is no such header or it is `*`. What is no revision of ours
-/// matches none.
+/// The revision of `If-Match`: `None` without the header or with `*`. An invalid revision matches no stored one.
 pub struct IfMatch(pub Option<i64>);
 
 impl<S: Sync> FromRequestParts<S> for IfMatch {
@@ -127,7 +127,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 
 /// The `ETag` of a revision.
 pub fn etag(rev: i64) -> HeaderMap {
-    // A number in quotes is a header's value.
+    // A quoted number always is a valid header value.
     let value = HeaderValue::from_str(&format!("\"{rev}\"")).into_iter();
     value.map(|value| (header::ETAG, value)).collect()
 }

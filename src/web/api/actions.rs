@@ -1,4 +1,4 @@
-//! One action on several targets, and what one on a target would do.
+//! One action on several targets, and the plan of an action on one target.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -17,45 +17,45 @@ use crate::domain::run::Trigger;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
-/// Targets of one call at most.
+/// The largest number of targets of one call.
 const MOST_TARGETS: usize = 200;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/actions", Access::OPERATOR, post).post("/plan", Access::VIEWER, plan)
 }
 
-/// What is to be done to what.
+/// An action and its targets.
 #[derive(Deserialize, ToSchema)]
 pub struct BulkBody {
     action: Action,
     #[schema(min_items = 1, max_items = 200)]
     targets: Vec<TargetJson>,
-    /// Why; kept with each run.
+    /// The reason; stored with each run.
     reason: Option<String>,
 }
 
-/// What became of each target, in the order of the request.
+/// The results, in the order of the request.
 #[derive(Serialize, ToSchema)]
 pub struct BulkJson {
     items: Vec<BulkItem>,
 }
 
-/// What became of one target.
+/// The result for one target.
 #[derive(Serialize, ToSchema)]
 pub struct BulkItem {
     #[serde(flatten)]
     target: TargetJson,
-    /// The run that does it.
+    /// The id of the run that executes the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
-    /// Where that stands.
+    /// The state of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
-    /// A run that does just this was open already; no other was made.
+    /// Whether an open run did the same already, so that no other was stored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     duplicate: bool,
-    /// Why nothing was done to it.
+    /// The reason why the target was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Refusal>,
 }
@@ -72,15 +72,15 @@ impl BulkItem {
     }
 }
 
-/// Why nothing was done to a target.
+/// The reason why a target was refused.
 #[derive(Serialize, ToSchema)]
 pub struct Refusal {
     code: String,
     detail: String,
 }
 
-/// Does one thing to several targets. A target that does not exist refuses the whole request; one that may not be
-/// touched is told of in its place.
+/// Executes one action on several targets. An unknown target rejects the whole request; a protected one is reported in
+/// its item of the response.
 #[utoipa::path(post, path = "/api/actions", tag = "actions", operation_id = "act_on_targets", request_body = BulkBody,
     responses((status = 202, body = BulkJson)))]
 pub async fn post(caller: Caller<Operator>, body: Body<BulkBody>) -> Result<Response> {
@@ -118,7 +118,7 @@ pub async fn post(caller: Caller<Operator>, body: Body<BulkBody>) -> Result<Resp
     body.once.answer(&caller, work).await
 }
 
-/// What is to be planned.
+/// An action whose plan is requested.
 #[derive(Deserialize, ToSchema)]
 pub struct PlanBody {
     #[serde(flatten)]
@@ -126,7 +126,7 @@ pub struct PlanBody {
     action: Action,
 }
 
-/// What an action would do now.
+/// Returns the plan of an action, as of now, without executing it.
 #[utoipa::path(post, path = "/api/plan", tag = "actions", operation_id = "plan_action", request_body = PlanBody,
     responses((status = 200, body = Plan)))]
 pub async fn plan(caller: Caller<Viewer>, body: Body<PlanBody>) -> Result<Json<Plan>> {

@@ -1,4 +1,4 @@
-//! The audit log: all of it for admins, for others their own rows.
+//! The audit log: all rows for admins, their own rows for other users.
 
 use axum::Json;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ pub struct AuditQuery {
     to: Option<String>,
 }
 
-/// The rows, newest first.
+/// Lists the rows, newest first.
 #[utoipa::path(get, path = "/api/audit", tag = "audit", operation_id = "list_audit",
     params(Paging, AuditQuery), responses((status = 200, body = Items<AuditRow>)))]
 pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<AuditRow>>> {

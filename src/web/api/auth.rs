@@ -1,4 +1,4 @@
-//! A token for a program, whose it is, and its end.
+//! API tokens: login, the account of a token, logout.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -26,39 +26,38 @@ pub(super) fn routes(web: &Web) -> Routes {
         .get("/me", Access::VIEWER, show)
 }
 
-/// Name and password.
+/// User name and password.
 #[derive(Deserialize, ToSchema)]
 pub struct LoginBody {
     /// Login name.
     username: String,
-    /// Password.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
 }
 
-/// A token and whose it is.
+/// A token with its account.
 #[derive(Serialize, ToSchema)]
 pub struct LoginAnswer {
-    /// Send it as `Authorization: Bearer …`.
+    /// To be sent as `Authorization: Bearer …`.
     token: String,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// When it ends.
+    /// When the token expires.
     expires_at: Instant,
-    /// Whose it is.
+    /// The account of the token.
     user: LoginUser,
 }
 
-/// Whose token it is.
+/// The account of a token.
 #[derive(Serialize, ToSchema)]
 pub struct LoginUser {
     /// Login name.
     username: String,
-    /// What they may do.
+    /// The role, which defines the permissions.
     role: Role,
 }
 
-/// Gives a program a token for 12 h.
+/// Issues a token that is valid for 12 hours.
 #[utoipa::path(post, path = "/api/auth/login", tag = "auth", operation_id = "log_in", request_body = LoginBody,
     security(()), responses((status = 200, body = LoginAnswer), (status = 401), (status = 429)))]
 pub async fn login(
@@ -78,7 +77,7 @@ pub async fn login(
     }))
 }
 
-/// Ends the token at once.
+/// Revokes the token at once.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", operation_id = "log_out", responses((status = 204)))]
 pub async fn logout(caller: Caller) -> Result<StatusCode> {
     if let Some(jti) = caller.token() {
@@ -87,20 +86,20 @@ pub async fn logout(caller: Caller) -> Result<StatusCode> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The caller.
+/// The account of the caller.
 #[derive(Serialize, ToSchema)]
 pub struct Me {
-    /// The account's id.
+    /// The id of the account.
     id: String,
     /// Login name.
     username: String,
-    /// What they may do.
+    /// The role, which defines the permissions.
     role: Role,
-    /// The zone they want to see; `null` = the installation's.
+    /// The zone for displayed times; `null` for the zone of the installation.
     timezone: Option<String>,
 }
 
-/// Who the token belongs to.
+/// Returns the account of the token.
 #[utoipa::path(get, path = "/api/me", tag = "auth", operation_id = "get_me", responses((status = 200, body = Me)))]
 pub async fn show(caller: Caller) -> Json<Me> {
     let user = caller.user();

@@ -1,4 +1,4 @@
-//! What programs send: JSON bodies and query strings, read as types by their schemas.
+//! Request input: JSON bodies and query strings, validated by the schemas of their types.
 
 use std::marker::PhantomData;
 
@@ -22,7 +22,7 @@ use crate::app::{Error, FieldError, Result};
 use crate::domain::text::shorten;
 use crate::web::error::Problem;
 
-/// A JSON body. `A` is the answer of the same noun: what only that has may be sent back and is not looked at.
+/// A JSON body. `A` is the response type of the same object: its read-only fields are accepted and ignored.
 #[derive(Debug)]
 pub struct Body<T, A = ()> {
     pub value: T,
@@ -30,7 +30,7 @@ pub struct Body<T, A = ()> {
     answer: PhantomData<fn() -> A>,
 }
 
-/// A body without any field.
+/// A body without fields.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Empty {}
 
@@ -44,9 +44,9 @@ where
 
     async fn from_request(request: Request, state: &S) -> std::result::Result<Self, Response> {
         let (headers, path) = (request.headers().clone(), request.uri().path().to_owned());
-        // A body that is too large is answered by the rejection: 413.
+        // The rejection responds with 413 to a body that is too large.
         let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-        // A call that needs no body may do without its type.
+        // A call without a body needs no content type.
         if !is_json(&headers) && !bytes.is_empty() {
             return Err(Problem::media_type("application/json").into_response());
         }
@@ -57,14 +57,14 @@ where
     }
 }
 
-/// The media type is compared whole; its parameters say nothing about JSON.
+/// Whether the media type is JSON, whatever its parameters.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let (kind, _) = kind.split_once(';').unwrap_or((kind, ""));
     kind.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// A JSON object; nothing at all is as good as an empty one.
+/// A JSON object; an empty body is equivalent to an empty object.
 fn object(bytes: &[u8]) -> std::result::Result<Map<String, Value>, Box<Problem>> {
     if bytes.is_empty() {
         return Ok(Map::new());
@@ -81,14 +81,14 @@ fn object(bytes: &[u8]) -> std::result::Result<Map<String, Value>, Box<Problem>>
     }
 }
 
-/// The query string of a request. A route that does not take it has none: see [`refuse_query`].
+/// The query string of a request. Routes that take none use [`refuse_query`].
 #[derive(Debug)]
 pub struct ApiQuery {
     fields: Map<String, Value>,
     faults: Vec<FieldError>,
 }
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Paging {
@@ -130,12 +130,12 @@ impl ApiQuery {
         Ok(Self { fields, faults })
     }
 
-    /// What is asked.
+    /// The parameters as a `T`.
     pub fn read<T: DeserializeOwned + ToSchema>(self) -> Result<T> {
         schema::read::<T, ()>(Source::Query, self.fields, self.faults)
     }
 
-    /// What is asked of `list`, and which page of it.
+    /// The parameters of `list` as a `T`, and the requested page.
     pub fn page<T: DeserializeOwned + ToSchema>(mut self, list: &str) -> Result<(T, Page)> {
         let mut text = |field| match self.fields.remove(field) {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
@@ -149,12 +149,12 @@ impl ApiQuery {
     }
 }
 
-/// Names every parameter of a query string that nobody takes.
+/// Rejects a query string with any parameter, naming each.
 pub fn refuse_query(uri: &Uri) -> Result<()> {
     ApiQuery::new(uri)?.read::<Empty>().map(|_| ())
 }
 
-/// An instant of a query string, which its schema has seen.
+/// An instant of a query string, whose format the schema has validated.
 pub fn instant(text: Option<String>) -> Option<Timestamp> {
     text?.parse().ok()
 }

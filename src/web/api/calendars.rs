@@ -26,7 +26,7 @@ pub(super) fn routes() -> Routes {
         .delete("/calendars/{id}", Access::ADMIN, delete)
 }
 
-// A copy, since dates are texts, and with what only reading the file tells.
+// A type of its own, since dates are texts here, and since it has fields that only reading the file provides.
 /// A calendar.
 #[derive(Serialize, ToSchema)]
 pub struct CalendarJson {
@@ -38,22 +38,22 @@ pub struct CalendarJson {
     /// First and last date of each range.
     #[schema(example = json!([["2026-12-24", "2026-12-31"]]))]
     ranges: Vec<[String; 2]>,
-    /// Month and day of every year.
+    /// Month and day of dates that recur every year.
     #[schema(example = json!(["12-25"]))]
     yearly: Vec<String>,
-    /// The text of a calendar file.
+    /// The text of a calendar file (ICS).
     ics: Option<String>,
-    /// What of the file does not count, the first 20.
+    /// The first 20 parts of the file that are ignored.
     left_out: Vec<LeftOutJson>,
-    /// How much that is in all.
+    /// The number of all ignored parts.
     left_out_total: usize,
     rev: i64,
 }
 
-/// An event of a file, or another part of it, that does not count.
+/// An event or another part of a calendar file that is ignored.
 #[derive(Serialize, ToSchema)]
 pub struct LeftOutJson {
-    /// Counted from 1.
+    /// The line number, counted from 1.
     #[schema(example = 12)]
     line: usize,
     #[schema(example = "line 12 of the ICS file: `Invalid date` is not a date")]
@@ -78,13 +78,13 @@ impl CalendarJson {
     }
 }
 
-/// A calendar with what of its file does not count.
+/// A calendar with the ignored parts of its file.
 async fn json<R: Needs>(caller: &Caller<R>, calendar: Calendar) -> Result<CalendarJson> {
     let dates = calendars::dates(&caller.app, &caller.actor, &calendar).await?;
     Ok(CalendarJson::new(calendar, &dates.left))
 }
 
-/// The calendars, newest first.
+/// Lists the calendars, newest first.
 #[utoipa::path(get, path = "/api/calendars", tag = "calendars", operation_id = "list_calendars",
     params(Paging), responses((status = 200, body = Items<CalendarJson>)))]
 pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<CalendarJson>>> {
@@ -108,7 +108,7 @@ pub async fn create(caller: Caller<Admin>, body: Body<CalendarDraft, CalendarJso
     body.once.answer(&caller, work).await
 }
 
-/// One calendar.
+/// Returns one calendar.
 #[utoipa::path(get, path = "/api/calendars/{id}", tag = "calendars", operation_id = "get_calendar",
     responses((status = 200, body = CalendarJson)))]
 pub async fn get(caller: Caller<Viewer>, Path(id): Path<CalendarId>) -> Result<Response> {
@@ -120,7 +120,7 @@ async fn show<R: Needs>(caller: &Caller<R>, calendar: Calendar) -> Result<Respon
     Ok((act::etag(calendar.rev), Json(json(caller, calendar).await?)).into_response())
 }
 
-/// Replaces a calendar; what is left out is empty afterwards. Schedules go by it at once.
+/// Replaces a calendar; omitted fields become empty. Schedules use the new dates at once.
 #[utoipa::path(put, path = "/api/calendars/{id}", tag = "calendars", operation_id = "replace_calendar",
     request_body = CalendarDraft, responses((status = 200, body = CalendarJson), (status = 412), (status = 413)))]
 pub async fn put(
@@ -133,7 +133,7 @@ pub async fn put(
     show(&caller, calendar).await
 }
 
-/// Removes a calendar that no schedule goes by.
+/// Deletes a calendar that no schedule uses.
 #[utoipa::path(delete, path = "/api/calendars/{id}", tag = "calendars", operation_id = "delete_calendar",
     responses((status = 204), (status = 409), (status = 412)))]
 pub async fn delete(

@@ -1,4 +1,4 @@
-//! Containers: what there is, and the five things that can be done to one.
+//! Containers: views and actions.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use crate::domain::time::Instant;
 use crate::web::auth::{Caller, Operator, Viewer};
 use crate::web::routes::{Access, Routes};
 
-/// Labels that everybody may see, by how they begin (rulings 21).
+/// Prefixes of the labels that every user may see (rulings 21).
 const PUBLIC_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencontainers.image."];
 
 pub(super) fn routes() -> Routes {
@@ -33,37 +33,37 @@ pub(super) fn routes() -> Routes {
         .post("/containers/{host}/{name}/{action}", Access::OPERATOR, act)
 }
 
-// A copy, since the Engine's part and ours stand flat, and labels go by the role.
+// A type of its own, since fields of Docker and of DockNap are on one level, and the labels depend on the role.
 /// A container.
 #[derive(Serialize, ToSchema)]
 pub struct ContainerJson {
     host: String,
-    /// Docker's id, of this incarnation.
+    /// Docker's id, which changes when the container is re-created.
     id: String,
-    /// Stands for the name in any path.
+    /// Usable instead of the name in any path.
     key: String,
     name: String,
     image: String,
-    /// Docker's word.
+    /// The state in Docker.
     state: ContainerState,
     health: Health,
-    /// Docker's words.
+    /// Docker's status text.
     status: String,
-    /// DockNap's word.
+    /// The state in DockNap.
     shown: ShownState,
-    /// Viewers see those of compose, `DockNap` and the image only.
+    /// Viewers see only labels of compose, DockNap and the image.
     labels: BTreeMap<String, String>,
     stack: Option<String>,
     service: Option<String>,
     exit_code: Option<i64>,
-    /// `awake`, `asleep`, `hold` or `none`.
+    /// The desired state: `awake`, `asleep`, `hold` or `none`.
     desired: &'static str,
     why: String,
-    /// The next three changes of what is wanted.
+    /// The next three changes of the desired state.
     transitions: Vec<Transition>,
     napping_since: Option<Instant>,
     next: Option<NextAction>,
-    /// Why it is never touched.
+    /// The reason why DockNap never acts on it; `null` where it is not protected.
     protected: Option<String>,
 }
 
@@ -97,14 +97,15 @@ impl ContainerJson {
     }
 }
 
-/// Digits of an id that are enough: what `docker ps` shows.
+/// The number of digits of an id that are enough, as `docker ps` shows them.
 const SHORT_ID: usize = 12;
 
-/// What a path calls a container: an exact name and a key are left as they are; of Docker's id, or its beginning, the
-/// name is answered. What is stored is never the id, which ends with this incarnation (rulings 76).
+/// The container name for a path segment. An exact name and a key are returned unchanged; Docker's id, or its
+/// beginning, is replaced by the name. The id is never stored, since it changes when the container is re-created
+/// (rulings 76).
 ///
 /// # Errors
-/// [`Error::Conflict`] where several ids begin so.
+/// [`Error::Conflict`] where several ids begin with the segment.
 pub(super) fn named(app: &App, host: &HostId, path: String) -> Result<String> {
     let is_id = (SHORT_ID..=64).contains(&path.len()) && path.bytes().all(|digit| digit.is_ascii_hexdigit());
     let Some(host) = app.hosts.get(host).filter(|_| is_id) else { return Ok(path) };
@@ -126,7 +127,7 @@ pub(super) fn named(app: &App, host: &HostId, path: String) -> Result<String> {
     }
 }
 
-/// All containers.
+/// Lists all containers.
 #[utoipa::path(get, path = "/api/containers", tag = "containers", operation_id = "list_containers",
     responses((status = 200, body = Vec<ContainerJson>)))]
 pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
@@ -134,7 +135,7 @@ pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
     Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor)).collect()))
 }
 
-/// One container, by its percent-encoded name, its key, or its id of which 12 digits are enough.
+/// Returns one container, by its percent-encoded name, its key, or at least 12 digits of its id.
 #[utoipa::path(get, path = "/api/containers/{host}/{name}", tag = "containers", operation_id = "get_container",
     responses((status = 200, body = ContainerJson)))]
 pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Json<ContainerJson>> {
@@ -143,7 +144,8 @@ pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Js
     Ok(Json(ContainerJson::new(view, &caller.actor)))
 }
 
-/// Does something to one container: an action, or `nap` or `wake` with `until` and `reason`.
+/// Acts on one container: `start`, `stop`, `restart`, `pause` or `unpause`, or `nap` or `wake` with `until` and
+/// `reason`.
 #[utoipa::path(post, path = "/api/containers/{host}/{name}/{action}", tag = "containers",
     operation_id = "act_on_container",
     params(("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake")),

@@ -1,25 +1,25 @@
-//! Where the next page of a list begins, as programs get it: the last id before, with the list it was given out for, so
-//! that what is no cursor of this list is told rather than answered with some page.
+//! Cursors of lists in the API: the last id of the previous page, with a check value for the list. A cursor of another
+//! list is rejected, instead of being used for a wrong page.
 
 use sha2::{Digest, Sha256};
 
 use crate::domain::text::hex;
 
-/// Digits of the check.
+/// The number of digits of the check value.
 const CHECK: usize = 8;
 
-/// The cursor that follows an id of `list`.
+/// The cursor after an id of `list`.
 pub fn make(list: &str, id: &str) -> String {
     format!("{id}-{}", check(list, id))
 }
 
-/// The id in a cursor of `list`; `None` where it is none.
+/// The id in a cursor of `list`; `None` where it is not a cursor of this list.
 pub fn read(list: &str, cursor: &str) -> Option<String> {
     let (id, given) = cursor.rsplit_once('-')?;
     (given == check(list, id)).then(|| id.to_owned())
 }
 
-/// No secret: it tells a mistake, not an attack, which would only see what it may see anyway.
+/// The check value is no secret: it detects mistakes. A forged cursor shows only rows that the caller may see anyway.
 fn check(list: &str, id: &str) -> String {
     let mut digest = hex(&Sha256::digest(format!("{list} {id}")));
     digest.truncate(CHECK);

@@ -1,4 +1,4 @@
-//! Locks: what DockNap leaves alone until somebody unlocks it.
+//! Locks: stacks and containers on which DockNap does not act until a user unlocks them.
 
 use axum::Json;
 use axum::extract::Path;
@@ -40,14 +40,14 @@ impl From<Lock> for LockJson {
     }
 }
 
-/// Why it is locked.
+/// The reason for a lock.
 #[derive(Deserialize, ToSchema)]
 pub struct LockBody {
     #[schema(max_length = 500)]
     reason: Option<String>,
 }
 
-/// All locks.
+/// Lists all locks.
 #[utoipa::path(get, path = "/api/locks", tag = "locks", operation_id = "list_locks",
     responses((status = 200, body = Vec<LockJson>)))]
 pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<LockJson>>> {
@@ -55,7 +55,7 @@ pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<LockJson>>> {
     Ok(Json(locks.into_iter().map(LockJson::from).collect()))
 }
 
-/// Locks a stack; one that is locked gets the new reason.
+/// Locks a stack; a locked one gets the new reason.
 #[utoipa::path(put, path = "/api/stacks/{host}/{name}/lock", tag = "locks", operation_id = "lock_stack",
     request_body = Option<LockBody>, responses((status = 200, body = LockJson)))]
 pub async fn lock_stack(
@@ -74,7 +74,7 @@ pub async fn unlock_stack(caller: Caller<Operator>, Path((host, name)): Named) -
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Locks a container; one that is locked gets the new reason.
+/// Locks a container; a locked one gets the new reason.
 #[utoipa::path(put, path = "/api/containers/{host}/{name}/lock", tag = "locks", operation_id = "lock_container",
     request_body = Option<LockBody>, responses((status = 200, body = LockJson)))]
 pub async fn lock_container(

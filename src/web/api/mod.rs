@@ -1,4 +1,4 @@
-//! The API for programs.
+//! The JSON API.
 
 use super::Web;
 use super::routes::Routes;
@@ -25,7 +25,7 @@ mod submit;
 pub mod summary;
 mod target;
 
-/// Every call with what it asks of its caller; paths are below `/api`.
+/// All calls of the API with the access they require; paths are below `/api`.
 pub(super) fn routes(web: &Web) -> Routes {
     Routes::new()
         .merge(auth::routes(web))

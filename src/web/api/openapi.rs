@@ -1,5 +1,5 @@
-//! The description of the API, made from the handlers and the types they answer with: by a test, which keeps
-//! `openapi.json`. The code that makes it is larger than all pages together, and nothing of it is in the program.
+//! The OpenAPI description of the API, and its page and error types. A test generates `openapi.json` from the handlers
+//! and their types; the generating code is larger than all pages together, and is not part of the program.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -19,7 +19,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 pub struct Items<T> {
     items: Vec<T>,
-    /// Asks for the next page; `null` on the last.
+    /// The cursor of the next page; `null` on the last page.
     next_cursor: Option<String>,
 }
 
@@ -33,24 +33,24 @@ impl<T> Items<T> {
     }
 }
 
-/// What is wrong (RFC 9457).
+/// An error (RFC 9457).
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `web::error` writes")]
 pub struct Problem {
     title: String,
     detail: String,
     status: u16,
-    /// Stable word for programs.
+    /// A stable code for programs.
     code: String,
-    /// Field by field, the first 20; empty where no field is to blame.
+    /// The first 20 invalid fields; empty where the error is not about a field.
     errors: Vec<FieldError>,
-    /// Names that look like the one that was not found.
+    /// Names similar to the one that was not found.
     near: Option<Vec<String>>,
-    /// The request's id in the log.
+    /// The id of the request in the log.
     request_id: String,
 }
 
-/// This description.
+/// Returns this description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "description", operation_id = "get_description", responses((status = 200, body = serde_json::Value)), security(()))]
 pub async fn get() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
@@ -72,7 +72,7 @@ mod tests {
         simulate, stacks, summary,
     };
 
-    /// Everything about the API in one document.
+    /// The whole description in one document.
     #[derive(OpenApi)]
     #[openapi(
         info(title = "DockNap", description = "Puts Docker stacks to sleep and wakes them again. Clients accept new fields and values: the API only adds."),
@@ -97,7 +97,7 @@ mod tests {
     )]
     struct Description;
 
-    /// The one way to log in.
+    /// The security scheme of all calls.
     struct Bearer;
 
     impl Modify for Bearer {
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// What holds for every call and need not be said at each: what its path names, headers, refusals.
+    /// Adds the parts that all calls share: path parameters, headers, error responses.
     struct Calls;
 
     const PROBLEM: &str = "#/components/schemas/Problem";
@@ -143,8 +143,8 @@ mod tests {
         }
     }
 
-    /// The names in a path, and the header that makes a call safe to repeat: a key where something is made or begun, a
-    /// revision where a stale one is refused.
+    /// Adds the names in a path, and the header of repeatable calls: an idempotency key where something is created or
+    /// begun, a revision where a stale one is rejected.
     fn parameters(path: &str, operation: &mut Operation) {
         let parameters = operation.parameters.get_or_insert_default();
         let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -172,7 +172,7 @@ mod tests {
         [&mut path.get, &mut path.post, &mut path.put, &mut path.delete].into_iter().flatten()
     }
 
-    /// A body that may be left out is still none that may be `null`.
+    /// Removes `null` as a value: an optional body may be omitted, but must not be `null`.
     fn without_null(content: &mut RefOr<Content>) {
         if let RefOr::T(content) = content
             && let Some(RefOr::T(Schema::OneOf(one))) = &content.schema
@@ -212,7 +212,7 @@ mod tests {
         answer.headers.insert(header.to_owned(), RefOr::T(Header::new(Object::with_type(Type::String))));
     }
 
-    /// A line for each path and schema, so that a change is one of few lines.
+    /// Writes one line for each path and schema, so that a change affects few lines.
     fn write_lines(text: &mut String, value: &Value, depth: usize) {
         let Some(entries) = value.as_object().filter(|_| depth > 0) else {
             let _ = write!(text, "{value}");

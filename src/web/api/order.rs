@@ -1,4 +1,4 @@
-//! The order that people add to what labels tell.
+//! Start order that users define in addition to labels.
 
 use axum::Json;
 use axum::extract::Path;
@@ -20,14 +20,14 @@ pub(super) fn routes() -> Routes {
         .delete("/order/{id}", Access::OPERATOR, remove)
 }
 
-/// All edges that people added, oldest first.
+/// Lists all order edges that users added, oldest first.
 #[utoipa::path(get, path = "/api/order", tag = "order", operation_id = "list_order",
     responses((status = 200, body = Vec<AddedEdge>)))]
 pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<AddedEdge>>> {
     Ok(Json(order::list(&caller.app, &caller.actor).await?))
 }
 
-/// Adds an edge.
+/// Adds an order edge.
 #[utoipa::path(post, path = "/api/order", tag = "order", operation_id = "add_order", request_body = order::Draft,
     responses((status = 201, body = AddedEdge)))]
 pub async fn add(caller: Caller<Operator>, body: Body<order::Draft>) -> Result<Response> {
@@ -38,14 +38,14 @@ pub async fn add(caller: Caller<Operator>, body: Body<order::Draft>) -> Result<R
     body.once.answer(&caller, work).await
 }
 
-/// One edge.
+/// Returns one order edge.
 #[utoipa::path(get, path = "/api/order/{id}", tag = "order", operation_id = "get_order",
     responses((status = 200, body = AddedEdge)))]
 pub async fn get(caller: Caller<Viewer>, Path(id): Path<String>) -> Result<Json<AddedEdge>> {
     Ok(Json(order::get(&caller.app, &caller.actor, &id).await?))
 }
 
-/// Takes an edge away.
+/// Removes an order edge.
 #[utoipa::path(delete, path = "/api/order/{id}", tag = "order", operation_id = "remove_order",
     responses((status = 204)))]
 pub async fn remove(caller: Caller<Operator>, Path(id): Path<String>) -> Result<StatusCode> {

@@ -1,4 +1,4 @@
-//! Overrides: a wish for a while, with its end and its reason.
+//! Overrides: a desired state with an end and a reason.
 
 use axum::Json;
 use axum::extract::Path;
@@ -30,11 +30,11 @@ pub(super) fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 pub struct OverrideJson {
     id: String,
-    /// `null` for everything.
+    /// `null` for all hosts.
     host: Option<String>,
     /// `container`, `stack`, `host` or `all`.
     target_type: &'static str,
-    /// The stack's or container's name; `null` for a host and for everything.
+    /// The name of the stack or container; `null` for a host and for all hosts.
     target_id: Option<String>,
     target_key: Option<String>,
     #[serde(flatten)]
@@ -64,7 +64,7 @@ pub struct OverrideQuery {
     ended: Option<bool>,
 }
 
-/// The overrides that count, newest first; with `ended=true` those that ended too.
+/// Lists the overrides in effect, newest first; with `ended=true` ended ones too.
 #[utoipa::path(get, path = "/api/overrides", tag = "overrides", operation_id = "list_overrides",
     params(Paging, OverrideQuery), responses((status = 200, body = Items<OverrideJson>)))]
 pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<OverrideJson>>> {
@@ -73,7 +73,7 @@ pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<
     Ok(Json(Items::new("overrides", page)))
 }
 
-/// Makes an override; one that counted for the same target ends.
+/// Creates an override; an earlier one for the same target ends.
 #[utoipa::path(post, path = "/api/overrides", tag = "overrides", operation_id = "create_override",
     request_body = Draft, responses((status = 201, body = OverrideJson)))]
 pub async fn create(caller: Caller<Operator>, body: Body<Draft>) -> Result<Response> {
@@ -84,7 +84,7 @@ pub async fn create(caller: Caller<Operator>, body: Body<Draft>) -> Result<Respo
     body.once.answer(&caller, work).await
 }
 
-/// One override.
+/// Returns one override.
 #[utoipa::path(get, path = "/api/overrides/{id}", tag = "overrides", operation_id = "get_override",
     responses((status = 200, body = OverrideJson)))]
 pub async fn get(caller: Caller<Viewer>, Path(id): Path<OverrideId>) -> Result<Json<OverrideJson>> {

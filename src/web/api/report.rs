@@ -17,26 +17,26 @@ pub(super) fn routes() -> Routes {
     Routes::new().get_by_query("/report", Access::VIEWER, get)
 }
 
-/// What sleeping came to.
+/// The amount of sleep, and its savings.
 #[derive(Serialize, ToSchema)]
 pub struct AmountJson {
-    /// Of a stack: while any of its containers slept.
+    /// Seconds asleep; of a stack, the time during which any of its containers was asleep.
     napped_seconds: i64,
-    /// Summed over containers.
+    /// Seconds asleep, summed over containers.
     container_seconds: i64,
-    /// Stays asleep, one for each container.
+    /// The number of sleeps of single containers.
     naps: u64,
-    /// Of them by pause, which frees no memory.
+    /// The number of those sleeps by pause, which frees no memory.
     pauses: u64,
-    /// Of those that were stopped, how many were looked at before; the others count as nothing given back.
+    /// The number of stopped containers whose usage was read before; the others count as no savings.
     sampled: u64,
-    /// `null` where nobody could look.
+    /// `null` without a usage reading.
     memory_gib_hours: Option<f64>,
-    /// `null` where nobody could look.
+    /// `null` without a usage reading.
     cpu_core_hours: Option<f64>,
-    /// `null` where no watts are set or nobody could look.
+    /// `null` where no watts are configured, or without a usage reading.
     energy_kwh: Option<f64>,
-    /// `null` where no price is set.
+    /// `null` where no price is configured.
     money: Option<f64>,
 }
 
@@ -56,7 +56,7 @@ impl AmountJson {
     }
 }
 
-/// A stack, or a container without one.
+/// The report of a stack, or of a container without a stack.
 #[derive(Serialize, ToSchema)]
 pub struct TargetReport {
     host: String,
@@ -75,22 +75,22 @@ pub struct WeekReport {
     amount: AmountJson,
 }
 
-/// One week.
+/// The report of one week.
 #[derive(Serialize, ToSchema)]
 pub struct ReportJson {
     /// ISO week.
     #[schema(example = "2026-W48")]
     week: String,
-    /// The zone in which it begins on Monday, 00:00: the caller's.
+    /// The zone of the caller, in which the week begins on Monday at 00:00.
     timezone: String,
     from: Instant,
     until: Instant,
-    /// Of `money`; may be empty.
+    /// The currency of `money`; may be empty.
     currency: String,
     total: AmountJson,
-    /// The longest asleep first.
+    /// Longest asleep first.
     targets: Vec<TargetReport>,
-    /// This week and the seven before, the oldest first.
+    /// This week and the seven before, oldest first.
     trend: Vec<WeekReport>,
 }
 
@@ -123,11 +123,11 @@ impl ReportJson {
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 pub struct ReportQuery {
-    /// ISO week such as 2026-W48; without it the present one
+    /// ISO week such as 2026-W48; default: the current week
     week: Option<String>,
 }
 
-/// How long what napped in a week, and what that gave back.
+/// Returns how long targets napped in a week, and the savings.
 #[utoipa::path(get, path = "/api/report", tag = "report", operation_id = "get_report",
     params(ReportQuery), responses((status = 200, body = ReportJson)))]
 pub async fn get(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<ReportJson>> {

@@ -1,4 +1,4 @@
-//! Runs: what was done, and what is being done.
+//! Runs: history, current state, cancel, undo and retry.
 
 use axum::Json;
 use axum::extract::Path;
@@ -31,35 +31,35 @@ pub(super) fn routes() -> Routes {
         .post("/runs/{id}/retry", Access::OPERATOR, retry)
 }
 
-// A copy, since what follows from several fields stands between the others.
+// A type of its own, since it has computed fields between the stored ones.
 /// A run.
 #[derive(Serialize, ToSchema)]
 pub struct RunJson {
     id: String,
     schedule_id: Option<String>,
-    /// The schedule's name at the time.
+    /// The name of the schedule at the time of the run.
     schedule_name: Option<String>,
     #[serde(flatten)]
     target: TargetFields,
     action: Action,
     trigger: Trigger,
     actor: ActorRef,
-    /// The nominal instant of a scheduled run.
+    /// The planned instant of a scheduled run.
     fire_at: Option<Instant>,
     created_at: Instant,
     started_at: Option<Instant>,
     finished_at: Option<Instant>,
     duration_ms: Option<i64>,
     state: RunState,
-    /// Why it stands there.
+    /// The reason for the state.
     reason: String,
-    /// When the guard that holds it back looks again; `null` where none does.
+    /// When the guard that defers the run checks again; `null` where none does.
     looks_again_at: Option<Instant>,
-    /// Why it was asked for: the layer that decided, with its text.
+    /// Why the run was requested: the layer that decided, with its text.
     why: String,
     /// The run whose failed steps this one repeats, or which it undoes.
     retry_of: Option<String>,
-    /// For a row that stands for several missed fires.
+    /// For a row that represents several missed fires.
     missed: Option<MissedSpan>,
     steps: Vec<Step>,
 }
@@ -110,7 +110,7 @@ pub struct RunQuery {
     to: Option<String>,
 }
 
-/// The runs, newest first.
+/// Lists the runs, newest first.
 #[utoipa::path(get, path = "/api/runs", tag = "runs", operation_id = "list_runs",
     params(Paging, RunQuery), responses((status = 200, body = Items<RunJson>)))]
 pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<RunJson>>> {
@@ -133,14 +133,14 @@ pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<
     Ok(Json(Items::new("runs", page)))
 }
 
-/// One run with its steps.
+/// Returns one run with its steps.
 #[utoipa::path(get, path = "/api/runs/{id}", tag = "runs", operation_id = "get_run",
     responses((status = 200, body = RunJson)))]
 pub async fn get(caller: Caller<Viewer>, Path(id): Path<RunId>) -> Result<Json<RunJson>> {
     Ok(Json(history::get(&caller.app, &caller.actor, &id).await?.into()))
 }
 
-/// Calls a run off; what is being done to a container is finished first.
+/// Cancels a run; an action in progress on a container is finished first.
 #[utoipa::path(post, path = "/api/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
     responses((status = 202, body = Accepted), (status = 409)))]
 pub async fn cancel(caller: Caller<Operator>, Path(id): Path<RunId>, body: Body<Empty>) -> Result<Response> {
@@ -151,8 +151,8 @@ pub async fn cancel(caller: Caller<Operator>, Path(id): Path<RunId>, body: Body<
     body.once.answer(&caller, work).await
 }
 
-/// Undoes what the caller asked for, within 30 seconds of that: what has not begun is called off, what was done is
-/// reversed where nobody has changed it since.
+/// Undoes a run of the caller, within 30 seconds of its request: steps that have not begun are cancelled, completed
+/// ones are reversed where nobody has changed the container since.
 #[utoipa::path(post, path = "/api/runs/{id}/undo", tag = "runs", operation_id = "undo_run",
     responses((status = 202, body = Accepted), (status = 409)))]
 pub async fn undo(caller: Caller<Operator>, Path(id): Path<RunId>, body: Body<Empty>) -> Result<Response> {
@@ -169,7 +169,7 @@ async fn under_way(caller: &Caller<Operator>, id: RunId) -> Result<Answer> {
     act::answer(StatusCode::ACCEPTED, &Accepted { run_id: id.0, state, duplicate: false })
 }
 
-/// Does the failed steps of a run again.
+/// Repeats the failed steps of a run.
 #[utoipa::path(post, path = "/api/runs/{id}/retry", tag = "runs", operation_id = "retry_run",
     responses((status = 202, body = Accepted), (status = 200, body = Accepted), (status = 409)))]
 pub async fn retry(caller: Caller<Operator>, Path(id): Path<RunId>, body: Body<Empty>) -> Result<Response> {

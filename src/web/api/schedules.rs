@@ -1,4 +1,4 @@
-//! Schedules: kept, switched, skipped, previewed and run.
+//! Schedules: storage, enabling, skipping, preview and execution.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -39,23 +39,23 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/run", Access::OPERATOR, run)
 }
 
-/// The schedule that a path names.
+/// The id of a schedule in a path.
 type Id = Path<ScheduleId>;
 
-// A copy of what does not stand in the specification alone.
+// A type of its own for the fields that are not part of the specification alone.
 /// A schedule.
 #[derive(Serialize, ToSchema)]
 pub struct ScheduleJson {
     id: String,
     name: String,
-    /// What to call it where one line must do.
+    /// The name in one line; a generated one where it has none.
     title: String,
     #[serde(flatten)]
     target: TargetFields,
-    /// `null` while the host is not connected.
+    /// Whether the target exists; `null` while the host is not connected.
     target_exists: Option<bool>,
     kind: ScheduleKind,
-    /// `null` for a window: it sleeps by its mode.
+    /// `null` for a window, which sleeps by its mode.
     action: Option<Action>,
     cron: Option<String>,
     at: Option<Instant>,
@@ -63,14 +63,14 @@ pub struct ScheduleJson {
     window: Option<String>,
     timezone: Option<String>,
     effective_timezone: String,
-    /// When it fires, in words.
+    /// A description of when it fires.
     meaning: String,
     #[serde(flatten)]
     spec: ScheduleSpec,
     source: Source,
-    /// The name of the account that made it.
+    /// The name of the account that created it.
     owner: Option<String>,
-    /// The one coming occurrence that is dropped.
+    /// The coming occurrence that is skipped.
     skip_at: Option<Instant>,
     /// When it acts next.
     next_at: Option<Instant>,
@@ -79,10 +79,10 @@ pub struct ScheduleJson {
     created_at: Instant,
     updated_at: Instant,
     rev: i64,
-    /// What to know about it, after a save.
+    /// Warnings for the user, after a save.
     #[serde(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
-    /// In the answer to a save of a window: what that does at once.
+    /// After a save of a window: the immediate effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     now: Option<Now>,
 }
@@ -96,7 +96,7 @@ impl From<ScheduleView> for ScheduleJson {
             When::Once(at) => (None, Some(Instant(*at)), None),
             When::Window(text) => (None, None, Some(text.clone())),
         };
-        // Only a window has a mode; it has no action then.
+        // A window has a mode instead of an action.
         let action = window.is_none().then(|| std::mem::replace(&mut spec.action, Action::Stop));
         Self {
             id: schedule.id.0,
@@ -144,7 +144,7 @@ pub struct ScheduleQuery {
     q: Option<String>,
 }
 
-/// The schedules, newest first.
+/// Lists the schedules, newest first.
 #[utoipa::path(get, path = "/api/schedules", tag = "schedules", operation_id = "list_schedules",
     params(Paging, ScheduleQuery), responses((status = 200, body = Items<ScheduleJson>)))]
 pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<ScheduleJson>>> {
@@ -167,7 +167,7 @@ pub async fn create(caller: Caller<Operator>, mut body: Body<Draft, ScheduleJson
     body.once.answer(&caller, work).await
 }
 
-/// What a schedule would do; stores nothing.
+/// Returns the effects of a schedule; stores nothing.
 #[utoipa::path(post, path = "/api/schedules/preview", tag = "schedules", operation_id = "preview_schedule",
     request_body = Draft, responses((status = 200, body = PreviewJson), (status = 429)))]
 pub async fn preview(
@@ -179,29 +179,30 @@ pub async fn preview(
     Ok(Json(schedules::preview(&caller.app, &caller.actor, &body.value).await?.into()))
 }
 
-/// A change of what is wanted.
+/// A change of the desired state.
 #[derive(Serialize, ToSchema)]
 pub struct TransitionJson {
     at: Instant,
     state: Phase,
 }
 
-// A copy, since a page shows more and a program each instant twice: alone, and with what begins.
-/// What a schedule would do.
+// A type of its own, since a page shows more, and the API has each instant twice: alone, and with the state that
+// begins.
+/// The effects of a schedule.
 #[derive(Serialize, ToSchema)]
 pub struct PreviewJson {
-    /// When it fires, in words.
+    /// A description of when it fires.
     meaning: String,
-    /// The next ten instants; a window's edges.
+    /// The next ten instants; for a window its edges.
     next: Vec<Instant>,
-    /// For a window: what begins at each of them; `null` else.
+    /// For a window: the state that begins at each of them; otherwise `null`.
     transitions: Option<Vec<TransitionJson>>,
-    /// For a window: what saving it does at once.
+    /// For a window: the immediate effect of saving it.
     now: Option<Now>,
-    /// How long its guard may hold it back, in minutes; `null` without one.
+    /// The longest time its guard may defer it, in minutes; `null` without a guard.
     may_wait_minutes: Option<i64>,
     warnings: Vec<String>,
-    /// What the next clock changes do to it.
+    /// The effects of the next clock changes.
     dst_notes: Vec<String>,
     effective_timezone: String,
 }
@@ -226,7 +227,7 @@ impl From<Preview> for PreviewJson {
     }
 }
 
-/// One schedule.
+/// Returns one schedule.
 #[utoipa::path(get, path = "/api/schedules/{id}", tag = "schedules", operation_id = "get_schedule",
     responses((status = 200, body = ScheduleJson)))]
 pub async fn get(caller: Caller<Viewer>, Path(id): Id) -> Result<Response> {
@@ -238,7 +239,7 @@ fn show(schedule: impl Into<ScheduleJson>) -> Response {
     (act::etag(schedule.rev), Json(schedule)).into_response()
 }
 
-/// Replaces a schedule; what is left out is at its default afterwards.
+/// Replaces a schedule; omitted fields get their defaults.
 #[utoipa::path(put, path = "/api/schedules/{id}", tag = "schedules", operation_id = "replace_schedule",
     request_body = Draft, responses((status = 200, body = ScheduleJson), (status = 409), (status = 412)))]
 pub async fn put(
@@ -259,42 +260,42 @@ pub async fn delete(caller: Caller<Operator>, Path(id): Id, IfMatch(rev): IfMatc
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Switches a schedule on, from now.
+/// Enables a schedule, from now.
 #[utoipa::path(post, path = "/api/schedules/{id}/enable", tag = "schedules", operation_id = "enable_schedule",
     responses((status = 200, body = ScheduleJson)))]
 pub async fn enable(caller: Caller<Operator>, Path(id): Id, _: Body<Empty>) -> Result<Response> {
     Ok(show(schedules::enable(&caller.app, &caller.actor, &id).await?))
 }
 
-/// Switches a schedule off.
+/// Disables a schedule.
 #[utoipa::path(post, path = "/api/schedules/{id}/disable", tag = "schedules", operation_id = "disable_schedule",
     responses((status = 200, body = ScheduleJson)))]
 pub async fn disable(caller: Caller<Operator>, Path(id): Id, _: Body<Empty>) -> Result<Response> {
     Ok(show(schedules::disable(&caller.app, &caller.actor, &id).await?))
 }
 
-/// Drops exactly the next occurrence.
+/// Skips exactly the next occurrence.
 #[utoipa::path(post, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "skip_next",
     responses((status = 200, body = ScheduleJson), (status = 409)))]
 pub async fn skip(caller: Caller<Operator>, Path(id): Id, _: Body<Empty>) -> Result<Response> {
     Ok(show(schedules::skip_next(&caller.app, &caller.actor, &id).await?))
 }
 
-/// Takes a skip back.
+/// Removes a skip.
 #[utoipa::path(delete, path = "/api/schedules/{id}/skip-next", tag = "schedules", operation_id = "unskip_next",
     responses((status = 200, body = ScheduleJson)))]
 pub async fn unskip(caller: Caller<Operator>, Path(id): Id) -> Result<Response> {
     Ok(show(schedules::unskip_next(&caller.app, &caller.actor, &id).await?))
 }
 
-/// Which edge of a window.
+/// An edge of a window.
 #[derive(Deserialize, ToSchema)]
 pub struct RunBody {
-    /// `sleep` or `wake`; for a window only, and needed there.
+    /// `sleep` or `wake`; required for a window, not allowed otherwise.
     edge: Option<String>,
 }
 
-/// Does now what the schedule does.
+/// Executes the action of a schedule now.
 #[utoipa::path(post, path = "/api/schedules/{id}/run", tag = "schedules", operation_id = "run_schedule",
     request_body = Option<RunBody>,
     responses((status = 202, body = act::Accepted), (status = 200, body = act::Accepted), (status = 403)))]

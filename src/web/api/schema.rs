@@ -1,4 +1,4 @@
-//! What a program sends, held to the schema that `openapi.json` prints of it, so that one answer names every field that
+//! Validates request input against the schemas published in `openapi.json`, so that one response names every field that
 //! is unknown, missing or of the wrong type.
 
 use std::cell::LazyCell;
@@ -13,7 +13,7 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::app::{Error, FieldError, Result};
 use crate::domain::text::{chain, shorten};
 
-/// Where fields come from.
+/// The source of the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Body,
@@ -21,21 +21,21 @@ pub enum Source {
     Query,
 }
 
-/// Reads fields as a `T`. What only answers of type `A` have may be sent back and is not looked at.
+/// Reads fields as a `T`. Fields that only the response type `A` has are accepted and ignored.
 pub fn read<T, A>(source: Source, mut fields: Map<String, Value>, faults: Vec<FieldError>) -> Result<T>
 where
     T: DeserializeOwned + ToSchema,
     A: ToSchema,
 {
-    // What can do without any field is a draft: its validator has better words for what is missing or no word of a
-    // list.
+    // A type that needs no field is a draft: its own validation has better messages for missing fields and invalid
+    // words.
     let is_draft = serde_json::from_value::<T>(json!({})).is_ok();
     let mut check = Check { source, names_missing: !is_draft, answer: LazyCell::new(schema_of::<A>), faults };
     check.object(&schema_of::<T>(), "", &mut fields);
     if !check.faults.is_empty() {
         return Err(Error::Invalid(check.faults));
     }
-    // Only a type that serde reads in another way than its schema says gets here with a fault.
+    // Reached with an error only where serde reads the type differently from its schema.
     serde_json::from_value(Value::Object(fields)).map_err(|error| {
         tracing::error!(error = %chain(&error), "a body fits its schema and cannot be read");
         Error::field("body", "this is not what the description asks for")
@@ -56,7 +56,7 @@ impl Check {
 
     fn object(&mut self, schema: &Value, place: &str, fields: &mut Map<String, Value>) {
         let within = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
-        // `null` is as good as left out.
+        // `null` is equivalent to an omitted field.
         fields.retain(|_, value| !value.is_null());
         for (name, value) in fields.iter_mut() {
             match schema["properties"].get(name) {
@@ -97,11 +97,11 @@ impl Check {
             _ => false,
         };
         if !fits {
-            self.fault(place, format!("this must be {}", one(schema)));
+            self.fault(place, format!("this must be {}", type_name(schema)));
         }
     }
 
-    /// A text that may be one of a list of words, or an instant.
+    /// Checks a text that must be an instant or one of a list of words.
     fn word(&mut self, schema: &Value, place: &str, text: &str) {
         if schema["format"] == "date-time" && text.parse::<Timestamp>().is_err() {
             self.fault(place, "use an instant such as 2026-11-25T23:00:00Z");
@@ -117,11 +117,11 @@ impl Check {
     }
 }
 
-/// What a schema asks for, in words.
-fn one(schema: &Value) -> String {
+/// A description of the expected type.
+fn type_name(schema: &Value) -> String {
     match kind(schema) {
         "array" if is_pair(schema) => "a list of two texts".to_owned(),
-        "array" => format!("a list of {}", many(&schema["items"])),
+        "array" => format!("a list of {}", plural_type_name(&schema["items"])),
         "object" => "an object".to_owned(),
         "integer" => "a whole number".to_owned(),
         "boolean" => "true or false".to_owned(),
@@ -129,7 +129,7 @@ fn one(schema: &Value) -> String {
     }
 }
 
-fn many(schema: &Value) -> &'static str {
+fn plural_type_name(schema: &Value) -> &'static str {
     match kind(schema) {
         "array" => "pairs of texts",
         "object" => "objects",
@@ -141,7 +141,7 @@ fn is_pair(schema: &Value) -> bool {
     schema["minItems"] == 2 && schema["maxItems"] == 2
 }
 
-/// The type a schema names, `null` apart.
+/// The type in a schema, ignoring `null`.
 fn kind(schema: &Value) -> &str {
     let kinds = match &schema["type"] {
         Value::Array(kinds) => kinds.iter().find(|kind| *kind != "null"),
@@ -150,7 +150,7 @@ fn kind(schema: &Value) -> &str {
     kinds.and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The schema of a type as one value: what it refers to stands in its place. No type that is sent refers to itself.
+/// The schema of a type as one value, with references replaced by their schemas. No input type refers to itself.
 fn schema_of<T: ToSchema>() -> Value {
     let mut named = Vec::new();
     T::schemas(&mut named);
@@ -171,12 +171,12 @@ fn inlined(schema: Value, named: &HashMap<String, Value>) -> Value {
             if let Some(schema) = to.and_then(|name| named.get(name)) {
                 return inlined(schema.clone(), named);
             }
-            // `null` or something else: the something else.
+            // Of `null` and another type, the other type.
             if let Some(Value::Array(options)) = fields.remove("oneOf") {
                 let option = options.into_iter().find(|option| option["type"] != "null");
                 return inlined(option.unwrap_or_default(), named);
             }
-            // What is written flat stands among the others.
+            // Flattened fields are on one level with the others.
             if let Some(Value::Array(parts)) = fields.remove("allOf") {
                 return merged(parts.into_iter().map(|part| inlined(part, named)));
             }
@@ -187,7 +187,7 @@ fn inlined(schema: Value, named: &HashMap<String, Value>) -> Value {
     }
 }
 
-/// One schema of an object with the fields of all these.
+/// The schema of an object with the fields of all parts.
 fn merged(parts: impl Iterator<Item = Value>) -> Value {
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for mut part in parts {
@@ -266,10 +266,10 @@ mod tests {
             "targets": [{"host": "a"}, {"y": 1}, 3, {"id": 1, "host": "a"}],
             "days": ["a", 1, null],
         });
-        let told = faults::<Asked>(Source::Body, body);
-        let told: Vec<(&str, &str)> = told.iter().map(|(field, message)| (&**field, &**message)).collect();
+        let found = faults::<Asked>(Source::Body, body);
+        let found: Vec<(&str, &str)> = found.iter().map(|(field, message)| (&**field, &**message)).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("name", "this must be a text"),
                 ("count", "this must be a whole number"),
@@ -299,11 +299,11 @@ mod tests {
     #[test]
     fn a_pair_is_two_texts() {
         let body = json!({"ranges": [["a", "b"], ["a"], ["a", "b", "c"], "ab", [1, 2]]});
-        let told = faults::<CalendarDraft>(Source::Body, body);
+        let found = faults::<CalendarDraft>(Source::Body, body);
         let pair = |place: usize| (format!("ranges[{place}]"), "this must be a list of two texts".to_owned());
-        assert_eq!(told, [1, 2, 3, 4].map(pair));
-        let told = faults::<CalendarDraft>(Source::Body, json!({"ranges": {}}));
-        assert_eq!(told, [("ranges".to_owned(), "this must be a list of pairs of texts".to_owned())]);
+        assert_eq!(found, [1, 2, 3, 4].map(pair));
+        let found = faults::<CalendarDraft>(Source::Body, json!({"ranges": {}}));
+        assert_eq!(found, [("ranges".to_owned(), "this must be a list of pairs of texts".to_owned())]);
     }
 
     #[test]

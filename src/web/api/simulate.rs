@@ -1,4 +1,4 @@
-//! What happens when: every fire, edge and conflict of a stretch of time to come.
+//! Simulation: every fire, edge and conflict of a future time range.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub(super) fn routes() -> Routes {
     Routes::new().get_by_query("/simulate", Access::VIEWER, get)
 }
 
-/// What happens in a stretch of time.
+/// The events of a time range.
 #[derive(Serialize, ToSchema)]
 pub struct SimulationJson {
     from: Instant,
@@ -32,26 +32,26 @@ pub struct SimulationJson {
     timezone: String,
     /// In time order.
     events: Vec<EventJson>,
-    /// Where it broke off, since there is too much: what is before is complete. `null` where it is all there.
+    /// The end of the complete part, where there are too many events; `null` where the list is complete.
     cut_at: Option<Instant>,
-    /// Dates of which there is more to say.
+    /// Dates with a clock change or a calendar.
     days: Vec<DayJson>,
 }
 
-/// One thing that happens.
+/// An event: a fire or an edge.
 #[derive(Serialize, ToSchema)]
 pub struct EventJson {
     at: Instant,
     host: String,
     target_type: &'static str,
     target_id: String,
-    /// What a cron or once schedule does; `null` for an edge.
+    /// The action of a fire; `null` for an edge.
     action: Option<&'static str>,
-    /// What is wanted from then on: `awake`, `asleep`, `hold` or `none`; `null` for a fire.
+    /// The desired state from this edge on: `awake`, `asleep`, `hold` or `none`; `null` for a fire.
     state: Option<&'static str>,
     schedule_id: Option<String>,
     schedule_title: Option<String>,
-    /// It counts; where it does not, the reason says why.
+    /// Whether it takes effect; otherwise `reason` explains why not.
     acts: bool,
     reason: String,
 }
@@ -78,14 +78,14 @@ impl EventJson {
     }
 }
 
-/// A date of which there is more to say.
+/// A date with a clock change or a calendar.
 #[derive(Serialize, ToSchema)]
 pub struct DayJson {
     #[schema(format = Date)]
     date: String,
-    /// Minutes by which the clocks change; 0 where they do not.
+    /// The minutes by which the clocks change; 0 without a clock change.
     clock_change_minutes: i64,
-    /// Titles of the schedules whose calendars name it.
+    /// Titles of the schedules whose calendars contain the date.
     calendar_of: Vec<String>,
 }
 
@@ -124,8 +124,8 @@ pub struct SimulateQuery {
     target_id: Option<String>,
 }
 
-/// What happens if nobody does anything meanwhile: fires, edges, skips and conflicts, at most 92 days at once and 400
-/// days ahead.
+/// Returns the fires, edges, skips and conflicts that happen without further user actions, for at most 92 days at once
+/// and 400 days ahead.
 #[utoipa::path(get, path = "/api/simulate", tag = "schedules", operation_id = "simulate",
     params(SimulateQuery), responses((status = 200, body = SimulationJson), (status = 429)))]
 pub async fn get(

@@ -1,4 +1,4 @@
-//! Stacks: what there is, and the five things that can be done to one.
+//! Stacks: views and actions.
 
 use axum::Json;
 use axum::extract::Path;
@@ -28,27 +28,27 @@ pub(super) fn routes() -> Routes {
     )
 }
 
-// A copy, since the Engine's part and ours stand flat, and labels go by the role.
+// A type of its own, since fields of Docker and of DockNap are on one level, and the labels depend on the role.
 /// A stack.
 #[derive(Serialize, ToSchema)]
 pub struct StackJson {
     host: String,
     name: String,
-    /// Stands for the name in any path.
+    /// Usable instead of the name in any path.
     key: String,
     status: StackStatus,
     health: Health,
-    /// DockNap's word.
+    /// The state in DockNap.
     shown: ShownState,
     counts: Counts,
     containers: Vec<ContainerJson>,
-    /// `awake`, `asleep`, `hold` or `none`.
+    /// The desired state: `awake`, `asleep`, `hold` or `none`.
     desired: &'static str,
     why: String,
-    /// The next three changes of what is wanted.
+    /// The next three changes of the desired state.
     transitions: Vec<Transition>,
     next: Option<NextAction>,
-    /// Why it is never touched, where that holds for all of it.
+    /// The reason why DockNap never acts on it, where all of it is protected.
     protected: Option<String>,
 }
 
@@ -73,7 +73,7 @@ impl StackJson {
     }
 }
 
-/// All stacks.
+/// Lists all stacks.
 #[utoipa::path(get, path = "/api/stacks", tag = "stacks", operation_id = "list_stacks",
     responses((status = 200, body = Vec<StackJson>)))]
 pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<StackJson>>> {
@@ -81,7 +81,7 @@ pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<StackJson>>> {
     Ok(Json(views.into_iter().map(|view| StackJson::new(view, &caller.actor)).collect()))
 }
 
-/// One stack, by its percent-encoded name or its key.
+/// Returns one stack, by its percent-encoded name or its key.
 #[utoipa::path(get, path = "/api/stacks/{host}/{name}", tag = "stacks", operation_id = "get_stack",
     responses((status = 200, body = StackJson)))]
 pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Json<StackJson>> {
@@ -89,7 +89,7 @@ pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Js
     Ok(Json(StackJson::new(view, &caller.actor)))
 }
 
-/// Does something to one stack: an action, or `nap` or `wake` with `until` and `reason`.
+/// Acts on one stack: `start`, `stop`, `restart`, `pause` or `unpause`, or `nap` or `wake` with `until` and `reason`.
 #[utoipa::path(post, path = "/api/stacks/{host}/{name}/{action}", tag = "stacks", operation_id = "act_on_stack",
     params(("action" = String, Path, description = "start, stop, restart, pause, unpause, nap or wake")),
         request_body(content = Option<ActBody>), responses((status = 202, body = act::Accepted),

@@ -1,4 +1,4 @@
-//! What can be done to a stack or a container.
+//! The actions on a stack or container.
 
 use axum::response::Response;
 use serde::Deserialize;
@@ -15,24 +15,24 @@ use crate::domain::target::Target;
 use crate::domain::text::shorten;
 use crate::web::auth::{Caller, Operator};
 
-/// What may be said with an action.
+/// Options of an action.
 #[derive(Deserialize, ToSchema)]
 pub struct ActBody {
-    /// Why; kept with the run.
+    /// The reason; stored with the run.
     reason: Option<String>,
-    /// Stop grace; by default the container's own. Not for `nap` and `wake`.
+    /// Stop grace in seconds; default: the container's own. Not for `nap` and `wake`.
     #[schema(minimum = 0, maximum = 3600)]
     stop_timeout_seconds: Option<i64>,
-    /// For `start`: the names or keys of containers that ended with 0 while nobody watched, and that are started too. A
-    /// plan tells them as `unwatched`.
+    /// For `start`: the names or keys of containers that ended with exit code 0 while DockNap did not observe them, to
+    /// start them too. A plan lists them as `unwatched`.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     also_start: Vec<String>,
-    /// For `nap` and `wake`: when it ends, as for an override; by default at the windows' next edge.
+    /// For `nap` and `wake`: the end, as for an override; default: the next edge of the windows.
     until: Option<String>,
 }
 
-/// Does what a path names to what it names, once.
+/// Executes the action of a path on its target, once for each idempotency key.
 pub async fn submit(
     caller: &Caller<Operator>,
     target: Result<Target>,

@@ -1,4 +1,4 @@
-//! Everything in a handful of flat numbers.
+//! A summary of the installation in a few numbers.
 
 use axum::Json;
 
@@ -11,7 +11,7 @@ pub(super) fn routes() -> Routes {
     Routes::new().get("/summary", Access::VIEWER, get)
 }
 
-/// The counts now.
+/// Returns the current counts.
 #[utoipa::path(get, path = "/api/summary", tag = "summary", operation_id = "get_summary",
     responses((status = 200, body = Summary)))]
 pub async fn get(caller: Caller<Viewer>) -> Result<Json<Summary>> {

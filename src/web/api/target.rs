@@ -1,4 +1,4 @@
-//! Targets as bodies and answers name them.
+//! Targets in requests and responses.
 
 use axum::extract::Path;
 use serde::{Deserialize, Serialize};
@@ -9,13 +9,13 @@ use crate::domain::ids::HostId;
 use crate::domain::target::{Target, TargetType};
 use crate::domain::text::shorten;
 
-/// Host and name, as a path names them.
+/// Host and name in a path.
 pub type Named = Path<(HostId, String)>;
 
-/// A target as a body names it.
+/// A target in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct TargetJson {
-    /// `local` where it is left out.
+    /// Default: `local`.
     #[serde(default)]
     #[schema(value_type = String)]
     pub host: Option<String>,
@@ -26,7 +26,7 @@ pub struct TargetJson {
 }
 
 impl TargetJson {
-    /// The target of that name; from then on the host is named too.
+    /// The target with this name; sets a missing host.
     pub(super) fn resolve(&mut self, app: &App) -> Result<Target> {
         let target_type = TargetType::parse(&self.target_type)
             .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
@@ -36,14 +36,14 @@ impl TargetJson {
     }
 }
 
-/// A target as an answer names it.
+/// A target in a response.
 #[derive(Serialize, ToSchema)]
 pub struct TargetFields {
     host: String,
     target_type: TargetType,
-    /// The target's name; of a run and a lock, at the time.
+    /// The name of the target; for a run and a lock, the name at that time.
     target_id: String,
-    /// Stands for the target's name in any path.
+    /// Usable instead of the target's name in any path.
     target_key: String,
 }
 
@@ -58,7 +58,7 @@ impl TargetFields {
     }
 }
 
-/// The host that a query string names.
+/// The host in a query string.
 pub fn known_host(app: &App, host: Option<String>) -> Result<Option<HostId>> {
     let host = host.map(HostId);
     match &host {
@@ -69,8 +69,8 @@ pub fn known_host(app: &App, host: Option<String>) -> Result<Option<HostId>> {
     }
 }
 
-/// The host and the target that a query string filters by. A container that is gone is found under its exact name only
-/// where it never belonged to a stack.
+/// The host and target in the filter of a query string. A container that does not exist any more is found by its exact
+/// name only where it never belonged to a stack.
 pub fn target_filter(
     app: &App,
     host: Option<String>,

@@ -1,4 +1,4 @@
-//! What a step waits for: dependencies that run, are healthy or have completed, dependants that are down.
+//! The conditions a step waits for: dependencies that run, are healthy or have completed, and dependants that are down.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use crate::domain::inventory::{Container, ContainerState, Health, patience};
 use crate::domain::run::{Condition, StepState, WaitFor};
 use crate::domain::target::ContainerIdentity;
 
-/// How long a dependant waits for a health check to pass, where that may not take longer by its own times.
+/// How long a dependant waits for a health check to pass, unless the intervals of the check require more.
 pub(super) const HEALTH_WAIT: Duration = Duration::from_secs(patience::USUAL.unsigned_abs());
 /// How long a dependant waits for a one-shot to end with exit code 0.
 const COMPLETION_WAIT: Duration = Duration::from_secs(600);
 
-/// How what a step waits for stands.
+/// The state of the conditions of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     Open,
-    /// Not yet; look again at this monotonic time at the latest.
+    /// Not fulfilled yet; to be checked again at this monotonic time at the latest.
     Shut(Option<Duration>),
-    /// Not within the time it has, for this reason; it may still open before this monotonic time.
+    /// Not fulfilled within its time, with the reason; may still be fulfilled before this monotonic time.
     Late(Duration, String),
-    /// It never will be.
+    /// Never fulfilled, with the reason.
     Never(String),
 }
 
 impl RunExecutor {
-    /// Whether everything a step waits for is so.
+    /// The combined state of all conditions of a step.
     pub(super) fn gate(&mut self, index: usize) -> Gate {
         let mut look_again: Option<Duration> = None;
         let mut late: Option<(Duration, String)> = None;
@@ -58,7 +58,7 @@ impl RunExecutor {
         }
         let step = self.steps.iter().position(|step| step.identity == identity && step.wave > 0);
         if wait.condition == Condition::Stopped {
-            // A stop goes on past failures: only the order counts.
+            // A stop continues after failures: only the order matters.
             return match step {
                 Some(step) if !self.steps[step].state.is_terminal() => Gate::Shut(None),
                 _ => Gate::Open,
@@ -80,7 +80,7 @@ impl RunExecutor {
             && let Some(since) = step.and_then(|step| self.running.get(&step))
             && self.host.inventory().by_identity(&identity).is_none_or(|seen| seen.started_at < *since)
         {
-            // The inventory follows the Engine at a short distance: it shows the time before this start.
+            // The inventory lags slightly behind the Engine: it still shows the state before this start.
             return Gate::Shut(None);
         }
         match wait.condition {
@@ -95,14 +95,15 @@ impl RunExecutor {
         let inventory = self.host.inventory();
         match inventory.by_identity(&identity).map(AsRef::as_ref) {
             Some(Container { state: ContainerState::Running, health: Health::Healthy, .. }) => Gate::Open,
-            // Nothing will ever say healthy: being started has to do.
+            // Without a health check the status never becomes healthy: running is enough.
             Some(Container { state: ContainerState::Running, has_healthcheck: false, .. }) => Gate::Open,
             Some(Container { state: ContainerState::Exited | ContainerState::Dead, .. })
                 if self.has_waited(index, &identity) =>
             {
                 Gate::Never(format!("{name} ended before it was healthy"))
             }
-            // It may take longer than its own times say: until the run's deadline it may still pass (rulings 34).
+            // The check may need longer than its configured times: it may pass until the deadline of the run (rulings
+            // 34).
             _ => match self.patience(index, identity, limit, || {
                 format!("{name} was not healthy within {} s", limit.as_secs())
             }) {
@@ -134,8 +135,8 @@ impl RunExecutor {
         }
     }
 
-    /// A container of another stack: waited for while a run of its own is at work on it. Where nothing is, a moment is
-    /// left for one that begins together with this one.
+    /// The gate of a container of another stack, which waits while a run of that stack acts on it. Without such a run
+    /// the gate stays shut briefly, in case one begins together with this run.
     fn gate_elsewhere(&mut self, index: usize, identity: ContainerIdentity, wait: &WaitFor) -> Gate {
         let inventory = self.host.inventory();
         let container = inventory.by_identity(&identity);
@@ -159,14 +160,14 @@ impl RunExecutor {
         match self.patience(index, identity, limit, || {
             format!("{} did not {verb} within {} s", wait.container, limit.as_secs())
         }) {
-            // A stop goes on past failures.
+            // A stop continues after failures.
             Gate::Never(_) if stops => Gate::Open,
             gate => gate,
         }
     }
 
-    /// Whether this gate was found shut before: the inventory follows the Engine at a short distance, and what it
-    /// shows of a container that was started this instant may be of the time before.
+    /// Whether this gate was shut more than a second ago: the inventory lags slightly behind the Engine, and may show a
+    /// container that has just been started as before its start.
     fn has_waited(&self, index: usize, identity: &ContainerIdentity) -> bool {
         self.waiting
             .get(&(index, identity.clone()))
@@ -185,14 +186,14 @@ impl RunExecutor {
         if now >= since + limit {
             Gate::Never(words())
         } else {
-            // A second look soon after the first: see `has_waited`.
+            // An early second check: see `has_waited`.
             let soon = since + Duration::from_millis(1100);
             Gate::Shut(Some(if now < soon { soon } else { since + limit }))
         }
     }
 }
 
-/// How long something is waited for: as its plan says, else the usual time.
+/// How long a condition is waited for: as the plan says, otherwise the usual time.
 pub(super) fn limit(wait: &WaitFor) -> Duration {
     let usual = match wait.condition {
         Condition::ServiceCompletedSuccessfully => COMPLETION_WAIT,

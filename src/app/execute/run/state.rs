@@ -1,4 +1,4 @@
-//! What is known of a run under way.
+//! The state of an active run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,39 +16,40 @@ use crate::domain::nap::Sample;
 use crate::domain::run::{Run, Step};
 use crate::domain::target::ContainerIdentity;
 
-/// A run under way.
+/// An active run with its state in memory.
 pub struct RunExecutor {
     pub(super) app: App,
     pub(super) host: Arc<Host>,
     pub(super) run: Run,
     pub(super) steps: Vec<Step>,
     pub(super) control: watch::Receiver<Control>,
-    /// Ends the process in an orderly way: nothing more is issued, the run is taken up again at the next start.
+    /// Cancelled at an orderly shutdown: no more steps are issued, and the run is resumed at the next start of the
+    /// process.
     pub(super) stop: CancellationToken,
-    /// Steps whose container was seen running, and since when.
+    /// Steps whose container was seen running, with the start time of the container.
     pub(super) running: HashMap<usize, Option<Timestamp>>,
-    /// Since when a step waits for a health check or a completion, by step and container, on the monotonic clock.
+    /// When a step began to wait for a health check or a completion, by step and container, on the monotonic clock.
     pub(super) waiting: HashMap<(usize, ContainerIdentity), Duration>,
-    /// What was said of the run while it waits for longer than it should have to.
+    /// The stored note about a wait that takes longer than planned; empty without one.
     pub(super) waits_for: String,
-    /// Begun by a process that is gone: what it had not issued is late after the deadline.
+    /// Begun by an earlier process: steps that it had not issued fail after the deadline.
     pub(super) resumed: bool,
-    /// Begun at, on the monotonic clock.
+    /// When the run began, on the monotonic clock.
     pub(super) begun: Duration,
-    /// What its guard saw of the containers, and what was seen of each before it was stopped.
+    /// Usage of the containers as read by the guard or before their stop.
     pub(super) samples: HashMap<ContainerIdentity, Sample>,
-    /// When the process of what it stopped ended, by the Engine's clock.
+    /// When the processes of stopped containers ended, by the clock of the Engine.
     pub(super) ends: HashMap<ContainerIdentity, Timestamp>,
-    /// Begun with the run, where it stops something.
+    /// The usage readings of this run; `None` before its execution.
     pub(super) looks: Option<Looks>,
-    /// How long nothing was in flight although a step could go, since others had all the permits or a lock.
-    pub(super) held_up: Duration,
-    /// Since when that is so.
-    pub(super) held_since: Option<Duration>,
+    /// How long other runs blocked ready steps while no step of this run was in progress.
+    pub(super) blocked_for: Duration,
+    /// When the current blocked time began, on the monotonic clock.
+    pub(super) blocked_since: Option<Duration>,
 }
 
 impl RunExecutor {
-    /// A run that begins.
+    /// The executor of a run that begins now.
     pub fn new(
         app: App,
         host: Arc<Host>,
@@ -62,8 +63,8 @@ impl RunExecutor {
             samples: app.active_runs.looks().seen(&run.id),
             ends: HashMap::new(),
             looks: None,
-            held_up: Duration::ZERO,
-            held_since: None,
+            blocked_for: Duration::ZERO,
+            blocked_since: None,
             resumed: false,
             running: HashMap::new(),
             waiting: HashMap::new(),
@@ -77,16 +78,16 @@ impl RunExecutor {
         }
     }
 
-    /// The same for a run that a process that is gone had begun.
+    /// Marks a run that an earlier process had begun.
     #[must_use]
     pub fn resumed(self) -> Self {
         Self { resumed: true, ..self }
     }
 
-    /// The run's deadline on the monotonic clock, which shows `now`.
+    /// The deadline of the run on the monotonic clock, which reads `now`.
     pub(super) fn deadline(&self, now: Duration) -> Duration {
         let left = self.run.deadline_at.duration_since(self.app.clock.now());
-        // The deadline itself is in time.
+        // The deadline itself is still in time.
         now + Duration::try_from(left).map_or(Duration::ZERO, |left| left + Duration::from_millis(1))
     }
 }

@@ -1,4 +1,5 @@
-//! Starts and restarts: a container counts as up once it has stayed so, and what a restart came to is never guessed.
+//! Starts and restarts. A started container counts as up once it has stayed up; the result of a restart is always
+//! checked.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::docker::DockerError;
 use crate::domain::inventory::{Container, ContainerState, RestartPolicy};
 use crate::domain::run::StepState;
 
-/// A started container must stay up this long before its step succeeds (rulings 12).
+/// How long a started container must stay up before its step succeeds (rulings 12).
 const STARTED_FOR: Duration = Duration::from_secs(3);
 impl Operation {
     pub(super) async fn start(&mut self, container: Container) -> Try {
@@ -19,18 +20,18 @@ impl Operation {
             return Ok(Outcome::succeeded("already running", false));
         }
         if container.state == ContainerState::Paused {
-            return self.thaw(&container).await;
+            return self.start_paused(&container).await;
         }
         if self.resumed && self.has_started(&container) && self.ended_by_itself(&container).await? {
-            // It was started and has ended since.
+            // The container was started and has ended since.
             return Ok(self.ended(&container).await);
         }
         self.launch(container).await
     }
 
-    /// Unpauses what is to be up.
-    async fn thaw(&mut self, container: &Container) -> Try {
-        self.asked = true;
+    /// Unpauses a container that is to run.
+    async fn start_paused(&mut self, container: &Container) -> Try {
+        self.called = true;
         let answer = self.host.unpause(&container.id).await;
         let after = self.look_again().await?;
         match answer {
@@ -45,12 +46,12 @@ impl Operation {
         }
     }
 
-    /// Starts what has no process.
+    /// Starts a container without a running process.
     async fn launch(&mut self, container: Container) -> Try {
         let mut id = container.id.clone();
         let mut failure = None;
         for _ in 0..2 {
-            self.asked = true;
+            self.called = true;
             match self.host.start(&id).await {
                 Ok(()) => {
                     failure = None;
@@ -59,7 +60,7 @@ impl Operation {
                 Err(error @ DockerError::NotFound { .. }) => {
                     let found = self.look_again().await?;
                     if found.id == id {
-                        // The container is there: what was not found is something that it needs.
+                        // The container exists: something that it needs was not found.
                         return Ok(self.refused(&found, &error).await);
                     }
                     id = found.id;
@@ -83,7 +84,7 @@ impl Operation {
                         break;
                     }
                     if found.state == ContainerState::Paused {
-                        return self.thaw(&found).await;
+                        return self.start_paused(&found).await;
                     }
                     return Ok(self.refused(&found, &error).await);
                 }
@@ -96,7 +97,7 @@ impl Operation {
         self.stays_up(&self.look_again().await?).await
     }
 
-    /// Watches a container that was started: running for [`STARTED_FOR`], then it counts.
+    /// Watches a started container; succeeds once it has been running for [`STARTED_FOR`].
     async fn stays_up(&self, container: &Container) -> Try {
         if container.state != ContainerState::Running {
             return self.did_not_last(container).await;
@@ -105,7 +106,7 @@ impl Operation {
         let _ = self.running.send((self.index, started_at));
         let until = self.clock.now() + STARTED_FOR;
         loop {
-            // The inventory may still show the time before this start: only what it shows of this start counts.
+            // The inventory may still show the state before this start: only entries of this start count.
             self.until(until, |seen| {
                 seen.started_at > started_at
                     || (seen.started_at == started_at && seen.state != ContainerState::Running)
@@ -124,7 +125,8 @@ impl Operation {
         }
     }
 
-    /// A start that did not last: by itself, or because the daemon went down with it. Then it is tried again.
+    /// The outcome of a start that did not last. Where a restart of the Docker daemon ended the container, the start is
+    /// retried.
     async fn did_not_last(&self, container: &Container) -> Try {
         if self.ended_by_itself(container).await? {
             return Ok(self.ended(container).await);
@@ -132,8 +134,8 @@ impl Operation {
         Err(Trouble::Away("Docker's daemon was restarted while it started".to_owned()))
     }
 
-    /// Whether a container that was started ended without its daemon having ended, which would have ended it too. A
-    /// one-shot that others wait for has done its work either way: it is not repeated.
+    /// Whether a started container ended by itself, and not because its daemon ended. A completed one-shot that others
+    /// wait for counts as ended by itself in both cases: it is not repeated.
     async fn ended_by_itself(&self, container: &Container) -> Result<bool, Trouble> {
         let may_be_the_daemon = container.state == ContainerState::Exited && self.has_started(container);
         if !may_be_the_daemon || (container.looks_completed() && self.host.inventory().is_awaited(container))
@@ -142,12 +144,12 @@ impl Operation {
         }
         match self.host.remembers_start(container).await {
             Err(error @ DockerError::Unreachable { .. }) => Err(error.into()),
-            // Nobody can tell: it is not started again and again for that.
+            // Unknown: not retried, to avoid starting it again and again.
             remembers => Ok(remembers.unwrap_or(true)),
         }
     }
 
-    /// A start that ended by itself.
+    /// The outcome of a start whose container ended by itself.
     async fn ended(&self, container: &Container) -> Outcome {
         match container.state {
             ContainerState::Paused => Outcome::succeeded("somebody paused it at once", true),
@@ -160,7 +162,8 @@ impl Operation {
         }
     }
 
-    /// A start that Docker refused: its words, and the cure where they name what has been re-created.
+    /// The outcome of a start that Docker refused: Docker's message, with advice where a container it needs was
+    /// re-created.
     async fn refused(&self, container: &Container, error: &DockerError) -> Outcome {
         let mut words = error.to_string();
         if let Some(donor) = container.network_mode.strip_prefix("container:")
@@ -176,7 +179,7 @@ impl Operation {
     }
 
     async fn with_output(&self, container: &Container, error: &str) -> Outcome {
-        // Optional: a proxy may not let it through.
+        // Optional: a proxy may refuse access to the log.
         let lines = self.host.last_lines(&container.id).await.unwrap_or_default();
         let output = (!lines.is_empty()).then(|| lines.join("\n"));
         Outcome { output, ..Outcome::failed(error) }.exit(container)
@@ -193,10 +196,10 @@ impl Operation {
             return Ok(Outcome::skipped("not running: a restart would start it"));
         }
         self.before_restart = Some(BeforeRestart { started_at: container.started_at });
-        self.asked = true;
+        self.called = true;
         match self.host.restart(&container.id, self.grace, container_grace(&container)).await {
             Ok(()) => self.stays_up(&self.look_again().await?).await,
-            // Was it done, half done, or not? A restart is never asked for twice.
+            // The restart may be done, half done or not done. The call is never repeated.
             Err(
                 error @ (DockerError::NotFound { .. }
                 | DockerError::TimedOut
@@ -219,16 +222,16 @@ impl Operation {
         }
     }
 
-    /// Whether it was started since this step was committed to.
+    /// Whether the container was started after this step was issued.
     fn has_started(&self, container: &Container) -> bool {
         let issued_at = self.host.by_engine(self.issued_at);
         container.started_at.is_some_and(|started| started >= issued_at)
     }
 
-    /// What became of a restart whose answer is not known: done, half done, or not done (semantics §4).
+    /// The outcome of a restart without a known response: done, half done or not done (semantics §4).
     async fn restarted(&mut self, container: &Container) -> Try {
         if !container.state.is_up() {
-            // Half a restart is an outage: finish it.
+            // Half a restart leaves the container down: start it.
             return self.launch(container.clone()).await;
         }
         let is_new = match &self.before_restart {
@@ -246,12 +249,12 @@ impl Operation {
     }
 }
 
-/// Exit codes that the runtime sets when the program could not be run at all.
+/// Whether the exit code is one that the runtime sets when it cannot run the program.
 fn is_runtime_error(container: &Container) -> bool {
     matches!(container.exit_code, Some(125..=128))
 }
 
-/// What an exit code means, in a sentence.
+/// The meaning of an exit code, as a sentence.
 fn exit_words(container: &Container) -> String {
     match container.exit_code {
         Some(0) if container.restart_policy == RestartPolicy::No => {

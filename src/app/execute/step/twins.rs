@@ -1,5 +1,5 @@
-//! Two containers of one compose number: compose leaves one beside the other when it is cut off in a re-creation. What
-//! is done to the one that counts is done to the others too, except that none is started beside another one.
+//! Two containers with one compose number ("twins"): compose leaves both when a re-creation is interrupted. An action
+//! on the main one is repeated for its twins, except that no twin is started while another runs.
 
 use super::{Operation, Outcome, Trouble, Try, container_grace};
 use crate::docker::DockerError;
@@ -8,7 +8,7 @@ use crate::domain::inventory::{Container, ContainerState, is_replaced_name};
 use crate::domain::plan::{running_twin, with_twin};
 
 impl Operation {
-    /// The step, where others bear the number of its container.
+    /// Executes the step for a container with twins.
     pub(super) async fn act_on_all(&mut self, container: Container, ids: &[String]) -> Try {
         let twins = self.up(ids).await?;
         let are = |state| twins.iter().filter(move |twin| twin.state == state);
@@ -19,7 +19,7 @@ impl Operation {
                     return Ok(Outcome::skipped(running_twin(&twin.name)));
                 }
             }
-            // It runs in the place of the one that compose was to put there.
+            // A leftover of compose runs in place of the container that was to replace it.
             Action::Start if is_replaced_name(&container.name) => {
                 return Ok(Outcome::skipped(running_twin(&container.name)));
             }
@@ -40,7 +40,7 @@ impl Operation {
                 }
             }
             Action::Unpause => changed |= self.unpause_all(are(ContainerState::Paused)).await?,
-            // After the one that counts: a restart that nobody answered is not asked for again.
+            // Twins restart after the main container: a restart without a response is not repeated.
             Action::Restart => {
                 let is_first = !self.resumed;
                 let outcome = self.act(container).await?;
@@ -57,12 +57,12 @@ impl Operation {
         if outcome.changed || !changed {
             return Ok(outcome);
         }
-        // The one that counts was as wanted, and the step did something all the same.
+        // The main container was already in the target state, but the step changed a twin.
         let reason = twins.first().map_or(outcome.reason, |twin| with_twin(&twin.name));
         Ok(Outcome { reason, changed, ..outcome })
     }
 
-    /// Those of some containers that are up and may be touched.
+    /// The containers with these ids that are up and not protected.
     async fn up(&self, ids: &[String]) -> Result<Vec<Container>, Trouble> {
         let mut up = Vec::new();
         for id in ids {
@@ -82,7 +82,7 @@ impl Operation {
         Ok(changed)
     }
 
-    /// Looks whether one of them is as wanted after Docker's answer; what is gone is.
+    /// Checks after Docker's response whether a twin is in the target state; a missing one counts as such.
     async fn became(
         &mut self,
         twin: &Container,
@@ -90,7 +90,7 @@ impl Operation {
         otherwise: &str,
         is_so: impl Fn(ContainerState) -> bool,
     ) -> Result<(), Trouble> {
-        self.asked = true;
+        self.called = true;
         if let Err(error) = &answer
             && error.is_retryable()
         {
