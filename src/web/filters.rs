@@ -133,7 +133,7 @@ pub fn object_page(row: &AuditRow, _: &dyn Values, shell: &Shell) -> Result<Opti
     Ok(view::events::page(row, shell.host.as_ref()))
 }
 
-/// What an override reaches: a name, or `Everything`.
+/// The reach of an override in words: a name, or `Everything`.
 #[filter_fn]
 pub fn reached(one: &Override, _: &dyn Values) -> Result<String> {
     Ok(view::reached(one))

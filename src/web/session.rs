@@ -75,7 +75,7 @@ impl Session {
     /// Logs an account in: a new session with a new id and without the data of the old one, which ends.
     ///
     /// # Errors
-    /// Where the session cannot be stored.
+    /// If the session cannot be stored.
     pub async fn log_in(&mut self, user: &User) -> Result<()> {
         let Some(login) = &mut self.login else { return Err(Error::Unauthenticated) };
         login.session.flush().await.map_err(error::internal)?;
@@ -92,7 +92,7 @@ impl Session {
     /// Ends the session.
     ///
     /// # Errors
-    /// Where the database cannot be written.
+    /// If the database cannot be written.
     pub async fn log_out(&mut self) -> Result<()> {
         match &mut self.login {
             Some(login) => login.logout().await.map(drop).map_err(error::internal),
@@ -128,7 +128,7 @@ impl Session {
     /// in, and returns the path of its page.
     ///
     /// # Errors
-    /// Where the session cannot be stored.
+    /// If the session cannot be stored.
     pub async fn restore_form(&self, user: &UserId) -> Result<Option<String>> {
         let ended = self.ended.as_ref().filter(|ended| ended.user == *user);
         let (Some(form), Some(login)) = (ended.and_then(|ended| ended.kept.as_ref()), &self.login) else {
@@ -219,7 +219,7 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     let empty = session.is_empty().await;
     if session.is_modified() && !empty && !response.status().is_server_error() {
         let logged_in = session.get_value(LOGIN).await.is_ok_and(|login| login.is_some());
-        // Only accounts have sessions: a message for somebody who is logged out is dropped.
+        // Only accounts have sessions: a message for a visitor is dropped.
         if logged_in && let Err(fault) = session.save().await {
             response = error::internal(fault).into_response();
         }

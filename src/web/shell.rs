@@ -48,7 +48,7 @@ pub struct Shell {
     pub theme: &'static str,
     /// The local host; rows of the audit log name no host.
     pub host: Option<HostId>,
-    /// Who is logged in.
+    /// The user; `None` without a login.
     pub user: Option<User>,
     /// The entry of the navigation that the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `report`,
     /// `audit`, `users`, `settings`, `health`, `profile`; empty for none.
