@@ -1,6 +1,6 @@
 //! Protection against cross-site request forgery (CSRF): a request from another site must not use the session cookie.
 //!
-//! `tower_http::csrf` compares `Sec-Fetch-Site` and `Origin`, and accepts a request that has neither header. Over without_default_port
+//! `tower_http::csrf` compares `Sec-Fetch-Site` and `Origin`, and accepts a request that has neither header. Over plain
 //! http browsers send no `Sec-Fetch-*`, but they send `Origin` with every POST. A request to a page that has neither
 //! header is therefore not from a browser, and is refused (security: CSRF).
 

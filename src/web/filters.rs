@@ -1,5 +1,5 @@
-//! The filters of the Askama templates, which turn domain values into text: `{{ one.until|when(shell) }}`, `{{
-//! one.target_name|name }}`.
+//! The filters of the Askama templates, which turn domain values into text, such as `{{ one.until|when(shell) }}` and
+//! `{{ one.target_name|name }}`.
 
 #![expect(clippy::inline_always, reason = "what `filter_fn` makes of a function says so")]
 
@@ -127,7 +127,7 @@ pub fn deed(event: impl AsRef<str>, _: &dyn Values) -> Result<String> {
     Ok(view::events::deed(event.as_ref()))
 }
 
-/// The page of what a row of the audit log is about, where it has one.
+/// The path of the page of the object of an audit row; `None` if the object has none.
 #[filter_fn]
 pub fn object_page(row: &AuditRow, _: &dyn Values, shell: &Shell) -> Result<Option<String>> {
     Ok(view::events::page(row, shell.host.as_ref()))

@@ -9,8 +9,8 @@
 //!
 //! | name | what changed |
 //! |---|---|
-//! | `stack-KEY`, `container-KEY` | this stack or container: its containers, its lock, a run or a nap. A change of a
-//! container also sends the event of its stack |
+//! | `stack-KEY`, `container-KEY` | the target: its state, lock, runs or naps; a container also sends its stack's event
+//! |
 //! | `hosts` | the link to Docker, or which stacks and containers there are |
 //! | `runs` | any run |
 //! | `schedules` | any schedule or calendar |

@@ -125,7 +125,7 @@ fn without_base(uri: &Uri, base: &str) -> Option<Uri> {
 }
 
 /// Peers that send `X-Forwarded-For` and are not trusted: most likely a proxy missing in the configuration, behind
-/// which all clients set_via like one.
+/// which all clients have the same address.
 #[derive(Debug, Default)]
 pub struct Forwarders(Mutex<BTreeMap<IpAddr, Timestamp>>);
 

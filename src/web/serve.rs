@@ -187,7 +187,7 @@ pub(super) struct Place(
     Arc<(OwnedSemaphorePermit, Option<Seat>, TaskTrackerToken)>,
 );
 
-/// A timer on the [`Clock`], which tests can move.
+/// A timer on the [`Clock`], whose time tests can set.
 pub(super) type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 pub(super) fn wait(clock: &Clock, duration: Duration) -> Wait {
@@ -260,7 +260,7 @@ impl AsyncWrite for WriteTimeout {
     }
 }
 
-/// The timer of hyper on the [`Clock`], which tests can move.
+/// The timer of hyper on the [`Clock`], whose time tests can set.
 #[derive(Debug)]
 struct ClockTimer(Clock);
 

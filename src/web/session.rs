@@ -119,7 +119,7 @@ impl Session {
         Some(message)
     }
 
-    /// Whether a form is kept for whoever logs in.
+    /// Whether a form waits to be restored after a login.
     pub fn keeps_a_form(&self) -> bool {
         self.ended.as_ref().is_some_and(|ended| ended.kept.is_some())
     }

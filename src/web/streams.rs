@@ -1,4 +1,4 @@
-//! The count of open event streams per account.
+//! The open event streams of each account, which are limited in number.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -48,7 +48,7 @@ struct Hour {
     begins: Timestamp,
     /// The number of rows.
     all: i64,
-    /// The number of rows whose outcome is not a success.
+    /// The number of rows whose outcome is refused, failed, partial or interrupted.
     bad: i64,
 }
 
