@@ -95,7 +95,7 @@ pub(super) async fn render(
     let identity = Identity::of(response.extensions());
     let is_logged_out = problem.code == "unauthenticated";
     let mut rendered = match kind(&info) {
-        Kind::Program => program(&problem, &info),
+        Kind::Program => problem_json(&problem, &info),
         Kind::Stream if !info.htmx.request || !is_logged_out => problem.status.into_response(),
         Kind::Stream => to_login(&web, &info),
         Kind::Page if is_logged_out => to_login(&web, &info),
@@ -153,7 +153,7 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-fn program(problem: &Problem, info: &RequestInfo) -> Response {
+fn problem_json(problem: &Problem, info: &RequestInfo) -> Response {
     let body = Body {
         title: problem.title,
         status: problem.status.as_u16(),

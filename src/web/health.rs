@@ -19,9 +19,12 @@ pub(super) async fn ready(State(web): State<Web>) -> Answer {
     answer(vitals::is_ready(&web.app).await)
 }
 
-fn answer(well: bool) -> Answer {
-    let (status, word) =
-        if well { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "unavailable\n") };
+fn answer(is_healthy: bool) -> Answer {
+    let (status, word) = if is_healthy {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable\n")
+    };
     // A content type of its own, so that the error layer does not replace the 503 with an error page.
     (status, [(CONTENT_TYPE, "application/vnd.docknap.health")], word)
 }

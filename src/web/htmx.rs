@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn only_htmx_asks_for_parts() {
+    fn only_htmx_requests_are_partial() {
         assert_eq!(htmx(&[]), Htmx::default());
         assert!(!htmx(&[("hx-request-type", "partial")]).partial);
         let part =

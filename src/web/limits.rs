@@ -81,7 +81,7 @@ impl Flood {
         })
     }
 
-    /// Removes idle callers from the rate limiter, once every [`TIDY_EVERY`] calls.
+    /// Removes idle callers from the rate limiter, once every `TIDY_EVERY` calls.
     pub fn tidy(&self) {
         if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
             self.config.limiter().retain_recent();

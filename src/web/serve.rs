@@ -58,11 +58,11 @@ struct Addresses(Mutex<HashMap<IpAddr, (usize, bool)>>);
 
 /// One counted connection of an address, until it is dropped.
 #[derive(Debug)]
-struct Seat(Arc<Addresses>, IpAddr);
+struct AddressSlot(Arc<Addresses>, IpAddr);
 
 impl Addresses {
     /// Counts one more connection of an address; `None` if the address is at its limit.
-    fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+    fn slot(self: &Arc<Self>, address: IpAddr) -> Option<AddressSlot> {
         let mut taken = self.0.lock();
         let (count, logged) = taken.entry(address).or_default();
         if *count >= PER_ADDRESS {
@@ -75,11 +75,11 @@ impl Addresses {
             return None;
         }
         *count += 1;
-        Some(Seat(Arc::clone(self), address))
+        Some(AddressSlot(Arc::clone(self), address))
     }
 }
 
-impl Drop for Seat {
+impl Drop for AddressSlot {
     fn drop(&mut self) {
         let mut taken = self.0.0.lock();
         if let Entry::Occupied(mut count) = taken.entry(self.1) {
@@ -116,16 +116,16 @@ pub async fn serve(
             break;
         };
         let ip = peer.ip().to_canonical();
-        let seat = if is_among(ip, &trusted) {
+        let slot = if is_among(ip, &trusted) {
             None
-        } else if let Some(seat) = addresses.seat(network(ip)) {
-            Some(seat)
+        } else if let Some(slot) = addresses.slot(network(ip)) {
+            Some(slot)
         } else {
             // A client that cannot receive this much at once gets no response.
             let _ = refuse(stream);
             continue;
         };
-        let place = Place(Arc::new((permit, seat, connections.token())));
+        let place = Place(Arc::new((permit, slot, connections.token())));
         let service = router.clone().map_request(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -184,7 +184,7 @@ async fn accept(listener: &TcpListener, clock: &Clock) -> (TcpStream, SocketAddr
 #[derive(Clone, Debug)]
 pub(super) struct Place(
     #[expect(dead_code, reason = "held for its Drop")]
-    Arc<(OwnedSemaphorePermit, Option<Seat>, TaskTrackerToken)>,
+    Arc<(OwnedSemaphorePermit, Option<AddressSlot>, TaskTrackerToken)>,
 );
 
 /// A timer on the [`Clock`], whose time tests can set.
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_address_leaves_room_for_the_others() {
+    async fn one_address_cannot_use_all_connections() {
         let (address, ..) = site().await;
         let mut held = Vec::new();
         for _ in 0..PER_ADDRESS {

@@ -332,7 +332,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 mod tests {
     use super::*;
     #[test]
-    fn only_paths_of_this_site_are_gone_back_to() {
+    fn only_paths_of_this_site_are_redirect_targets() {
         for good in ["/", "/schedules/new?target=media", "/a%2Fb"] {
             assert_eq!(local(good).as_deref(), Some(good));
         }

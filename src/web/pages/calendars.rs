@@ -144,14 +144,14 @@ fn range(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The stored calendar, which the page shows beside the form.
-struct Beside<'a> {
+struct StoredCalendar<'a> {
     calendar: &'a Calendar,
     dates: Dates,
     /// The schedules that use the calendar.
     schedules: Vec<(ScheduleId, String)>,
 }
 
-impl Beside<'_> {
+impl StoredCalendar<'_> {
     fn called(&self, date: &Date) -> Option<&str> {
         self.dates.names.get(date).map(String::as_str).filter(|name| !name.is_empty())
     }
@@ -164,7 +164,7 @@ struct CalendarForm<'a> {
     form: Refill,
     /// The fields in which the form and the stored calendar differ, if both were changed.
     differences: Vec<Difference>,
-    stored: Option<Beside<'a>>,
+    stored: Option<StoredCalendar<'a>>,
 }
 
 impl<'a> CalendarForm<'a> {
@@ -176,7 +176,7 @@ impl<'a> CalendarForm<'a> {
     async fn around<R: Needs>(page: &'a Page<R>, form: Refill, calendar: &'a Calendar) -> Result<Self> {
         let dates = calendars::dates(&page.app, &page.actor, calendar).await?;
         let schedules = calendars::users(&page.app, &page.actor, &calendar.id).await?;
-        let stored = Some(Beside { calendar, dates, schedules });
+        let stored = Some(StoredCalendar { calendar, dates, schedules });
         Ok(Self { stored, ..Self::new(&page.shell, form) })
     }
 

@@ -76,7 +76,7 @@ mod tests {
     use crate::domain::user::{Habits, WeekStart};
 
     #[test]
-    fn pictures_are_small_and_say_what_they_show() {
+    fn drawings_are_small_and_have_a_title() {
         let now = Now::sample();
         let marks = [Mark { day: 0, from: 1380, to: 1440 }, Mark { day: 1, from: 0, to: 420 }];
         let picture = RuleWeek::of(&marks, "Nights", &now).expect("something to draw");
