@@ -1,7 +1,7 @@
-//! Static files, from inside the binary.
+//! The static files (styles, scripts, icons), which are compiled into the binary.
 //!
-//! Links carry the version of all files together, so a browser may keep them for ever; without it, or with an old one,
-//! the answer is checked by its `ETag` each time.
+//! A link to a static file carries one common version of all files (`?v=…`), so a browser may cache the response
+//! without limit. A request without the version, or with an old one, is validated by its `ETag` every time.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// What may be served: what a page links to, by its path, with its kind.
+/// The files that are served: path, content type, content.
 static FILES: [(&str, &str, &str); 5] = [
     ("app.css", CSS, include_str!("../../static/app.css")),
     ("app.js", JS, include_str!("../../static/app.js")),
@@ -27,7 +27,7 @@ static FILES: [(&str, &str, &str); 5] = [
     ("vendor.min.js", JS, include_str!("../../static/vendor.min.js")),
 ];
 
-/// Changes whenever one of the files does.
+/// The first bytes of a hash over all files, so that the version changes whenever one of them does.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut all = Sha256::new();
     for (path, _, text) in FILES {
@@ -37,7 +37,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex(&all.finalize()[..6])
 });
 
-/// The version of all files together, for `?v=`.
+/// The common version of all files, for `?v=`.
 pub fn version() -> &'static str {
     &VERSION
 }
@@ -47,7 +47,7 @@ pub(super) struct Version {
     v: Option<String>,
 }
 
-/// Whether a browser has what bears this tag.
+/// Whether the `If-None-Match` header of a request names this entity tag.
 pub(super) fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
     let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|tags| tags.to_str().ok());
     tags.flat_map(|tags| tags.split(',')).any(|one| [tag, "*"].contains(&one.trim()))
@@ -60,7 +60,7 @@ pub(super) async fn file(
 ) -> Result<Response, Error> {
     let found = FILES.into_iter().find(|(served, _, _)| *served == path);
     let (_, kind, text) = found.ok_or_else(|| Error::not_found("page", &*path))?;
-    // Weak: it may be compressed on its way.
+    // A weak tag, since the response may be compressed.
     let tag = format!("W/\"{}\"", self::version());
     let current = version.v.as_deref() == Some(self::version());
     let keep = if current { "public, max-age=31536000, immutable" } else { "public, no-cache" };
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_served_is_what_lies_in_static() {
+    fn every_file_in_static_is_served_with_its_content_type() {
         let mut seen = 0;
         for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/static")).expect("reads") {
             let path = entry.expect("reads").path();

@@ -1,7 +1,9 @@
-//! Who calls: one identity per request, from the cookie on pages and from the bearer on the API, never both.
+//! The identity of the caller: one per request, from the session cookie on pages and from the bearer token on the API,
+//! never from both.
 //!
-//! [`Caller`] is how a handler gets to know. A request without an identity, or without the role, does not reach the
-//! handler (see [`super::routes`]); a handler that names a stronger role than its route is refused by the extractor.
+//! A handler takes the identity as [`Caller`]. A request without an identity, or without the role its route needs, does
+//! not reach the handler (see [`super::routes`]). If a handler names a stronger role than its route, the extractor
+//! checks that role too.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -21,49 +23,49 @@ use crate::app::{Actor, App, Error, Result, auth};
 use crate::domain::permission::Role;
 use crate::domain::user::User;
 
-/// How somebody proved who they are.
+/// The kind of login behind a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// By the session of a browser: its digest.
+    /// The session of a browser, by the digest of its cookie.
     Session(String),
-    /// By a token: its id.
+    /// A bearer token, by its id (`jti`).
     Token(String),
 }
 
-/// Who calls, if anybody.
+/// The caller of a request; empty without a login.
 #[derive(Clone, Debug, Default)]
 pub struct Identity(Option<Arc<Who>>);
 
-/// Somebody who is logged in.
+/// A caller with a login.
 #[derive(Debug)]
 pub struct Who {
     pub user: User,
-    /// How they proved it.
+    /// The kind of login.
     pub login: Login,
-    /// Where they call from.
+    /// The address of the client.
     pub ip: Option<IpAddr>,
 }
 
 impl Identity {
-    /// Somebody.
+    /// The identity of a caller with a login.
     pub fn new(user: User, login: Login, ip: Option<IpAddr>) -> Self {
         Self(Some(Arc::new(Who { user, login, ip })))
     }
 
-    /// The one a layer put there; nobody, where none did.
+    /// The identity that a layer stored in the extensions of a request; empty if none did.
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// Who it is.
+    /// The caller, if there is a login.
     pub fn who(&self) -> Option<&Who> {
         self.0.as_deref()
     }
 
-    /// Who it is, where they have the role.
+    /// The caller, if their role is at least `needs`.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], [`Error::Forbidden`].
+    /// [`Error::Unauthenticated`] without a login, [`Error::Forbidden`] with a weaker role.
     pub fn require(&self, needs: Role) -> Result<Arc<Who>> {
         let who = self.0.clone().ok_or(Error::Unauthenticated)?;
         if who.user.role >= needs { Ok(who) } else { Err(Error::Forbidden { needs }) }
@@ -78,19 +80,18 @@ impl<S: Sync> FromRequestParts<S> for Identity {
     }
 }
 
-/// A role as a type, for [`Caller`].
+/// A role as a type parameter of [`Caller`].
 pub trait Needs: Send + Sync {
-    /// The role.
     const ROLE: Role;
 }
 
-/// Whoever is logged in.
+/// The role of a caller who may read.
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer;
-/// Whoever may act.
+/// The role of a caller who may also start and stop containers and change schedules.
 #[derive(Clone, Copy, Debug)]
 pub struct Operator;
-/// Whoever keeps users and settings.
+/// The role of a caller who may also change users, calendars and settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Admin;
 
@@ -104,11 +105,11 @@ impl Needs for Admin {
     const ROLE: Role = Role::Admin;
 }
 
-/// Whoever calls, with at least the role `R`: `caller: Caller<Operator>`, then `&caller.app, &caller.actor`.
+/// A caller with at least the role `R`: `caller: Caller<Operator>`, then `&caller.app, &caller.actor`.
 #[derive(Clone)]
 pub struct Caller<R: Needs = Viewer> {
     pub app: App,
-    /// What services ask for.
+    /// The caller as the services in [`crate::app`] take it.
     pub actor: Actor,
     who: Arc<Who>,
     role: PhantomData<R>,
@@ -119,7 +120,7 @@ impl<R: Needs> Caller<R> {
         &self.who.user
     }
 
-    /// The digest of the session, where it is a browser.
+    /// The digest of the session cookie; `None` for a bearer token.
     pub fn session(&self) -> Option<&str> {
         match &self.who.login {
             Login::Session(digest) => Some(digest),
@@ -127,7 +128,7 @@ impl<R: Needs> Caller<R> {
         }
     }
 
-    /// The id of the token, where it is a program.
+    /// The id (`jti`) of the bearer token; `None` for a session.
     pub fn token(&self) -> Option<&str> {
         match &self.who.login {
             Login::Token(jti) => Some(jti),
@@ -145,13 +146,13 @@ impl<R: Needs> FromRequestParts<Web> for Caller<R> {
     }
 }
 
-/// The token of `Authorization: Bearer …`; the scheme's name may be in any case (RFC 9110).
+/// The token of `Authorization: Bearer …`; the name of the scheme may be in any case (RFC 9110).
 pub(super) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Puts the [`Identity`] behind the bearer token into a request to the API. Cookies are not looked at.
+/// Middleware of the API: stores the [`Identity`] of the bearer token in the request. Cookies are ignored.
 pub(super) async fn bearer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let ip = Via::of(request.extensions()).ip;
     if let Some(token) = bearer_of(request.headers()).map(str::to_owned) {
@@ -159,7 +160,8 @@ pub(super) async fn bearer(State(app): State<App>, mut request: Request, next: N
             Ok((user, jti)) => {
                 request.extensions_mut().insert(Identity::new(user, Login::Token(jti), ip));
             }
-            // Login and logout must work for whoever still sends a dead token, however often (rulings 35).
+            // Login and logout must work for a client that still sends an expired or revoked token, however often
+            // (rulings 35).
             Err(Error::Unauthenticated) => {}
             Err(Error::TooManyTries { .. })
                 if matches!(request.uri().path(), "/auth/login" | "/auth/logout") => {}

@@ -1,4 +1,4 @@
-//! Messages in the corner, where htmx brings part of a page.
+//! Toast messages in the corner of the page, for requests by which htmx fetches part of a page.
 
 use askama::Template;
 use axum::response::Html;
@@ -8,19 +8,19 @@ use super::shell::Shell;
 use super::toast::Toast;
 use crate::app::Result;
 
-/// A message in the corner.
+/// The HTML of one toast.
 #[derive(Template)]
 #[template(path = "components/toast.html")]
 pub struct Corner<'a> {
     pub shell: &'a Shell,
-    /// What happened, in a few words; may be empty.
+    /// The title, a few words; may be empty.
     pub title: &'a str,
     pub toast: &'a Toast,
-    /// What to quote when asking for help.
+    /// The id of the request, for the reader to quote when asking for help.
     pub request_id: Option<&'a str>,
-    /// Seconds until another try makes sense.
+    /// Seconds until a retry makes sense.
     pub retry_after: Option<u64>,
-    /// It finds its own way to the corner, whatever the answer is for.
+    /// Whether htmx puts the toast into the corner, independent of the target of the response.
     pub apart: bool,
 }
 
@@ -31,13 +31,13 @@ impl<'a> Corner<'a> {
 }
 
 impl Toast {
-    /// The answer to htmx: part of a page, and this in the corner.
+    /// The response to htmx: part of a page, and this toast in the corner.
     pub fn beside(self, shell: &Shell, part: &impl Template) -> Result<Html<String>> {
         let part = part.render().map_err(error::internal)?;
         Ok(Html(part + &self.alone(shell)?.0))
     }
 
-    /// The answer to htmx: nothing but this, in the corner.
+    /// The response to htmx: only this toast in the corner.
     pub fn alone(self, shell: &Shell) -> Result<Html<String>> {
         let part = Corner { apart: true, ..Corner::new(shell, &self) };
         Ok(Html(part.render().map_err(error::internal)?))

@@ -1,4 +1,5 @@
-//! What is wrong with a request, before it has the form of an answer: see [`super::error_response`].
+//! The error of a request, independent of the format of its response. [`super::error_response`] turns a [`Problem`]
+//! into a page, a toast or problem+json.
 
 use std::fmt::Write as _;
 
@@ -8,36 +9,36 @@ use axum::response::{IntoResponse, Response};
 use crate::app::{Error, FieldError};
 use crate::domain::text::{capital, chain};
 
-/// What is wrong, before it has a form.
+/// An error of a request, before it is rendered.
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub status: StatusCode,
-    /// Stable word for programs.
+    /// Stable code for programs.
     pub code: &'static str,
-    /// What is wrong, in a few words.
+    /// The title, a few words.
     pub title: &'static str,
-    /// What is wrong and what to do.
+    /// The description, and what the user can do.
     pub detail: String,
-    /// Field by field.
+    /// The errors of single fields.
     pub errors: Vec<FieldError>,
-    /// Seconds after which a new try makes sense.
+    /// Seconds until a retry makes sense.
     pub retry_after: Option<u64>,
     rest: Box<Rest>,
 }
 
-/// What only few problems have.
+/// Parts that only few problems have; in a box, to keep [`Problem`] small.
 #[derive(Clone, Debug, Default)]
 struct Rest {
-    /// Names that look like the one that was not found …
+    /// Existing names similar to the one that was not found …
     near: Vec<String>,
-    /// … and of what kind they are.
+    /// … and the kind of object they belong to.
     what: &'static str,
-    /// For the log only.
+    /// The source of an internal error, for the log only.
     cause: Option<String>,
 }
 
 impl Problem {
-    /// A problem.
+    /// A problem without field errors.
     pub fn new(
         status: StatusCode,
         code: &'static str,
@@ -55,7 +56,7 @@ impl Problem {
         }
     }
 
-    /// The request does not come from one of our own pages.
+    /// The problem of a request that does not come from one of DockNap's own pages.
     pub fn cross_site() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -66,11 +67,11 @@ impl Problem {
         )
     }
 
-    /// Lists what is wrong, as much of it as helps: the number of faults and their words come from a stranger's input.
+    /// Adds the errors of fields, limited in number and length, since both come from the input of a caller.
     fn list(&mut self, mut errors: Vec<FieldError>) {
-        if errors.len() > MOST_FAULTS {
-            let _ = write!(self.detail, " The first {MOST_FAULTS} are listed.");
-            errors.truncate(MOST_FAULTS);
+        if errors.len() > MAX_ERRORS {
+            let _ = write!(self.detail, " The first {MAX_ERRORS} are listed.");
+            errors.truncate(MAX_ERRORS);
         }
         for error in &mut errors {
             shorten(&mut error.field);
@@ -79,27 +80,27 @@ impl Problem {
         self.errors = errors;
     }
 
-    /// For the log: what an internal error was caused by.
+    /// The text for the log: the source of an internal error, else the description.
     pub(super) fn cause(&self) -> &str {
         self.rest.cause.as_deref().unwrap_or(&self.detail)
     }
 
-    /// What was not found, and names that look like it.
+    /// The kind of object that was not found, and existing names similar to the requested one.
     pub(super) fn near(&self) -> (&'static str, &[String]) {
         (self.rest.what, &self.rest.near)
     }
 
-    /// The body is larger than any form.
+    /// The problem of a body that is larger than the limit.
     pub fn too_large() -> Self {
         Self::of_status(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
-    /// The body is not what the route takes.
+    /// The problem of a body whose content type the route does not accept; `wanted` is the accepted type.
     pub fn media_type(wanted: &str) -> Self {
         Self { detail: format!("Send {wanted}."), ..Self::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE) }
     }
 
-    /// What an answer of the framework's own means.
+    /// The problem for a status code that the framework has set.
     pub(super) fn of_status(status: StatusCode) -> Self {
         let (code, title, detail) = match status {
             StatusCode::BAD_REQUEST => {
@@ -134,7 +135,7 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Status and problem; the outer layer gives it its form.
+    /// The status, with the problem in the extensions; the outer layer renders it.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
@@ -148,14 +149,14 @@ impl IntoResponse for Error {
     }
 }
 
-/// A fault of ours, for places that have no [`Error`] at hand.
+/// An internal error, for code that has no [`Error`] yet.
 pub fn internal(fault: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::Internal(Box::new(fault))
 }
 
-/// Writes down what went wrong in a request whose caller is gone: the outer layer, which does so otherwise, is gone
-/// too.
-pub(super) fn log_unheard(response: &Response) {
+/// Logs the server error of a response whose client has disconnected. The outer layer, which logs such errors
+/// otherwise, no longer runs for it.
+pub(super) fn log_unsent(response: &Response) {
     if let Some(problem) = response.extensions().get::<Problem>()
         && problem.status.is_server_error()
     {
@@ -163,7 +164,7 @@ pub(super) fn log_unheard(response: &Response) {
     }
 }
 
-/// Where no route is.
+/// The handler of all paths without a route.
 pub(super) async fn not_found(uri: Uri) -> Error {
     Error::not_found("page", uri.path().chars().take(200).collect::<String>())
 }
@@ -213,20 +214,20 @@ impl From<Error> for Problem {
     }
 }
 
-/// Faults that are listed at most.
-const MOST_FAULTS: usize = 20;
-/// Characters of one text about what is wrong, at most.
-const MOST_SAID: usize = 500;
+/// The maximum number of field errors in a response.
+const MAX_ERRORS: usize = 20;
+/// The maximum length of one text about an error, in characters.
+const MAX_TEXT: usize = 500;
 
-/// Cut where it is longer than anybody reads.
+/// Cuts a text to [`MAX_TEXT`] characters.
 fn shorten(text: &mut String) {
-    if let Some((at, _)) = text.char_indices().nth(MOST_SAID) {
+    if let Some((at, _)) = text.char_indices().nth(MAX_TEXT) {
         text.truncate(at);
         text.push('…');
     }
 }
 
-/// As a sentence stands on a page.
+/// The text with a capital first letter and a full stop.
 pub(super) fn sentence(text: &str) -> String {
     let mut text = capital(text);
     if !text.ends_with(['.', '!', '?']) {
@@ -239,14 +240,14 @@ pub(super) fn sentence(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Whatever of a stranger's input is in them.
+    /// The texts may contain the input of a caller.
     #[test]
-    fn words_about_a_fault_are_cut_where_they_are_longer_than_anybody_reads() {
+    fn texts_about_an_error_are_cut_to_their_maximum_length() {
         let text = |length| "é".repeat(length);
         let cut = format!("{}…", text(500));
-        for (length, told) in [(500, text(500)), (501, cut.clone()), (100_000, cut.clone())] {
+        for (length, expected) in [(500, text(500)), (501, cut.clone()), (100_000, cut.clone())] {
             let problem = Problem::from(Error::Invalid(vec![FieldError::new(text(length), text(length))]));
-            assert_eq!((&problem.errors[0].field, &problem.errors[0].message), (&told, &told));
+            assert_eq!((&problem.errors[0].field, &problem.errors[0].message), (&expected, &expected));
         }
         let conflict = Error::Conflict { code: "conflict", message: text(600) };
         assert_eq!(Problem::from(conflict).detail, format!("É{}", cut.strip_prefix('é').expect("letters")));

@@ -1,8 +1,8 @@
-//! The form of an error: a page, a message in the corner for htmx, or problem+json (RFC 9457) for programs.
+//! The response to a failed request: a page, a toast for htmx, or problem+json (RFC 9457) for programs.
 //!
-//! Handlers return [`app::Error`](crate::app::Error). This outer layer, which alone knows the request, makes the
-//! answer; it also replaces every error answer without a body of its own (404, 405, 413 … of the framework). What
-//! caused an internal error goes to the log under the request's id and to nobody else.
+//! Handlers return [`app::Error`](crate::app::Error). This outer layer knows the request and renders the response. It
+//! also replaces every error response without a body (404, 405, 413 … of the framework). The source of an internal
+//! error is logged under the id of the request and never sent.
 
 use std::sync::Arc;
 
@@ -32,10 +32,10 @@ use crate::app::{FieldError, stacks};
 use crate::domain::permission::Role;
 use crate::domain::target::TargetType;
 
-/// The request's id, in the answer and in the log.
+/// The id of the request, in the response and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the layer has to know of a request, kept while its handler has it.
+/// The parts of a request that the layer keeps while the handler runs.
 struct RequestInfo {
     parts: Parts,
     htmx: Htmx,
@@ -47,19 +47,19 @@ impl RequestInfo {
         self.parts.uri.path()
     }
 
-    /// The page it was sent from, below the base path.
+    /// The page the request was sent from, below the base path.
     fn from(&self, web: &Web) -> Option<String> {
         page_of(&self.parts.headers, web.base())
     }
 
-    /// What it asks for, where asking again changes nothing.
+    /// Path and query of the request, if it is a GET, which can be repeated safely.
     fn again(&self) -> Option<String> {
         let path = self.parts.uri.path_and_query().filter(|_| self.parts.method == Method::GET);
         local(path.map(PathAndQuery::as_str)?)
     }
 }
 
-/// The layer: gives every error its form. `pages` are those whose names are suggested.
+/// The layer: renders every error. `pages` are the routes whose paths may be suggested when a page is not found.
 pub(super) async fn render(
     State((web, pages)): State<(Web, Arc<[Route]>)>,
     request: Request,
@@ -86,7 +86,7 @@ pub(super) async fn render(
         detail.clone_into(&mut problem.detail);
     }
     if problem.status.is_server_error() {
-        // What follows there is a secret: who reads a log must not open a link in it.
+        // The rest of these paths is a secret: a reader of the log must not be able to open the link.
         let secret = ["/invite/", FEEDS].into_iter().find(|path| info.path().starts_with(path));
         let path = secret.unwrap_or(info.path());
         let cause = problem.cause();
@@ -94,22 +94,22 @@ pub(super) async fn render(
     }
     let identity = Identity::of(response.extensions());
     let is_logged_out = problem.code == "unauthenticated";
-    let mut made = match kind(&info) {
-        Kind::Program => program(&problem, &info),
+    let mut rendered = match kind(&info) {
+        Kind::Program => problem_json(&problem, &info),
         Kind::Stream if !info.htmx.request || !is_logged_out => problem.status.into_response(),
         Kind::Stream => to_login(&web, &info),
         Kind::Page if is_logged_out => to_login(&web, &info),
         Kind::Page => page(&web, &pages, &problem, &info, &identity).await,
     };
     if let Some(seconds) = problem.retry_after {
-        made.headers_mut().insert(RETRY_AFTER, seconds.into());
+        rendered.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     for name in [REQUEST_ID, ALLOW, SET_COOKIE] {
         for value in response.headers().get_all(&name) {
-            made.headers_mut().append(&name, value.clone());
+            rendered.headers_mut().append(&name, value.clone());
         }
     }
-    made
+    rendered
 }
 
 enum Kind {
@@ -120,7 +120,7 @@ enum Kind {
 
 fn kind(info: &RequestInfo) -> Kind {
     let path = info.path();
-    // A calendar app is a program too, and a page would repeat its path, which is a secret.
+    // A calendar app is a program too, and an error page would repeat the path, which is a secret.
     if path == "/api" || path.starts_with("/api/") || path.starts_with(FEEDS) {
         return Kind::Program;
     }
@@ -130,12 +130,12 @@ fn kind(info: &RequestInfo) -> Kind {
 }
 
 fn request_id(web: &Web) -> String {
-    // The random half: the time is in the log anyway.
+    // The random half only: the time is in the log anyway.
     let id: String = web.app.ids.next(web.app.clock.now());
     id.chars().filter(|c| *c != '-').skip(16).collect()
 }
 
-/// Whether a handler has made the form of its error itself: the form again with what is wrong, a problem.
+/// Whether the response has a body of its own already: a form with its errors, or a problem.
 fn has_form(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.starts_with(b"text/html") || kind.starts_with(b"application/"))
@@ -153,7 +153,7 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-fn program(problem: &Problem, info: &RequestInfo) -> Response {
+fn problem_json(problem: &Problem, info: &RequestInfo) -> Response {
     let body = Body {
         title: problem.title,
         status: problem.status.as_u16(),
@@ -163,7 +163,7 @@ fn program(problem: &Problem, info: &RequestInfo) -> Response {
         near: problem.near().1,
         request_id: &info.id,
     };
-    // A struct of texts cannot fail to serialize.
+    // Serializing a struct of strings cannot fail.
     let text = serde_json::to_string(&body).unwrap_or_default();
     let mut response = (problem.status, [(CONTENT_TYPE, "application/problem+json")], text).into_response();
     if problem.status == StatusCode::UNAUTHORIZED {
@@ -172,8 +172,8 @@ fn program(problem: &Problem, info: &RequestInfo) -> Response {
     response
 }
 
-/// To the login page and, afterwards, back: 303 for a page; 401 with `HX-Redirect` for htmx, which would swap the login
-/// page into the middle of this one otherwise.
+/// A redirect to the login page, which leads back afterwards: 303 for a page; 401 with `HX-Redirect` for htmx, which
+/// would otherwise swap the login page into the middle of the current one.
 fn to_login(web: &Web, info: &RequestInfo) -> Response {
     let is_page = info.parts.method == Method::GET && !info.htmx.request;
     let here = if is_page { info.again() } else { info.from(web) };
@@ -186,20 +186,20 @@ fn to_login(web: &Web, info: &RequestInfo) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, target)]).into_response()
 }
 
-/// The page of an error: what happened, and the way on.
+/// The error page, with a link to the next step.
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {
     shell: &'a Shell,
     problem: &'a Problem,
-    /// What it means and what to do.
+    /// The description, and what the reader can do.
     message: &'a str,
-    /// Names that look like what was asked for.
+    /// Links to objects or pages with names similar to the requested one.
     near: Vec<Link>,
     way_on: Link,
-    /// What to quote when asking for help.
+    /// The id of the request, for the reader to quote when asking for help.
     request_id: Option<&'a str>,
-    /// The page tries again by itself after so many seconds: only where that changes nothing.
+    /// Seconds until the page reloads itself; only for a GET of an unavailable page.
     refresh: Option<u64>,
 }
 
@@ -211,7 +211,7 @@ async fn page(
     identity: &Identity,
 ) -> Response {
     let is_unavailable = problem.status == StatusCode::SERVICE_UNAVAILABLE;
-    // No message of the request before: it stays for the page that comes next.
+    // Without the pending toast of the session, which is kept for the next page.
     let shell = if is_unavailable {
         Shell::without_storage(web, identity, &info.parts.headers)
     } else {
@@ -245,13 +245,13 @@ async fn page(
         tracing::error!(request = %info.id, "the error page cannot be rendered");
         return problem.status.into_response();
     };
-    // Wherever the answer was to go, a message goes to the corner.
+    // The toast goes to the corner, whatever the target of the htmx request was.
     let corner = [("hx-retarget", "#alerts"), ("hx-reswap", "beforeend")];
     let corner = info.htmx.partial.then_some(AppendHeaders(corner));
     (problem.status, corner, Html(text)).into_response()
 }
 
-/// What is wrong, and what to do, as one text; with the marks around names that a page has.
+/// The whole text of a problem as one string, with `` `…` `` replaced by “…”.
 fn message(problem: &Problem, shell: &Shell) -> String {
     let mut message = String::new();
     for (number, part) in problem.detail.split('`').enumerate() {
@@ -273,7 +273,7 @@ fn message(problem: &Problem, shell: &Shell) -> String {
     message
 }
 
-/// The one next step.
+/// The link to the next step.
 fn way_on(web: &Web, problem: &Problem, info: &RequestInfo, is_known: bool) -> Link {
     let from = info.from(web);
     let home = || if is_known { Link::new("/", "To the stacks") } else { Link::new("/login", "Log in") };
@@ -281,7 +281,7 @@ fn way_on(web: &Web, problem: &Problem, info: &RequestInfo, is_known: bool) -> L
         Some(from) => Link::new(from, words),
         None => home(),
     };
-    // What was sent is not sent again by a link; the page it was sent from is opened instead.
+    // A link cannot repeat a POST, so it opens the page the form was sent from.
     let again = || info.again().or_else(|| from.clone()).unwrap_or_else(|| "/".to_owned());
     match problem.status {
         StatusCode::UNAUTHORIZED => Link::new("/login", "Log in"),
@@ -296,7 +296,7 @@ fn way_on(web: &Web, problem: &Problem, info: &RequestInfo, is_known: bool) -> L
     }
 }
 
-/// Names that look like one that is not there; their pages go by keys, since a name may hold anything.
+/// Links to objects with names similar to the missing one. The links use keys, since a name may contain any character.
 fn near_links(
     web: &Web,
     pages: &[Route],
@@ -318,13 +318,13 @@ fn near_links(
     near.iter().filter_map(link).collect()
 }
 
-/// Pages whose address looks like one that is not there, among those that a role may open.
+/// Links to pages with paths similar to the missing one, among those that the role may open.
 fn near_pages(pages: &[Route], path: &str, role: Role) -> Vec<Link> {
     let is_open = |route: &&Route| {
         route.method == Method::GET
             && route.path != "/"
             && matches!(route.access, Access::Role(needs) if needs <= role)
-            // Files, and parts of pages.
+            // No files, and no parts of pages.
             && !route.path.contains(['{', '.'])
             && !route.path.ends_with("/newer")
     };

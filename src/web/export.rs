@@ -1,5 +1,5 @@
-//! A list as a file: CSV for spreadsheets, JSON for programs, YAML for what is kept beside compose files. Read page by
-//! page, so that it takes the memory of one.
+//! Lists as downloadable files: CSV for spreadsheets, JSON for programs, YAML for files kept beside compose files. The
+//! rows are read page by page and streamed, so a file needs the memory of one page only.
 
 use std::fmt::Write as _;
 
@@ -15,17 +15,17 @@ use crate::app::paging::{MAX_LIMIT, Page, Paged};
 use crate::app::{Error, Result};
 use crate::domain::time::to_text;
 
-/// Rows of a file, at most; the pages that offer one say so.
+/// The maximum number of rows in a file; the pages that offer a file show this number.
 pub const MOST: usize = 50_000;
 
-/// The kinds of file.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Comma-separated values (RFC 4180), with a line of names.
+    /// Comma-separated values (RFC 4180), with a header line.
     Csv,
     /// `{"items":[…],"complete":true}`
     Json,
-    /// A list under the file's name; values as JSON writes them, which is YAML too.
+    /// A list under the name of the file; the values are written as JSON, which is valid YAML.
     Yaml,
 }
 
@@ -43,7 +43,7 @@ impl Form {
     }
 }
 
-/// As the path ends: `/runs.json`.
+/// The format by the extension of the path: `/runs.json`.
 impl<S: Send + Sync> FromRequestParts<S> for Form {
     type Rejection = Error;
 
@@ -54,26 +54,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Form {
     }
 }
 
-/// How a list is written.
+/// The description of a file: its format, name and columns.
 pub struct File<T> {
-    /// Which kind.
+    /// The format.
     pub form: Form,
-    /// Begins the file's name: `runs`.
+    /// The first part of the file name: `runs`.
     pub name: &'static str,
     /// The names of the columns; for YAML the fields of [`File::json`] that are written, in this order.
     pub columns: &'static [&'static str],
-    /// The cells of a row, for CSV.
+    /// Makes the cells of a row, for CSV.
     pub cells: fn(&T) -> Vec<String>,
-    /// A row as JSON.
+    /// Makes the JSON of a row, for JSON and YAML.
     pub json: fn(T) -> serde_json::Value,
 }
 
 impl<T: Send + 'static> File<T> {
-    /// The file of all pages that `page` answers, from the first on.
+    /// The response with the rows of all pages that `page` returns, from the first page on.
     ///
     /// # Errors
-    /// Where the first page cannot be read. A fault after that breaks the file off, which is how whoever fetches it is
-    /// told.
+    /// If the first page cannot be read. A later error aborts the response, so that the client sees an incomplete
+    /// transfer.
     pub async fn answer<F, Fut>(self, now: Timestamp, mut page: F) -> Result<Response>
     where
         F: FnMut(Page) -> Fut + Send + 'static,
@@ -100,7 +100,7 @@ impl<T: Send + 'static> File<T> {
         Ok((head, Body::from_stream(chunks)).into_response())
     }
 
-    /// The text of one page, after `written` rows.
+    /// The text of one page, after `written` rows of earlier pages; returns the new number of rows.
     fn chunk(&self, paged: Paged<T>, mut written: usize) -> (String, usize) {
         let mut text = String::new();
         if written == 0 {
@@ -132,10 +132,10 @@ impl<T: Send + 'static> File<T> {
     }
 }
 
-/// An entry of a YAML list, without what says nothing.
+/// An entry of a YAML list, without null and empty values.
 fn entry(fields: &[&str], row: &serde_json::Value) -> String {
-    let says = |value: &&serde_json::Value| !value.is_null() && *value != "";
-    let named = fields.iter().filter_map(|name| Some((*name, row.get(*name).filter(says)?)));
+    let has_content = |value: &&serde_json::Value| !value.is_null() && *value != "";
+    let named = fields.iter().filter_map(|name| Some((*name, row.get(*name).filter(has_content)?)));
     let lines = named.enumerate().map(|(number, (name, value))| {
         format!("{} {name}: {value}\n", if number == 0 { "  -" } else { "   " })
     });
@@ -149,7 +149,8 @@ fn line(cells: impl IntoIterator<Item = String>) -> String {
     text
 }
 
-/// A cell of CSV. What a spreadsheet would take for a formula gets an apostrophe in front: it is shown as text.
+/// A cell of CSV. A text that a spreadsheet would take for a formula gets a leading apostrophe, so that it is shown as
+/// text.
 fn cell(text: &str) -> String {
     let formula = text.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
@@ -160,7 +161,7 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// An instant in a cell; empty where there is none.
+/// The text of an instant; empty for `None`.
 pub fn instant(at: Option<Timestamp>) -> String {
     at.map(to_text).unwrap_or_default()
 }
@@ -190,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn a_yaml_entry_is_quoted_and_leaves_out_what_says_nothing() {
+    fn a_yaml_entry_is_quoted_and_leaves_out_empty_values() {
         let row = serde_json::json!({"b": "on: \"x\"\n# no", "a": 7, "c": null, "d": "", "e": {"f": [1]}, "g": true});
-        let told = entry(&["a", "b", "c", "d", "e", "none"], &row);
-        assert_eq!(told, "  - a: 7\n    b: \"on: \\\"x\\\"\\n# no\"\n    e: {\"f\":[1]}\n");
+        let text = entry(&["a", "b", "c", "d", "e", "none"], &row);
+        assert_eq!(text, "  - a: 7\n    b: \"on: \\\"x\\\"\\n# no\"\n    e: {\"f\":[1]}\n");
     }
 }

@@ -1,4 +1,5 @@
-//! The words of the pages, as filters of the templates: `{{ one.until|when(shell) }}`, `{{ one.target_name|name }}`.
+//! The filters of the Askama templates, which turn domain values into text, such as `{{ one.until|when(shell) }}` and
+//! `{{ one.target_name|name }}`.
 
 #![expect(clippy::inline_always, reason = "what `filter_fn` makes of a function says so")]
 
@@ -20,7 +21,7 @@ use crate::domain::run::Run;
 use crate::domain::target::Target;
 use crate::domain::text;
 
-/// An instant as a template hands it over: a field by reference, the answer of a method by value.
+/// An instant as an argument of a filter. Askama passes a field by reference, and the result of a method by value.
 pub trait Instant {
     fn instant(&self) -> Timestamp;
 }
@@ -37,19 +38,19 @@ impl<T: Instant> Instant for &T {
     }
 }
 
-/// An instant as the reader sees it, in each of its forms.
+/// An instant in each text form, in the reader's time zone.
 #[filter_fn]
 pub fn when(at: impl Instant, _: &dyn Values, shell: &Shell) -> Result<When> {
     Ok(shell.now.when(at.instant()))
 }
 
-/// A name that somebody else chose, harmless to look at.
+/// A name that a user chose, with control characters escaped.
 #[filter_fn]
 pub fn name(text: impl AsRef<str>, _: &dyn Values) -> Result<String> {
     Ok(view::shown_name(text.as_ref()))
 }
 
-/// A sentence made elsewhere, with its times as the reader writes them.
+/// A sentence with its times of day rewritten to the reader's clock format.
 #[filter_fn]
 pub fn clocked(sentence: impl AsRef<str>, _: &dyn Values, shell: &Shell) -> Result<String> {
     Ok(shell.now.words(sentence.as_ref()))
@@ -61,7 +62,7 @@ pub fn badge<T: Copy + Into<Badge>>(state: &T, _: &dyn Values) -> Result<Badge> 
     Ok((*state).into())
 }
 
-/// A date from where the reader is: `today`, `tomorrow`, `in 28 days`.
+/// A date relative to the reader's today: `today`, `tomorrow`, `in 28 days`.
 #[filter_fn]
 pub fn away(date: &Date, _: &dyn Values, shell: &Shell) -> Result<String> {
     let (now, today) = (&shell.now, shell.now.today());
@@ -73,13 +74,13 @@ pub fn away(date: &Date, _: &dyn Values, shell: &Shell) -> Result<String> {
     })
 }
 
-/// What a browser says of itself: `Firefox on Linux`, and whether it is a phone.
+/// The device that a `User-Agent` header describes: `Firefox on Linux`, and whether it is a phone.
 #[filter_fn]
 pub fn device(agent: &Option<String>, _: &dyn Values) -> Result<Device> {
     Ok(crate::domain::device::device(agent.as_deref().unwrap_or_default()))
 }
 
-/// The symbol of an action.
+/// The name of the icon of an action.
 #[filter_fn]
 pub fn action_icon(action: &Action, _: &dyn Values) -> Result<&'static str> {
     Ok(view::action_icon(*action))
@@ -91,7 +92,7 @@ pub fn duration(milliseconds: impl PrimitiveType<Value = i64>, _: &dyn Values) -
     Ok(view::duration(milliseconds.get()))
 }
 
-/// Whole seconds as a person sets them: `1 h`, `90 min`.
+/// Whole seconds as a user types them: `1 h`, `90 min`.
 #[filter_fn]
 pub fn span(seconds: impl PrimitiveType<Value = i64>, _: &dyn Values) -> Result<String> {
     Ok(view::span(seconds.get()))
@@ -120,62 +121,62 @@ pub fn count(
     Ok(view::count(number.get().try_into().unwrap_or(usize::MAX), noun))
 }
 
-/// What was done, by the event of a row of the audit log: `changed the schedule`.
+/// The event of an audit row in words: `changed the schedule`.
 #[filter_fn]
 pub fn deed(event: impl AsRef<str>, _: &dyn Values) -> Result<String> {
     Ok(view::events::deed(event.as_ref()))
 }
 
-/// The page of what a row of the audit log is about, where it has one.
+/// The path of the page of the object of an audit row; `None` if the object has none.
 #[filter_fn]
 pub fn object_page(row: &AuditRow, _: &dyn Values, shell: &Shell) -> Result<Option<String>> {
     Ok(view::events::page(row, shell.host.as_ref()))
 }
 
-/// What an override reaches: a name, or `Everything`.
+/// The reach of an override in words: a name, or `Everything`.
 #[filter_fn]
 pub fn reached(one: &Override, _: &dyn Values) -> Result<String> {
     Ok(view::reached(one))
 }
 
-/// Why an override was made, and by whom.
+/// The reason of an override and its author.
 #[filter_fn]
 pub fn why_made(one: &Override, _: &dyn Values, shell: &Shell) -> Result<String> {
     Ok(view::why_made(one, &shell.now))
 }
 
-/// An exit code, explained.
+/// An exit code with its explanation.
 #[filter_fn]
 pub fn exit_code(code: impl PrimitiveType<Value = i64>, _: &dyn Values) -> Result<String> {
     Ok(view::exit_code(code.get()))
 }
 
-/// The page of a stack or container.
+/// The path of the page of a stack or container.
 #[filter_fn]
 pub fn page(target: &Target, _: &dyn Values) -> Result<String> {
     Ok(view::target_page(target))
 }
 
-/// What a run does, and to what: `Stop media`.
+/// The title of a run, action and target: `Stop media`.
 #[filter_fn]
 pub fn title_of_run(run: &Run, _: &dyn Values) -> Result<String> {
     Ok(words::title(run))
 }
 
-/// What made a run, and who: `by schedule Nights`, `by hand, anna`.
+/// The trigger of a run and its author: `by schedule Nights`, `by hand, anna`.
 #[filter_fn]
 pub fn cause(run: &Run, _: &dyn Values) -> Result<String> {
     Ok(words::cause(run))
 }
 
-/// The reason of a run or a step, without words for programs and with its times as the reader writes them.
+/// The reason of a run or a step, without the parts meant for programs, and with its times of day in the reader's clock
+/// format.
 #[filter_fn]
 pub fn reason(text: impl AsRef<str>, _: &dyn Values, shell: &Shell) -> Result<String> {
     Ok(words::reason(text.as_ref(), &shell.now))
 }
 
-/// A sentence in which backticks mark what is to be typed, or was, with that as code. A backtick without its other half
-/// is a letter like any other.
+/// A sentence as HTML in which text between backticks becomes `<code>`. A backtick without a partner stays as it is.
 #[filter_fn]
 pub fn inline_code(sentence: impl AsRef<str>, _: &dyn Values) -> Result<Safe<String>> {
     let sentence = sentence.as_ref();
@@ -197,13 +198,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_to_be_typed_is_told_from_the_sentence() {
-        let told = |text: &str| {
+    fn text_between_backticks_becomes_code() {
+        let rendered = |text: &str| {
             let filter = inline_code::default();
             filter.execute(text, &askama::NO_VALUES).expect("text").0
         };
-        assert_eq!(told("run `docker ps <b>`, then"), "run <code>docker ps &#60;b&#62;</code>, then");
-        assert_eq!(told("`a` or `"), "`a` or `");
-        assert_eq!(told(""), "");
+        assert_eq!(rendered("run `docker ps <b>`, then"), "run <code>docker ps &#60;b&#62;</code>, then");
+        assert_eq!(rendered("`a` or `"), "`a` or `");
+        assert_eq!(rendered(""), "");
     }
 }

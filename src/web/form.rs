@@ -1,7 +1,7 @@
-//! Forms: what was typed is kept as it was typed, whatever is wrong with it.
+//! Forms: the fields as the user typed them, kept even if they are invalid.
 //!
-//! A handler takes [`Typed`], hands texts to a service, and on `Error::Invalid` answers 422 with the same form, filled
-//! from [`Refill`]. A password never comes back.
+//! A handler takes [`Typed`] and passes the texts to a service. On `Error::Invalid` the handler responds with 422 and
+//! the same form, filled from [`Refill`]. A password is never sent back.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -14,49 +14,49 @@ use serde::{Deserialize, Serialize};
 use super::error::Problem;
 use crate::app::FieldError;
 
-/// The fields of a form in their order, as they were typed.
+/// The fields of a form as typed, in the order of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Typed(Vec<(String, String)>);
 
 impl Typed {
-    /// Reads `application/x-www-form-urlencoded`; bytes that are no UTF-8 become the replacement character.
+    /// Parses `application/x-www-form-urlencoded`; bytes that are not UTF-8 become the replacement character.
     pub fn parse(body: &[u8]) -> Self {
         Self(serde_urlencoded::from_bytes(body).unwrap_or_default())
     }
 
-    /// Fields made by hand: values of a thing that is edited, defaults of a new one.
+    /// A form with these fields: the stored values of an object that is edited, or the defaults of a new one.
     pub fn of<N: Into<String>, V: Into<String>>(fields: impl IntoIterator<Item = (N, V)>) -> Self {
         Self(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// The first value of a field; empty where there is none.
+    /// The first value of a field; empty if the field is missing.
     pub fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
     }
 
-    /// The first value of a field that is there and is more than spaces.
+    /// The first value of a field, if it contains more than white space. The value is not trimmed.
     pub fn filled(&self, name: &str) -> Option<&str> {
         Some(self.get(name)).filter(|value| !value.trim().is_empty())
     }
 
-    /// Lets a field hold one value, whatever it held.
+    /// Replaces all values of a field with this one.
     pub fn set(&mut self, name: &str, value: &str) {
         self.0.retain(|(field, _)| field != name);
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Every value of a field.
+    /// All values of a field, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| &**value)
     }
 
-    /// Whether a field is there: a ticked box.
+    /// Whether a field exists, such as that of a ticked checkbox.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(field, _)| field == name)
     }
 
-    /// A password, which does not print.
+    /// The value of a field as a secret, which is never printed.
     pub fn secret(&self, name: &str) -> SecretString {
         SecretString::from(self.get(name))
     }
@@ -66,12 +66,12 @@ impl Typed {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// Whether there is nothing.
+    /// Whether the form has no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The same without what nobody may keep: passwords, tokens, and what was typed to prove who one is.
+    /// The form without fields that must not be stored or sent back: passwords, tokens and codes.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         let secret = |name: &str| {
@@ -92,7 +92,7 @@ impl<S: Send + Sync> FromRequest<S> for Typed {
         let bytes = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
         match kind {
             Some(kind) if kind.starts_with(b"application/x-www-form-urlencoded") => {}
-            // A form without fields: htmx and `fetch` may send no type with an empty body.
+            // A form without fields: htmx and `fetch` may omit the content type of an empty body.
             None if bytes.is_empty() => {}
             _ => return Err(Problem::media_type("application/x-www-form-urlencoded").into_response()),
         }
@@ -100,36 +100,35 @@ impl<S: Send + Sync> FromRequest<S> for Typed {
     }
 }
 
-/// A form as a template fills it: values and what is wrong with them.
+/// A form as a template shows it: values and errors.
 #[derive(Clone, Debug, Default)]
 pub struct Refill {
-    /// The values.
     pub typed: Typed,
     pub errors: Vec<FieldError>,
 }
 
 impl Refill {
-    /// A form nothing is wrong with yet.
+    /// A form without errors.
     pub fn fresh(typed: Typed) -> Self {
         Self { typed, errors: Vec::new() }
     }
 
-    /// A form that comes back; passwords do not.
+    /// A rejected form with its errors, without passwords.
     pub fn wrong(typed: Typed, errors: Vec<FieldError>) -> Self {
         Self { typed: typed.without_secrets(), errors }
     }
 
-    /// The value of a field.
+    /// The value of a field; empty if the field is missing.
     pub fn value(&self, name: &str) -> &str {
         self.typed.get(name)
     }
 
-    /// What is wrong with a field.
+    /// The error message of a field.
     pub fn error(&self, name: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == name).map(|error| &*error.message)
     }
 
-    /// The status the form is sent with: 200, or 422 where something is wrong.
+    /// The status of the response: 200, or 422 if there are errors.
     pub fn status(&self) -> StatusCode {
         if self.errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }
     }

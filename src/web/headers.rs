@@ -1,4 +1,4 @@
-//! What every answer carries (security: CSP, other headers).
+//! The headers of every response (security: CSP, other headers).
 
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -18,7 +18,7 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-
 const FIXED: [(HeaderName, &str); 6] = [
     (CONTENT_SECURITY_POLICY, CSP),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // Not no-referrer: browsers then send `Origin: null` with forms, and CSRF protection refuses those.
+    // Not `no-referrer`: browsers then send `Origin: null` with forms, which the CSRF protection refuses.
     (REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),

@@ -1,4 +1,4 @@
-//! What htmx 4 says about a request: own extractor, since `HX-Source` and `HX-Request-Type` are new in it.
+//! The htmx headers of a request. The extractor is written for htmx 4, whose `HX-Source` and `HX-Request-Type` are new.
 
 use std::convert::Infallible;
 
@@ -6,27 +6,26 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
-/// What htmx says about a request.
+/// The htmx headers of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Htmx {
-    /// htmx sent it.
+    /// Whether htmx sent the request.
     pub request: bool,
-    /// It wants the part of a page rather than all of it.
+    /// Whether htmx expects part of a page rather than a whole page.
     pub partial: bool,
-    /// Tag and id of the element that sent it, such as `button#nap`.
+    /// Tag and id of the element that sent the request, such as `button#nap`.
     pub source: Option<String>,
-    /// The page it was sent from, as an absolute URL.
+    /// The page the request was sent from, as an absolute URL.
     pub page: Option<String>,
 }
 
 impl Htmx {
-    /// Reads the headers.
     pub fn of(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let request = text("hx-request").as_deref() == Some("true");
         Self {
             request,
-            // A boosted link or a restored history entry wants the whole page.
+            // A boosted link or a restored history entry expects the whole page.
             partial: request && text("hx-request-type").as_deref() != Some("full"),
             source: text("hx-source"),
             page: text("hx-current-url"),
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn only_htmx_asks_for_parts() {
+    fn only_htmx_requests_are_partial() {
         assert_eq!(htmx(&[]), Htmx::default());
         assert!(!htmx(&[("hx-request-type", "partial")]).partial);
         let part =

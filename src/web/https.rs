@@ -1,4 +1,4 @@
-//! The way in where the address people type is https.
+//! The response to plain http where the public address (`DOCKNAP_BASE_URL`) is https.
 
 use askama::Template;
 use axum::extract::{Request, State};
@@ -17,7 +17,8 @@ struct HttpsPage {
     url: String,
 }
 
-/// A page over plain http is only a pointer to the https address: no login form, no cookie.
+/// Middleware: over plain http every page is replaced by a link to the https address, without a login form and without
+/// a cookie.
 pub(super) async fn require(State(web): State<Web>, request: Request, next: Next) -> Response {
     let https_base = web.app.config.base_url.as_ref().filter(|base| base.https);
     let Some(base) = https_base.filter(|_| !Via::of(request.extensions()).https) else {

@@ -1,4 +1,4 @@
-//! What one request may cost: its body, its time, its frequency where it computes much.
+//! The limits of a request: size of its body, duration, and rate of logins and of expensive previews.
 
 use std::any::Any;
 use std::io;
@@ -30,28 +30,28 @@ use crate::app::auth::flood::{RateLimit, network};
 use crate::clock::Clock;
 use crate::domain::ids::UserId;
 
-/// Bytes of the largest body, but for those that carry a calendar file.
+/// The maximum size of a body in bytes, except for routes that take a calendar file.
 pub const BODY: usize = 64 * 1024;
-/// Bytes of the largest body that carries a calendar file of 1 MiB (rulings 27): a form writes some bytes of it as
-/// three.
+/// The maximum size of a body that contains a calendar file of 1 MiB (rulings 27), in bytes; form encoding writes some
+/// bytes as three.
 pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
-/// How long a request may take before its answer begins. A stream begins at once and may then last.
+/// The maximum time until the response to a request begins. A stream begins at once and may last longer.
 const TIME: Duration = Duration::from_secs(30);
-/// How long the body of a request that may write may take to arrive.
+/// The maximum time in which the body of a request that may write has to arrive.
 const BODY_TIME: Duration = Duration::from_secs(25);
-/// Logins a caller may try at once; two more each second. Far above what anybody types: how often passwords
-/// may be wrong is counted where that is known.
+/// The maximum number of login attempts of a caller at once; two more are allowed each second. The number is far above
+/// what a person can type: wrong passwords are counted elsewhere, by the login itself.
 const FLOOD_BURST: u32 = 120;
-/// Milliseconds after which one more may be tried.
+/// Milliseconds after which one more login attempt is allowed.
 const FLOOD_PERIOD: u64 = 500;
-/// Previews an account may ask for at once …
+/// The maximum number of previews of an account at once …
 const PREVIEW_BURST: NonZeroU32 = NonZeroU32::new(60).unwrap();
-/// … and in a minute (rulings 27).
+/// … and per minute (rulings 27).
 const PREVIEWS: NonZeroU32 = NonZeroU32::new(240).unwrap();
-/// Callers that are gone are forgotten every so many calls.
-const TIDY: u32 = 256;
+/// The number of login attempts after which idle callers are removed from the rate limiter.
+const TIDY_EVERY: u32 = 256;
 
-/// Holds back floods of logins before anything is looked up for them.
+/// The rate limit of login attempts, which applies before any database query.
 pub struct Flood {
     config: Arc<GovernorConfig<ByCaller, NoOpMiddleware>>,
     seen: AtomicU32,
@@ -69,8 +69,8 @@ impl Flood {
         Self { config: Arc::new(config), seen: AtomicU32::new(0) }
     }
 
-    /// The layer for routes that take passwords. What a code or link lets in is not among them: a good one proves
-    /// itself.
+    /// The layer for routes that take passwords. Routes that take a code or a link are not limited here, since a valid
+    /// one is proof enough.
     pub fn layer(&self) -> GovernorLayer<ByCaller, NoOpMiddleware, Body> {
         GovernorLayer::new(Arc::clone(&self.config)).error_handler(|refusal| {
             let wait = match refusal {
@@ -81,16 +81,16 @@ impl Flood {
         })
     }
 
-    /// Forgets now and then whom there is no need to remember.
+    /// Removes idle callers from the rate limiter, once every `TIDY_EVERY` calls.
     pub fn tidy(&self) {
-        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY == TIDY - 1 {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % TIDY_EVERY == TIDY_EVERY - 1 {
             self.config.limiter().retain_recent();
         }
     }
 }
 
-/// Counts a browser that has an id of its own by that, so that strangers behind the same address hold it back by
-/// nothing; everybody else by address, IPv6 by /64.
+/// The key of the rate limit: the id of a browser that is known from an earlier login, so that other clients behind the
+/// same address do not slow it down; else the address, for IPv6 its /64 network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByCaller;
 
@@ -99,21 +99,21 @@ impl KeyExtractor for ByCaller {
 
     fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<String, GovernorError> {
         let browser = request.extensions().get::<Presented>().and_then(Presented::first);
-        // Where the peer is not known they all count as one.
+        // All requests without a known peer count as one caller.
         let ip = Via::of(request.extensions()).ip;
         let address = || network(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))).to_string();
         Ok(browser.unwrap_or_else(address))
     }
 }
 
-/// Holds back an account that asks for previews quicker than anybody types: each looks through years of instants.
+/// The rate limit of previews per account: each preview computes years of fires and edges.
 pub type Previews = RateLimit<UserId>;
 
 pub(super) fn previews() -> Previews {
     RateLimit::new(Quota::per_minute(PREVIEWS).allow_burst(PREVIEW_BURST))
 }
 
-/// Bytes of the largest body an address takes; `path` is below the base path.
+/// The maximum size in bytes of a body at this path; `path` is below the base path.
 pub fn body_of(path: &str) -> usize {
     let carries_file = ["/calendars", "/api/calendars"]
         .iter()
@@ -121,14 +121,15 @@ pub fn body_of(path: &str) -> usize {
     if carries_file { FILE_BODY } else { BODY }
 }
 
-/// Gives each address its own limit. Whoever reads a body is held to it.
+/// Middleware: sets the body limit of the path, which applies when the body is read.
 pub(super) async fn body(mut request: Request, next: Next) -> Response {
     DefaultBodyLimit::max(body_of(request.uri().path())).apply(&mut request);
     next.run(request).await
 }
 
-/// Answers 503 where a request takes too long. What only reads is given up then, and where its caller hangs up; what
-/// may write goes on in a task of its own until it ends (rulings 36), so that nothing is left half done.
+/// Middleware: responds with 503 if a request takes too long. A request that only reads is dropped then, and also when
+/// its client disconnects. A request that may write runs on in a task of its own until it ends (rulings 36), so that no
+/// change is left half done.
 pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return clock.timeout(TIME, next.run(request)).await.unwrap_or_else(|_| {
@@ -137,18 +138,18 @@ pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Nex
     }
     let place = request.extensions().get::<Place>().cloned();
     let late = Arc::new(AtomicBool::new(false));
-    let request = request.map(|body| punctual(body, &clock, Arc::clone(&late)));
+    let request = request.map(|body| with_deadline(body, &clock, Arc::clone(&late)));
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
         let response = next.run(request).await;
         drop(place);
         let response = if late.load(Ordering::Relaxed) { too_slow() } else { response };
-        if let Err(unheard) = answer.send(response) {
-            error::log_unheard(&unheard);
+        if let Err(unsent) = answer.send(response) {
+            error::log_unsent(&unsent);
         }
     });
     match clock.timeout(TIME, answered).await {
-        Ok(answered) => answered.unwrap_or_else(|broken| error::internal(broken).into_response()),
+        Ok(response) => response.unwrap_or_else(|broken| error::internal(broken).into_response()),
         Err(_) => Error::Unavailable {
             message:
                 "this takes longer than 30 s and goes on; look what became of it before you send it again"
@@ -163,8 +164,9 @@ fn too_slow() -> Response {
     Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "Sent too slowly", detail).into_response()
 }
 
-/// A body that has to arrive in [`BODY_TIME`]: what waits for it outlives its caller otherwise.
-fn punctual(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Body {
+/// A body that fails unless it arrives within [`BODY_TIME`]: the task that reads it is not dropped when the client
+/// disconnects.
+fn with_deadline(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Body {
     let parts = (body.into_data_stream(), wait(clock, BODY_TIME), late);
     Body::from_stream(stream::unfold(parts, async |(mut body, mut end, late)| {
         tokio::select! {
@@ -179,17 +181,18 @@ fn punctual(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Body {
     }))
 }
 
-/// The answer where a handler panicked: one bad request must not close the connection of the next.
+/// The response after a panic in a handler; without it the panic would close the connection, and with it later
+/// requests.
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    error::internal(Panicked(words(&*panic))).into_response()
+    error::internal(Panicked(message_of(&*panic))).into_response()
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("a handler panicked: {0}")]
 struct Panicked(String);
 
-fn words(panic: &(dyn Any + Send)) -> String {
+fn message_of(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<String>()
         .cloned()
@@ -207,7 +210,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_becomes_an_answer() {
+    async fn a_panic_becomes_a_response() {
         async fn broken() -> &'static str {
             panic!("a handler that panics on purpose")
         }

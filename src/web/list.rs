@@ -1,4 +1,4 @@
-//! A list that its URL narrows: what was asked for, the same with something changed, and what is wrong with it.
+//! The query string of a list page: the current filters, links with changed filters, and the errors of invalid ones.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
@@ -9,11 +9,11 @@ use crate::app::paging::Page;
 use crate::app::{Error, FieldError, Result};
 use crate::domain::time;
 
-/// What the URL of a list says.
+/// The query string of a list page.
 pub struct ListQuery {
-    /// The list's address, below the base path.
+    /// The path of the list, below the base path.
     path: &'static str,
-    /// The fields that narrow it, in the order of the URL.
+    /// The names of the filter fields, in the order of the query string.
     fields: &'static [&'static str],
     typed: Typed,
     pub errors: Vec<FieldError>,
@@ -24,22 +24,23 @@ impl ListQuery {
         Self { path, fields, typed, errors: Vec::new() }
     }
 
-    /// The value of a field as it was typed; empty where there is none.
+    /// The value of a field as typed; empty if the field is missing.
     pub fn get(&self, field: &str) -> &str {
         self.typed.get(field)
     }
 
-    /// The value of a field without the spaces around it; `None` where nothing else is there.
+    /// The trimmed value of a field; `None` if it is empty.
     pub fn text(&self, field: &str) -> Option<String> {
         self.typed.filled(field).map(|text| text.trim().to_owned())
     }
 
-    /// What is wrong with a field.
+    /// The error message of a field.
     pub fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 
-    /// The query, such as `?state=failed`, with some fields changed; what is empty is left out.
+    /// The query string, such as `?state=failed`, with some fields changed and without empty ones. The cursor is only
+    /// in it if `changed` contains one.
     pub fn query(&self, changed: &[(&str, &str)]) -> String {
         let change = |name: &str| changed.iter().find(|(field, _)| *field == name).map(|(_, value)| *value);
         let others = changed.iter().map(|(field, _)| *field).filter(|field| !self.fields.contains(field));
@@ -54,42 +55,43 @@ impl ListQuery {
         }
     }
 
-    /// The query with one field changed.
+    /// The query string with one field changed.
     pub fn query_having(&self, field: &str, value: &str) -> String {
         self.query(&[(field, value)])
     }
 
-    /// The list from its first row on.
+    /// The URL of the first page of the list.
     pub fn start(&self) -> String {
         self.with(&[])
     }
 
-    /// The list from its first row on, with some fields changed.
+    /// The URL of the first page of the list, with some fields changed.
     pub fn with(&self, changed: &[(&str, &str)]) -> String {
         format!("{}{}", self.path, self.query(changed))
     }
 
-    /// The list from its first row on, with one field changed.
+    /// The URL of the first page of the list, with one field changed.
     pub fn having(&self, field: &str, value: &str) -> String {
         self.with(&[(field, value)])
     }
 
-    /// The list as a file of that ending.
+    /// The URL of the list as a file with this extension.
     pub fn file(&self, ending: &str) -> String {
         format!("{}.{ending}{}", self.path, self.query(&[]))
     }
 
-    /// The part of the list that is wanted.
+    /// The requested page of the list, by the cursor.
     pub fn page(&self) -> Result<Page> {
         Page::parse(None, Some(self.get("cursor")))
     }
 
-    /// It begins with the newest row.
+    /// Whether this is the first page, which begins with the newest row.
     pub fn is_first(&self) -> bool {
         self.get("cursor").is_empty()
     }
 
-    /// The instants from the day in `from` up to the end of the day in `to`.
+    /// The time range from the start of the day in `from` to the end of the day in `to`, in the reader's time zone.
+    /// Invalid days are added to the errors.
     pub fn days(&mut self, now: &Now) -> (Option<Timestamp>, Option<Timestamp>) {
         let (from, to) = (self.day("from", now, false), self.day("to", now, true));
         if from.is_some_and(|from| to.is_some_and(|to| to <= from)) {
@@ -98,7 +100,7 @@ impl ListQuery {
         (from, to)
     }
 
-    /// The instant at which the day in a field begins, or is over.
+    /// The instant at which the day in a field begins, or ends if `over` is true.
     fn day(&mut self, field: &str, now: &Now, over: bool) -> Option<Timestamp> {
         let text = self.typed.filled(field)?.trim();
         let instant = text.parse::<Date>().ok().and_then(|day| {
@@ -111,7 +113,7 @@ impl ListQuery {
         instant
     }
 
-    /// What narrows the list, in words, each with its field: a text after the words that lead to it.
+    /// The active filters in words, each with its field: the value after the prefix that `words` names for the field.
     pub fn narrowed<'a>(&self, words: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {
         let words = words.iter().filter_map(|(field, before)| {
             Some((*field, format!("{before}{}", shown_name(self.typed.filled(field)?))))
@@ -119,7 +121,8 @@ impl ListQuery {
         words.collect()
     }
 
-    /// The same where nothing is wrong with it, for an answer that has no form to show that in.
+    /// The query itself if it has no errors, else [`Error::Invalid`]; for responses without a form that could show
+    /// errors.
     pub fn checked(self) -> Result<Self> {
         if self.errors.is_empty() { Ok(self) } else { Err(Error::Invalid(self.errors)) }
     }
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn days_that_are_none_are_told_apart_from_days_in_the_wrong_order() {
+    fn invalid_days_and_days_in_the_wrong_order_have_different_errors() {
         let days = |from: &str, to: &str| {
             let typed = Typed::of([("from", from), ("to", to)]);
             let mut list = ListQuery::new("/runs", &["from", "to"], typed);

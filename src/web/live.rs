@@ -1,7 +1,7 @@
-//! Tells open pages what changed: one stream of named events per page (ui.md, "Global rules").
+//! Live updates of open pages: one stream of named server-sent events per page (ui.md, "Global rules").
 //!
-//! An event is a name and nothing else. A region that shows live data fetches itself again when it hears its name, so
-//! that what a person sees always comes through the same checks and the same template as the page:
+//! An event has a name and no data. A region of a page that shows live data fetches itself again on the event of its
+//! name, so that all shown data passes the same permission checks and the same template as the page:
 //!
 //! ```html
 //! <section id="runs" hx-get="/runs" hx-trigger="runs from:body, resync from:body" hx-swap="outerMorph">
@@ -9,16 +9,17 @@
 //!
 //! | name | what changed |
 //! |---|---|
-//! | `stack-KEY`, `container-KEY` | that one: its containers, its lock, a run or a sleep of its own. What happens to a container of a stack is told by the name of its stack too |
+//! | `stack-KEY`, `container-KEY` | the target: its state, lock, runs or naps; a container also sends its stack's event
+//! |
 //! | `hosts` | the link to Docker, or which stacks and containers there are |
-//! | `runs` | some run |
-//! | `schedules` | some schedule or calendar |
-//! | `overrides` | what is wanted of something for a while |
-//! | `minute` | nothing, but a full minute is over: for words such as "in 3 min" |
-//! | `resync` | whatever there is: the stream has just begun, or events were lost |
-//! | `full` | the account has more streams than it may; the page that hears it closes its own |
+//! | `runs` | any run |
+//! | `schedules` | any schedule or calendar |
+//! | `overrides` | any override |
+//! | `minute` | nothing; sent at each full minute, for texts such as "in 3 min" |
+//! | `resync` | possibly everything: the stream has just begun, or events were lost |
+//! | `full` | nothing; the account has too many streams, and the page that receives the event closes its own |
 //!
-//! A list listens to the broad names and each of its rows to its own, so that a change costs one row.
+//! A list listens to the general names and each of its rows to its own name, so that a change fetches one row.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -43,11 +44,12 @@ use crate::app::{App, Error, Live, Result};
 use crate::domain::ids::UserId;
 use crate::domain::target::{self, ContainerIdentity, Subject, Target};
 
-/// The first event of a burst goes at once, the others together after this: well within the 100 ms that an event may
-/// take to the browser.
+/// The minimum time between two batches of events. The first event of a burst is sent at once, later ones together
+/// after this time, well within the 100 ms that an event may take to the browser.
 const GAP: Duration = Duration::from_millis(80);
-/// How often a stream looks whether its session is still good (rulings 24), and lets proxies hear that it lives.
-const LOOK: Duration = Duration::from_secs(30);
+/// The interval at which a stream checks that its session is still valid (rulings 24), and sends a comment so that
+/// proxies keep the connection open.
+const SESSION_CHECK: Duration = Duration::from_secs(30);
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/events", Access::VIEWER, events)
@@ -61,69 +63,69 @@ async fn events(State(web): State<Web>, caller: Caller<Viewer>) -> Result<Respon
     let mut response = (StatusCode::OK, Body::from_stream(chunks)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    // nginx would collect it.
+    // Without this header nginx buffers the events.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
-/// What one page is told.
+/// The event stream of one page.
 struct Stream {
     app: App,
-    /// Cancelled where a newer stream of the account has taken its place.
-    ousted: CancellationToken,
+    /// Cancelled when a newer stream of the account replaces this one.
+    replaced: CancellationToken,
     _open: DropGuard,
     session: String,
     changes: Receiver<Live>,
-    /// Names that have not been sent.
+    /// Names of events that have not been sent yet.
     waiting: BTreeSet<String>,
-    /// When names may be sent next, on the monotonic clock.
+    /// The earliest instant at which events may be sent, on the monotonic clock.
     send_at: Duration,
-    /// When the session is looked at next, on the monotonic clock.
-    look_at: Duration,
+    /// The instant of the next check of the session, on the monotonic clock.
+    check_at: Duration,
     /// The next full minute.
     minute: Timestamp,
-    over: bool,
+    ended: bool,
 }
 
 impl Stream {
     fn new(web: &Web, user: &UserId, session: String) -> Self {
         let app = web.app.clone();
         let now = app.clock.monotonic();
-        let ousted = web.streams.open(user);
+        let replaced = web.streams.open(user);
         Self {
             changes: app.bus.subscribe(),
-            _open: ousted.clone().drop_guard(),
-            ousted,
+            _open: replaced.clone().drop_guard(),
+            replaced,
             session,
             waiting: BTreeSet::from_iter(["resync".to_owned()]),
             send_at: now,
-            look_at: now + LOOK,
+            check_at: now + SESSION_CHECK,
             minute: next_minute(app.clock.now()),
-            over: false,
+            ended: false,
             app,
         }
     }
 
-    /// Waits for what is to be sent next; `None` at the end.
+    /// Waits for the next bytes to send; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Bytes> {
         let app = self.app.clone();
         loop {
-            if self.over {
+            if self.ended {
                 return None;
             }
             let now = app.clock.monotonic();
             tokio::select! {
                 biased;
                 () = app.vitals.stopped() => return None,
-                () = self.ousted.cancelled() => {
-                    self.over = true;
+                () = self.replaced.cancelled() => {
+                    self.ended = true;
                     return Some(event("full").into());
                 }
-                () = app.clock.sleep(self.look_at.saturating_sub(now)) => {
+                () = app.clock.sleep(self.check_at.saturating_sub(now)) => {
                     if !sessions::is_live(&app, &self.session).await.unwrap_or(false) {
                         return None;
                     }
-                    self.look_at = app.clock.monotonic() + LOOK;
+                    self.check_at = app.clock.monotonic() + SESSION_CHECK;
                     return Some(Bytes::from_static(b":\n\n"));
                 }
                 () = app.clock.sleep_until(self.minute) => {
@@ -145,7 +147,7 @@ impl Stream {
     }
 }
 
-/// An event of this name. Browsers pass over one without data.
+/// The text of an event. The `data:` line is needed: browsers ignore an event without data.
 fn event(name: &str) -> String {
     format!("event: {name}\ndata:\n\n")
 }
@@ -154,14 +156,14 @@ fn next_minute(now: Timestamp) -> Timestamp {
     Timestamp::from_second((now.as_second().div_euclid(60) + 1) * 60).unwrap_or(Timestamp::MAX)
 }
 
-/// The names a change has on a page.
+/// The names of the events of a change.
 fn names(live: &Live) -> Vec<String> {
     match live {
         Live::Stack(key) => vec![format!("stack-{key}")],
         Live::Container(key) => vec![format!("container-{key}")],
-        Live::Target(target) | Live::SleepsSoon(target) => of_target(target),
+        Live::Target(target) | Live::SleepsSoon(target) => target_names(target),
         Live::Run(target) => {
-            let mut names = of_target(target);
+            let mut names = target_names(target);
             names.push("runs".to_owned());
             names
         }
@@ -173,7 +175,7 @@ fn names(live: &Live) -> Vec<String> {
     }
 }
 
-fn of_target(target: &Target) -> Vec<String> {
+fn target_names(target: &Target) -> Vec<String> {
     let mut names = vec![format!("{}-{}", target.target_type().as_str(), target.key())];
     if let Subject::Container(ContainerIdentity::Service { project, .. }) = &target.subject {
         names.push(format!("stack-{}", target::key(&target.host, project)));
@@ -187,7 +189,7 @@ mod tests {
     use crate::domain::ids::HostId;
 
     #[test]
-    fn a_container_of_a_stack_is_told_of_by_both_names() {
+    fn a_container_of_a_stack_has_the_events_of_both() {
         let identity =
             ContainerIdentity::Service { project: "media".to_owned(), service: "web".to_owned(), number: 1 };
         let target = Target::container(HostId::local(), identity);

@@ -1,4 +1,4 @@
-//! `/metrics`, for Prometheus: off, behind a token of its own, or open.
+//! `/metrics`, for Prometheus. By configuration it is off, protected by a token of its own, or open.
 
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -13,20 +13,20 @@ use super::{Web, error};
 use crate::app::metrics;
 use crate::config::Metrics;
 
-/// The text format's own type.
+/// The content type of the Prometheus text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Everything counted. 404 while it is off: there is no such page.
+/// All metrics as text; 404 while they are off.
 pub(super) async fn text(State(web): State<Web>, uri: Uri, headers: HeaderMap) -> Response {
     match &web.app.config.metrics {
         Metrics::Off => return error::not_found(uri).await.into_response(),
         Metrics::Open => {}
         Metrics::Token(token) => {
             let given = bearer_of(&headers).unwrap_or_default();
-            // Digests: the comparison takes as long whatever the lengths.
+            // Digests have equal lengths, so that the duration of the comparison does not depend on the token's length.
             let (given, wanted) = (Sha256::digest(given), Sha256::digest(token.expose_secret()));
             if !bool::from(given.ct_eq(&wanted)) {
-                // A type of its own, so that nobody takes it for an error that still needs a page.
+                // A content type of its own, so that the error layer does not replace the 401 with an error page.
                 let kind = (CONTENT_TYPE, "application/vnd.docknap.metrics");
                 let answer = [(WWW_AUTHENTICATE, "Bearer"), kind];
                 return (StatusCode::UNAUTHORIZED, answer, "the token of DOCKNAP_METRICS_TOKEN is needed\n")

@@ -1,9 +1,9 @@
-//! Pages and API: parsing, views, and the layers around them.
+//! The web server: pages, API, and the middleware around them.
 //!
-//! A request passes, from the outside in: base path, where it comes from ([`proxy`]), headers of the answer
-//! ([`headers`]), form of an error ([`error_response`]), compression, time limit, panic catcher, body limit; then for pages
-//! https, CSRF ([`csrf`]) and session ([`session`]), for the API the bearer ([`auth`]); then the route's own access
-//! ([`routes`]). [`router`] joins them.
+//! A request passes these layers from the outside in: base path, client address ([`proxy`]), response headers
+//! ([`headers`]), rendering of errors ([`error_response`]), compression, time limit, panic catcher, body limit; then
+//! for pages https, CSRF ([`csrf`]) and session ([`session`]), for the API the bearer token ([`auth`]); then the access
+//! check of the route ([`routes`]). [`router`] joins them.
 
 use std::sync::Arc;
 
@@ -50,29 +50,29 @@ use proxy::{Forwarders, Via};
 pub use router::{router, table};
 use streams::Streams;
 
-/// What every handler can reach. Cheap to clone.
+/// The state that all handlers share. Cheap to clone.
 #[derive(Clone)]
 pub struct Web(Arc<Parts>);
 
 /// The parts of a [`Web`].
 pub struct Parts {
     pub app: App,
-    /// The Engine is the simulated one.
+    /// Whether Docker is simulated (demo mode).
     pub demo: bool,
-    /// Holds back floods of logins.
+    /// The rate limit of login attempts.
     pub flood: Flood,
-    /// Holds back floods of previews.
+    /// The rate limit of previews.
     pub previews: Previews,
-    /// The event streams that are open.
+    /// The open event streams.
     pub streams: Streams,
-    /// Peers that say whom they speak for and are not believed.
+    /// Peers that send `X-Forwarded-For` but are not trusted proxies.
     pub forwarders: Arc<Forwarders>,
-    /// Name of the session cookie on plain http.
+    /// The name of the session cookie over plain http.
     http_cookie: String,
 }
 
 impl Web {
-    /// Everything around `app`.
+    /// The state of a server for `app`.
     pub fn new(app: App, demo: bool) -> Self {
         // Cookies ignore ports, so two installations on one host must not share a name (rulings 24).
         let http_cookie = format!("docknap_{}", app.auth.instance().get(..8).unwrap_or_default());
@@ -81,7 +81,7 @@ impl Web {
         Self(Arc::new(Parts { app, demo, flood, previews, streams, forwarders, http_cookie }))
     }
 
-    /// Scheme, host and base path as people reach them: as the settings say, else as this browser sees them.
+    /// Scheme, host and base path as users reach them: from the configured public address, else from this request.
     pub fn site(&self, via: Via, headers: &HeaderMap) -> String {
         let own = || {
             let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
@@ -91,12 +91,12 @@ impl Web {
         format!("{origin}{}", self.base())
     }
 
-    /// The base path of every link: empty, or begins with a slash and ends without one.
+    /// The base path of all links: empty, or with a leading slash and without a trailing one.
     pub fn base(&self) -> &str {
         self.app.config.base_path()
     }
 
-    /// A path below the base path.
+    /// A path of this site with the base path in front.
     pub fn link(&self, path: &str) -> String {
         format!("{}{path}", self.base())
     }

@@ -1,4 +1,4 @@
-//! What a handler of a page has at hand, and how it answers.
+//! The extractors of page handlers ([`Page`], [`VisitorPage`]), which also build the responses.
 
 use std::convert::Infallible;
 
@@ -18,45 +18,45 @@ use crate::app::auth::devices::Presented;
 use crate::app::{Actor, App, Error, Result};
 use crate::domain::user::User;
 
-/// One request for a page by somebody who has at least the role `R`: `page: Page<Operator>`.
+/// A request for a page by a caller with at least the role `R`: `page: Page<Operator>`.
 pub struct Page<R: Needs = Viewer> {
     pub web: Web,
     pub app: App,
     pub caller: Caller<R>,
-    /// What services ask for.
+    /// The caller as the services in [`crate::app`] take it.
     pub actor: Actor,
-    /// What surrounds the page, with the reader's clock.
+    /// The frame of the page (navigation, theme), with the current instant in the reader's time zone.
     pub shell: Shell,
     pub htmx: Htmx,
     pub via: Via,
-    /// What the browser says of its earlier logins.
+    /// The ids in the browser cookie, one per account that has logged in from this browser before.
     pub presented: Presented,
     pub session: Session,
 }
 
 impl<R: Needs> Page<R> {
-    /// A page, or a part of one.
+    /// A page or part of one, with status 200.
     pub fn render(&self, template: &impl Template) -> Result<Response> {
         render(StatusCode::OK, template)
     }
 
-    /// The whole page for a browser, its live part for htmx.
+    /// The whole page for a browser, the live part for htmx.
     pub fn render_live(&self, whole: &impl Template, live: &impl Template) -> Result<Response> {
         if self.htmx.partial { self.render(live) } else { self.render(whole) }
     }
 
-    /// A form that comes back with what is wrong with it: 422.
+    /// A rejected form with its errors, with status 422.
     pub fn refuse(&self, form: &impl Template) -> Result<Response> {
         render(StatusCode::UNPROCESSABLE_ENTITY, form)
     }
 
-    /// A page with a status of its own.
+    /// A page with this status.
     pub fn answer(&self, status: StatusCode, template: &impl Template) -> Result<Response> {
         render(status, template)
     }
 
-    /// On to another page: 303 for a browser; htmx is told to go there itself, since it would swap the page into the
-    /// middle of this one otherwise.
+    /// A redirect to another page: 303 for a browser; for htmx a 200 with `HX-Redirect`, since htmx would otherwise
+    /// swap the page into the middle of the current one.
     pub fn redirect(&self, path: &str) -> Response {
         let target = self.web.link(path);
         match HeaderValue::from_str(&target) {
@@ -65,8 +65,8 @@ impl<R: Needs> Page<R> {
         }
     }
 
-    /// What became of something that leads nowhere: a message in the corner for htmx, else on the page it was asked
-    /// from.
+    /// The response to an action that has no page of its own: a toast for htmx, else a redirect to the page of the
+    /// form, which shows the message.
     pub async fn stay(&self, path: &str, message: Flash) -> Result<Response> {
         if self.htmx.partial {
             return Ok(message.alone(&self.shell)?.into_response());
@@ -74,7 +74,7 @@ impl<R: Needs> Page<R> {
         Ok(self.redirect_with(path, message).await)
     }
 
-    /// On to another page, which shows a message.
+    /// A redirect to another page, which shows a message.
     pub async fn redirect_with(&self, path: &str, message: Flash) -> Response {
         self.session.leave(message).await;
         self.redirect(path)
@@ -106,13 +106,13 @@ impl<R: Needs> FromRequestParts<Web> for Page<R> {
     }
 }
 
-/// One request for a page by somebody who need not be logged in: the ways in.
+/// A request for a page that needs no login, such as the login page.
 pub struct VisitorPage {
     pub web: Web,
     pub app: App,
     pub shell: Shell,
     pub via: Via,
-    /// What the browser says of its earlier logins.
+    /// The ids in the browser cookie, one per account that has logged in from this browser before.
     pub presented: Presented,
     pub session: Session,
 }
@@ -122,15 +122,15 @@ impl VisitorPage {
         render(status, template)
     }
 
-    /// On to another page.
+    /// A redirect to another page.
     pub fn redirect(&self, path: &str) -> Response {
         Redirect::to(&self.web.link(path)).into_response()
     }
 
-    /// Logs an account in, on to a page that shows a message.
+    /// Logs an account in and redirects to a page, which shows a message.
     ///
     /// # Errors
-    /// Where the session cannot be stored.
+    /// If the session cannot be stored.
     pub async fn welcome(mut self, user: &User, message: &str, path: &str) -> Result<Response> {
         self.session.log_in(user).await?;
         self.session.leave(Flash::new("good", message)).await;

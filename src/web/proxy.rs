@@ -1,7 +1,8 @@
-//! Where a request comes from, and whether it came encrypted.
+//! The client of a request: its address, and whether it uses https.
 //!
-//! `X-Forwarded-For` and `-Proto` are believed from the networks the settings name and from nobody else; a peer without
-//! TLS is plain http (rulings 24). The base path is taken off here, where it is there: proxies strip it or do not.
+//! `X-Forwarded-For` and `X-Forwarded-Proto` are accepted from the configured networks only; any other connection is
+//! plain http, since DockNap itself has no TLS (rulings 24). The base path is also removed here, if the request has it:
+//! some proxies strip it, others do not.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,42 +20,42 @@ use parking_lot::Mutex;
 
 use crate::app::App;
 
-/// Where a request comes from.
+/// The client of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Via {
-    /// The client; `None` where the server does not know its peers.
+    /// The address of the client; `None` if the server does not know its peers.
     pub ip: Option<IpAddr>,
-    /// Whether the client speaks https.
+    /// Whether the client uses https.
     pub https: bool,
 }
 
 impl Via {
-    /// Whether nobody in between can listen: https, or a client on this machine.
+    /// Whether nobody between client and DockNap can read the traffic: https, or a client on this machine.
     pub fn is_private(self) -> bool {
         self.https || self.ip.is_some_and(|ip| ip.is_loopback())
     }
 
-    /// What [`look`] has found.
+    /// The value that [`set_via`] has stored in the extensions of a request.
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().copied().unwrap_or_default()
     }
 
     fn new(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
-        let believed = |ip: IpAddr| is_among(ip, trusted);
+        let is_trusted = |ip: IpAddr| is_among(ip, trusted);
         let peer = peer.map(|ip| ip.to_canonical());
-        let Some(proxy) = peer.filter(|ip| believed(*ip)) else { return Self { ip: peer, https: false } };
-        // From the right: each proxy appends whom it heard from, so the first one that is no proxy of ours is the
-        // client; what stands further left is the client's own claim.
+        let Some(proxy) = peer.filter(|ip| is_trusted(*ip)) else { return Self { ip: peer, https: false } };
+        // Read from the right: each proxy appends the address of its own peer, so the first address that is not a
+        // trusted proxy is the client. Values further left are sent by the client itself and are not trusted.
         let (mut ip, mut hops) = (proxy, 0);
         for hop in values(headers, "x-forwarded-for").rev() {
             let Some(address) = parse_address(hop) else { break };
             (ip, hops) = (address, hops + 1);
-            if !believed(address) {
+            if !is_trusted(address) {
                 break;
             }
         }
-        // As far from the right as the client is: further left stands its own claim. A proxy that sets one value for
-        // all before it leaves fewer than there are hops.
+        // The value at the same position from the right as the client's address; values further left are sent by the
+        // client itself. The list may have fewer values than there are hops, if a proxy overwrites the header.
         let https = values(headers, "x-forwarded-proto")
             .rev()
             .take(hops.max(1))
@@ -72,12 +73,12 @@ impl<S: Sync> FromRequestParts<S> for Via {
     }
 }
 
-/// Whether one of the networks holds an address.
+/// Whether one of the networks contains the address.
 pub(super) fn is_among(ip: IpAddr, networks: &[IpNet]) -> bool {
     networks.iter().any(|network| network.contains(&ip))
 }
 
-/// The comma-separated values of a header that may be there several times.
+/// The comma-separated values of a header that may occur several times.
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<Item = &'a str> {
     headers
         .get_all(name)
@@ -89,7 +90,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<It
         .into_iter()
 }
 
-/// An address as proxies write it: with or without port, IPv6 in brackets or not.
+/// Parses an address as proxies write it: with or without port, IPv6 with or without brackets.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let ip =
@@ -97,16 +98,16 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     ip.map(|ip| ip.to_canonical())
 }
 
-/// Takes the base path off, where it is there.
+/// Middleware: removes the base path from the URI of the request, if it has one.
 pub(super) async fn strip_base(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    if let Some(rest) = below(request.uri(), app.config.base_path()) {
+    if let Some(rest) = without_base(request.uri(), app.config.base_path()) {
         *request.uri_mut() = rest;
     }
     next.run(request).await
 }
 
-/// The URI without the base path; `None` where it has none.
-fn below(uri: &Uri, base: &str) -> Option<Uri> {
+/// The URI without the base path; `None` if the URI does not begin with it.
+fn without_base(uri: &Uri, base: &str) -> Option<Uri> {
     if base.is_empty() {
         return None;
     }
@@ -123,24 +124,24 @@ fn below(uri: &Uri, base: &str) -> Option<Uri> {
     text.parse().ok()
 }
 
-/// Peers that send `X-Forwarded-For` and are not trusted: most likely a proxy that nobody has named, behind which all
-/// callers look like one.
+/// Peers that send `X-Forwarded-For` and are not trusted: most likely a proxy missing in the configuration, behind
+/// which all clients have the same address.
 #[derive(Debug, Default)]
 pub struct Forwarders(Mutex<BTreeMap<IpAddr, Timestamp>>);
 
-/// Of so many peers; anybody may send the header.
-const FORWARDERS: usize = 8;
+/// The maximum number of peers that are remembered, since anybody may send the header.
+const MAX_FORWARDERS: usize = 8;
 
 impl Forwarders {
-    /// Each with when it was first seen.
+    /// The peers, each with the instant of its first request.
     pub fn seen(&self) -> Vec<(IpAddr, Timestamp)> {
         self.0.lock().iter().map(|(ip, at)| (*ip, *at)).collect()
     }
 
-    /// Tells the log about a peer, once.
+    /// Remembers a peer and logs a warning on its first request.
     fn note(&self, peer: IpAddr, app: &App) {
         let mut seen = self.0.lock();
-        if seen.contains_key(&peer) || seen.len() >= FORWARDERS {
+        if seen.contains_key(&peer) || seen.len() >= MAX_FORWARDERS {
             return;
         }
         seen.insert(peer, app.clock.now());
@@ -154,14 +155,14 @@ impl Forwarders {
     }
 }
 
-/// The line that trusts a peer too.
+/// The line of configuration that trusts a peer in addition to the configured networks.
 pub fn setting_with(peer: IpAddr, trusted: &[IpNet]) -> String {
     let all: Vec<String> = trusted.iter().map(ToString::to_string).chain([peer.to_string()]).collect();
     format!("DOCKNAP_TRUSTED_PROXIES={}", all.join(","))
 }
 
-/// Puts [`Via`] into the request.
-pub(super) async fn look(
+/// Middleware: stores [`Via`] in the extensions of the request.
+pub(super) async fn set_via(
     State((app, forwarders)): State<(App, Arc<Forwarders>)>,
     mut request: Request,
     next: Next,
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_proxies_are_believed() {
+    fn only_configured_proxies_are_trusted() {
         let claim = [("x-forwarded-for", "198.51.100.9"), ("x-forwarded-proto", "https")];
         assert_eq!(via("203.0.113.5", &claim), at("203.0.113.5", false));
         assert_eq!(via("172.18.0.2", &claim), at("198.51.100.9", true));
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_put_an_address_in_front_of_its_own() {
+    fn a_client_cannot_spoof_its_address() {
         let spoofed = [("x-forwarded-for", "127.0.0.1, 198.51.100.9")];
         assert_eq!(via("172.18.0.2", &spoofed), at("198.51.100.9", false));
         let chain = [("x-forwarded-for", "127.0.0.1, 198.51.100.9"), ("x-forwarded-for", "172.18.0.3")];
@@ -215,22 +216,22 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_put_a_scheme_in_front_of_its_own() {
+    fn a_client_cannot_spoof_its_scheme() {
         let (client, inner) = ("198.51.100.9", "198.51.100.9, 172.18.0.3");
-        for (hops, said, https) in [
+        for (hops, schemes, https) in [
             (client, "https, http", false),
             (client, "http, https", true),
             (client, "https,", false),
             ("", "https, http", false),
             ("nonsense", "https, http", false),
-            // Two proxies of ours: the outer speaks https with the client, and plain http with the inner.
+            // Two trusted proxies: the outer one uses https with the client, and plain http with the inner one.
             (inner, "https, http", true),
             (inner, "https, http, http", false),
             (inner, "HTTPS", true),
             ("127.0.0.1, 198.51.100.9", "https, http", false),
         ] {
-            let asked = [("x-forwarded-for", hops), ("x-forwarded-proto", said)];
-            assert_eq!(via("172.18.0.2", &asked).https, https, "{hops}: {said}");
+            let headers = [("x-forwarded-for", hops), ("x-forwarded-proto", schemes)];
+            assert_eq!(via("172.18.0.2", &headers).https, https, "{hops}: {schemes}");
         }
         let twice = [("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")];
         assert!(!via("172.18.0.2", &twice).https, "a header that is there twice is one list");
@@ -238,7 +239,8 @@ mod tests {
 
     #[test]
     fn the_base_path_comes_off_only_as_whole_segments() {
-        let below = |uri: &'static str| below(&Uri::from_static(uri), "/nap").map(|uri| uri.to_string());
+        let below =
+            |uri: &'static str| without_base(&Uri::from_static(uri), "/nap").map(|uri| uri.to_string());
         assert_eq!(below("/nap"), Some("/".into()));
         assert_eq!(below("/nap/runs?x=1"), Some("/runs?x=1".into()));
         assert_eq!(below("/napping"), None);

@@ -1,4 +1,4 @@
-//! The whole site: pages, API, and the layers around them.
+//! Joins pages, API and middleware into the router of the whole site.
 
 use axum::Extension;
 use axum::Router;
@@ -15,17 +15,19 @@ use super::{
     proxy, session,
 };
 
-/// How hard a page is compressed: 1 % larger than by the usual 6, for four fifths of the time.
+/// The compression level of responses: the output is 1 % larger than with the default level 6, in four fifths of the
+/// time.
 const QUALITY: CompressionLevel = CompressionLevel::Precise(4);
 
-/// Every route with what it asks of its caller.
+/// All routes of pages and API with the access they need.
 pub fn table(web: &Web) -> Vec<Route> {
     let mut table = pages::routes(web).into_parts().1;
     table.extend(api::routes(web).into_parts().1.into_iter().map(|route| route.below("/api")));
     table
 }
 
-/// The whole site. Serve it with [`super::serve::serve`]: whoever calls counts.
+/// The router of the whole site. Serve it with [`super::serve::serve`], which adds the address of the peer to each
+/// request.
 pub fn router(web: Web) -> Router {
     let app = web.app.clone();
     let (pages, known) = pages::routes(&web).into_parts();
@@ -54,8 +56,8 @@ pub fn router(web: Web) -> Router {
         .layer(from_fn_with_state((web.clone(), known.into()), error_response::render))
         .layer(CompressionLayer::new().quality(QUALITY))
         .layer(from_fn_with_state(web.clone(), headers::add))
-        .layer(from_fn_with_state((app.clone(), web.forwarders.clone()), proxy::look))
+        .layer(from_fn_with_state((app.clone(), web.forwarders.clone()), proxy::set_via))
         .with_state(web);
-    // Rewriting the path has to come before the routing, hence one router around the other.
+    // The base path has to be removed before routing, hence a second router around the site.
     Router::new().fallback_service(site).layer(from_fn_with_state(app, proxy::strip_base))
 }

@@ -1,6 +1,6 @@
-//! Routes that say what they ask of their caller.
+//! The table of routes, each with the access it needs.
 //!
-//! There is no way to add a route without saying it, and the table the tests walk is the one the router is made from.
+//! A route cannot be added without its access, and the tests read the same table from which the router is built.
 
 use axum::Router;
 use axum::extract::Request;
@@ -15,46 +15,46 @@ use super::auth::Identity;
 use crate::app::Result;
 use crate::domain::permission::Role;
 
-/// Where calendar apps fetch their feeds. What follows is a secret.
+/// The path prefix of calendar feeds. The rest of such a path is a secret.
 pub const FEEDS: &str = "/calendar/";
 
-/// What a route asks of its caller.
+/// The access that a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// Nothing.
+    /// No login.
     Anyone,
     /// A login, with this role or a stronger one.
     Role(Role),
 }
 
 impl Access {
-    /// Whoever is logged in.
+    /// Any login.
     pub const VIEWER: Self = Self::Role(Role::Viewer);
-    /// Whoever may act.
+    /// A login that may start and stop containers and change schedules.
     pub const OPERATOR: Self = Self::Role(Role::Operator);
-    /// Whoever keeps users and settings.
+    /// A login that may change users, calendars and settings.
     pub const ADMIN: Self = Self::Role(Role::Admin);
 }
 
-/// One route.
+/// A route: method, path, access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     pub method: Method,
-    /// The path, with its parameters in braces.
+    /// The path, with parameters in braces.
     pub path: String,
-    /// What it asks of its caller.
+    /// The access it needs.
     pub access: Access,
 }
 
 impl Route {
-    /// The same route below a prefix.
+    /// The route with a prefix in front of its path.
     #[must_use]
     pub fn below(self, prefix: &str) -> Self {
         Self { path: format!("{prefix}{}", self.path), ..self }
     }
 }
 
-/// Routes with what they ask of their callers.
+/// A router and the table of its routes.
 #[derive(Default)]
 pub struct Routes {
     router: Router<Web>,
@@ -62,7 +62,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// None.
+    /// No routes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -73,7 +73,7 @@ impl Routes {
         self.add(Method::GET, MethodFilter::GET, path, Guard::new(access), handler)
     }
 
-    /// Adds a GET route of the API that has parameters in its query string: of any other they are refused.
+    /// Adds a GET route of the API that takes a query string; other routes of the API refuse one.
     #[must_use]
     pub fn get_by_query<T: 'static>(self, path: &str, access: Access, handler: impl Handler<T, Web>) -> Self {
         self.add(Method::GET, MethodFilter::GET, path, Guard { takes_query: true, access }, handler)
@@ -97,7 +97,7 @@ impl Routes {
         self.add(Method::DELETE, MethodFilter::DELETE, path, Guard::new(access), handler)
     }
 
-    /// Adds all of another's.
+    /// Adds all routes of `other`.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);
@@ -105,14 +105,14 @@ impl Routes {
         self
     }
 
-    /// Changes the router as a whole, to put a layer around what was added so far.
+    /// Changes the router as a whole, to put a layer around the routes added so far.
     #[must_use]
     pub fn around(mut self, change: impl FnOnce(Router<Web>) -> Router<Web>) -> Self {
         self.router = change(self.router);
         self
     }
 
-    /// The router, and the table it was made from.
+    /// The router and its table.
     pub fn into_parts(self) -> (Router<Web>, Vec<Route>) {
         (self.router, self.table)
     }
@@ -133,11 +133,11 @@ impl Routes {
     }
 }
 
-/// On a request to the API: what refuses a query string where the route takes none.
+/// An extension of API requests: the function that refuses the query string of a route that takes none.
 #[derive(Clone, Copy, Debug)]
 pub struct StrictQuery(pub fn(&Uri) -> Result<()>);
 
-/// What stands before a handler.
+/// The access check in front of a handler.
 #[derive(Clone, Copy)]
 struct Guard {
     access: Access,
@@ -149,7 +149,7 @@ impl Guard {
         Self { access, takes_query: false }
     }
 
-    /// Lets a caller through who has the role.
+    /// Middleware: passes the request on if the caller has the role.
     async fn admit(self, request: Request, next: Next) -> Response {
         if let Access::Role(needs) = self.access
             && let Err(refusal) = Identity::of(request.extensions()).require(needs)

@@ -1,4 +1,4 @@
-//! Connections: how many there are at once, how long one may take to say what it wants, and how they end.
+//! The connections of the server: how many are open at once, their timeouts, and how they end on shutdown.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -34,38 +34,39 @@ use crate::app::auth::flood::network;
 use crate::clock::Clock;
 use crate::domain::text::chain;
 
-/// Connections at once; the next waits in the system's queue until one ends.
+/// The maximum number of open connections; further ones wait in the accept queue of the system.
 const CONNECTIONS: usize = 1024;
-/// Of those from one address, IPv6 by /64; as many as all there are from a trusted proxy, which speaks for many.
+/// The maximum number of connections from one address, for IPv6 from one /64 network. A trusted proxy, which serves
+/// many clients, may use all [`CONNECTIONS`].
 const PER_ADDRESS: usize = CONNECTIONS / 4;
-/// Bytes of the longest head of a request, and what is read and written at once: cookies of all that runs on the same
-/// host come along.
+/// The maximum size of the head of a request in bytes, and the size of the read buffer. The size allows for the cookies
+/// of other services on the same host.
 const BUFFER: usize = 32 * 1024;
-/// How long a caller may take nothing of what is written to it.
+/// The maximum time for which a client may read nothing while data waits to be written.
 const WRITE: Duration = Duration::from_secs(20);
-/// What a caller is told who has too many connections.
+/// The response to a client that has too many connections.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-/// How long the head of a request may take, the first and each further one: who says nothing makes room.
+/// The timeout for the head of each request on a connection, so that an idle connection is closed.
 const HEAD: Duration = Duration::from_secs(30);
-/// How long to wait where the system has no room for another connection.
-const NO_ROOM: Duration = Duration::from_secs(1);
+/// The delay before the next accept after the system could not accept a connection.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// Connections by address, and whether the log was told that it has too many.
+/// The number of connections by address, and whether the log has a warning about the limit of the address.
 #[derive(Debug, Default)]
 struct Addresses(Mutex<HashMap<IpAddr, (usize, bool)>>);
 
-/// One of them, until it is dropped.
+/// One counted connection of an address, until it is dropped.
 #[derive(Debug)]
-struct Seat(Arc<Addresses>, IpAddr);
+struct AddressSlot(Arc<Addresses>, IpAddr);
 
 impl Addresses {
-    /// A seat for a caller; `None` where its address has as many as it may have.
-    fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+    /// Counts one more connection of an address; `None` if the address is at its limit.
+    fn slot(self: &Arc<Self>, address: IpAddr) -> Option<AddressSlot> {
         let mut taken = self.0.lock();
-        let (count, told) = taken.entry(address).or_default();
+        let (count, logged) = taken.entry(address).or_default();
         if *count >= PER_ADDRESS {
-            if !std::mem::replace(told, true) {
+            if !std::mem::replace(logged, true) {
                 tracing::warn!(
                     "{address} has {PER_ADDRESS} connections and gets no other; a reverse proxy may have more where \
                      DOCKNAP_TRUSTED_PROXIES names it"
@@ -74,11 +75,11 @@ impl Addresses {
             return None;
         }
         *count += 1;
-        Some(Seat(Arc::clone(self), address))
+        Some(AddressSlot(Arc::clone(self), address))
     }
 }
 
-impl Drop for Seat {
+impl Drop for AddressSlot {
     fn drop(&mut self) {
         let mut taken = self.0.0.lock();
         if let Entry::Occupied(mut count) = taken.entry(self.1) {
@@ -90,8 +91,8 @@ impl Drop for Seat {
     }
 }
 
-/// Serves until `stop`: then no connection is accepted, those that are idle end, and answers under way are written to
-/// the end.
+/// Serves until `stop` is cancelled. Then no connection is accepted, idle connections end, and running responses are
+/// written to their end.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -115,16 +116,16 @@ pub async fn serve(
             break;
         };
         let ip = peer.ip().to_canonical();
-        let seat = if is_among(ip, &trusted) {
+        let slot = if is_among(ip, &trusted) {
             None
-        } else if let Some(seat) = addresses.seat(network(ip)) {
-            Some(seat)
+        } else if let Some(slot) = addresses.slot(network(ip)) {
+            Some(slot)
         } else {
-            // Whoever cannot take this much at once goes without.
+            // A client that cannot receive this much at once gets no response.
             let _ = refuse(stream);
             continue;
         };
-        let place = Place(Arc::new((permit, seat, connections.token())));
+        let place = Place(Arc::new((permit, slot, connections.token())));
         let service = router.clone().map_request(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -132,11 +133,11 @@ pub async fn serve(
             request
         });
         let serving = http1::Builder::new()
-            .timer(OurTime(clock.clone()))
+            .timer(ClockTimer(clock.clone()))
             .header_read_timeout(HEAD)
             .max_buf_size(BUFFER)
             .serve_connection(
-                TokioIo::new(Steady { stream, clock: clock.clone(), stalled: None }),
+                TokioIo::new(WriteTimeout { stream, clock: clock.clone(), stalled: None }),
                 TowerToHyperService::new(service),
             );
         let serving = shutdown.watch(serving);
@@ -152,17 +153,17 @@ pub async fn serve(
     connections.wait().await;
 }
 
-/// Tells a caller that there is no seat, without waiting for it. tokio does not know yet that there is room to write on
-/// a connection this young, so the system is asked itself.
+/// Sends [`TOO_MANY`] without waiting for the client. The blocking socket is used directly, since tokio has not yet
+/// registered that this new connection is writable.
 fn refuse(stream: TcpStream) -> io::Result<()> {
     let mut stream = stream.into_std()?;
     stream.write_all(TOO_MANY)?;
-    // A request that stays unread would end the connection with a reset, which some callers see before the answer.
+    // An unread request would end the connection with a reset, which some clients see before the response.
     let _ = stream.read(&mut vec![0; BUFFER]).map(drop);
     stream.shutdown(Shutdown::Write)
 }
 
-/// The next connection. One that broke off before it was accepted is passed over.
+/// The next connection. A connection that the client aborted before it was accepted is skipped.
 async fn accept(listener: &TcpListener, clock: &Clock) -> (TcpStream, SocketAddr) {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     loop {
@@ -172,21 +173,21 @@ async fn accept(listener: &TcpListener, clock: &Clock) -> (TcpStream, SocketAddr
             }
             Err(error) => {
                 tracing::error!(error = %chain(&error), "no connection can be accepted for now");
-                clock.sleep(NO_ROOM).await;
+                clock.sleep(ACCEPT_RETRY).await;
             }
         }
     }
 }
 
-/// A place among the connections. Work that outlives its connection keeps the place until it ends, and is waited for
-/// when DockNap stops.
+/// A slot among the connections. Work that outlives its connection keeps the slot until it ends, and shutdown waits for
+/// that.
 #[derive(Clone, Debug)]
 pub(super) struct Place(
     #[expect(dead_code, reason = "held for its Drop")]
-    Arc<(OwnedSemaphorePermit, Option<Seat>, TaskTrackerToken)>,
+    Arc<(OwnedSemaphorePermit, Option<AddressSlot>, TaskTrackerToken)>,
 );
 
-/// What is waited for by the clock that tests can move.
+/// A timer on the [`Clock`], whose time tests can set.
 pub(super) type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 pub(super) fn wait(clock: &Clock, duration: Duration) -> Wait {
@@ -194,15 +195,15 @@ pub(super) fn wait(clock: &Clock, duration: Duration) -> Wait {
     Box::pin(async move { clock.sleep(duration).await })
 }
 
-/// A connection that ends where its caller takes nothing for [`WRITE`]: what is written to it is held in memory.
-struct Steady {
+/// A connection that ends if its client reads nothing for [`WRITE`], since pending data is held in memory.
+struct WriteTimeout {
     stream: TcpStream,
     clock: Clock,
-    /// Since the last write had to wait.
+    /// The timeout of the current write; `None` while writes do not block.
     stalled: Option<Wait>,
 }
 
-impl Steady {
+impl WriteTimeout {
     fn watch(
         &mut self,
         context: &mut Context<'_>,
@@ -217,7 +218,7 @@ impl Steady {
     }
 }
 
-impl AsyncRead for Steady {
+impl AsyncRead for WriteTimeout {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -227,7 +228,7 @@ impl AsyncRead for Steady {
     }
 }
 
-impl AsyncWrite for Steady {
+impl AsyncWrite for WriteTimeout {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -259,11 +260,11 @@ impl AsyncWrite for Steady {
     }
 }
 
-/// Lets hyper wait by the clock that tests can move.
+/// The timer of hyper on the [`Clock`], whose time tests can set.
 #[derive(Debug)]
-struct OurTime(Clock);
+struct ClockTimer(Clock);
 
-impl Timer for OurTime {
+impl Timer for ClockTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         Box::pin(Sleeping(wait(&self.0, duration)))
     }
@@ -292,9 +293,9 @@ mod tests {
 
     use super::*;
 
-    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: nas\r\n\r\n";
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: nas\r\n\r\n";
 
-    /// A site that answers `awake`, its clock, and how it is stopped.
+    /// A server that responds with `awake`: its address, its clock, the token that stops it, and its task.
     async fn site() -> (SocketAddr, Clock, CancellationToken, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it has an address");
@@ -308,31 +309,31 @@ mod tests {
         (address, clock, stop, task)
     }
 
-    /// More than the system holds of what nobody reads.
+    /// Bytes that exceed the socket buffers of the system.
     const MUCH: usize = 64 * 1024 * 1024;
 
-    /// A connection from an address of this machine.
+    /// A connection from this address of the local machine.
     async fn from(source: &str, address: SocketAddr) -> TcpStream {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         socket.bind(format!("{source}:0").parse().expect("an address")).expect("an address of this machine");
         socket.connect(address).await.expect("it connects")
     }
 
-    async fn all_of(stream: &mut TcpStream) -> String {
+    async fn read_all(stream: &mut TcpStream) -> String {
         let mut bytes = Vec::new();
-        // However it ends.
+        // A reset is an end too.
         let _ = stream.read_to_end(&mut bytes).await;
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     #[tokio::test]
-    async fn a_head_without_end_is_refused_before_it_is_long() {
+    async fn a_request_head_above_the_maximum_is_refused() {
         let (address, ..) = site().await;
         let head = |length: usize| format!("GET / HTTP/1.1\r\nhost: nas\r\ncookie: {}", "x".repeat(length));
         let mut hostile = TcpStream::connect(address).await.expect("it connects");
-        // Refused while it is sent.
+        // The server may refuse the request while it is being sent.
         let _ = hostile.write_all(head(BUFFER * 2).as_bytes()).await;
-        assert!(all_of(&mut hostile).await.starts_with("HTTP/1.1 431"));
+        assert!(read_all(&mut hostile).await.starts_with("HTTP/1.1 431"));
         let mut many_cookies = TcpStream::connect(address).await.expect("it connects");
         let whole = format!("{}\r\n\r\n", head(BUFFER / 2));
         many_cookies.write_all(whole.as_bytes()).await.expect("it is sent");
@@ -340,37 +341,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_address_leaves_room_for_the_others() {
+    async fn one_address_cannot_use_all_connections() {
         let (address, ..) = site().await;
         let mut held = Vec::new();
         for _ in 0..PER_ADDRESS {
             held.push(from("127.0.0.1", address).await);
         }
-        assert!(all_of(&mut from("127.0.0.1", address).await).await.starts_with("HTTP/1.1 503"));
-        // Nor is the answer lost to one that has asked already: the connection ends in order, without a reset.
-        let mut asked = std::net::TcpStream::connect(address).expect("it connects");
-        Write::write_all(&mut asked, ASK).expect("it is sent");
-        asked.set_nonblocking(true).expect("it can be");
-        let mut told = String::new();
-        let mut asked = TcpStream::from_std(asked).expect("a runtime");
-        AsyncReadExt::read_to_string(&mut asked, &mut told).await.expect("it ends in order");
-        assert_eq!(told.as_bytes(), TOO_MANY);
-        assert!(asked.take_error().expect("it can be asked").is_none(), "what was sent was read");
+        assert!(read_all(&mut from("127.0.0.1", address).await).await.starts_with("HTTP/1.1 503"));
+        // A client that has sent its request already also receives the response, and its connection ends without a
+        // reset.
+        let mut client = std::net::TcpStream::connect(address).expect("it connects");
+        Write::write_all(&mut client, REQUEST).expect("it is sent");
+        client.set_nonblocking(true).expect("it can be");
+        let mut received = String::new();
+        let mut client = TcpStream::from_std(client).expect("a runtime");
+        AsyncReadExt::read_to_string(&mut client, &mut received).await.expect("it ends in order");
+        assert_eq!(received.as_bytes(), TOO_MANY);
+        assert!(client.take_error().expect("it can be asked").is_none(), "what was sent was read");
         let mut other = from("127.0.0.2", address).await;
-        other.write_all(ASK).await.expect("it is sent");
+        other.write_all(REQUEST).await.expect("it is sent");
         assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));
-        // A trusted proxy speaks for many.
+        // A trusted proxy may open more connections.
         for _ in 0..=PER_ADDRESS {
             held.push(from("127.0.0.3", address).await);
         }
         let proxy = held.last_mut().expect("there are some");
-        proxy.write_all(ASK).await.expect("it is sent");
+        proxy.write_all(REQUEST).await.expect("it is sent");
         assert!(answer(proxy).await.starts_with("HTTP/1.1 200"));
-        // One that ends makes room for the next.
+        // A connection that ends frees its slot.
         drop(held.remove(0));
         loop {
             let mut next = from("127.0.0.1", address).await;
-            next.write_all(ASK).await.expect("it is sent");
+            next.write_all(REQUEST).await.expect("it is sent");
             let mut first = [0; 12];
             if next.read_exact(&mut first).await.is_ok() && first.ends_with(b"200") {
                 break;
@@ -379,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_nobody_takes_is_given_up() {
+    async fn a_response_that_the_client_does_not_read_is_given_up() {
         let (address, clock, stop, task) = site().await;
         let mut lazy = TcpStream::connect(address).await.expect("it connects");
         lazy.write_all(b"GET /much HTTP/1.1\r\nhost: nas\r\n\r\n").await.expect("it is sent");
@@ -389,7 +391,7 @@ mod tests {
             }
         };
         until_it_stalls().await;
-        // What is taken in time keeps it going.
+        // A read within the timeout restarts it.
         clock.advance(WRITE / 2);
         let mut taken = 0;
         let mut part = vec![0; 1024 * 1024];
@@ -400,10 +402,10 @@ mod tests {
         clock.advance(WRITE / 2);
         until_it_stalls().await;
         clock.advance(WRITE);
-        // The connection is given up, or the stop would wait for it.
+        // The connection is closed by the timeout; otherwise the shutdown would wait for it.
         stop.cancel();
         task.await.expect("it ends");
-        let rest = all_of(&mut lazy).await.len();
+        let rest = read_all(&mut lazy).await.len();
         assert!(taken + rest < MUCH, "{taken} and {rest}");
     }
 
@@ -418,7 +420,7 @@ mod tests {
         text
     }
 
-    /// Lets tasks run until somebody waits by the clock.
+    /// Lets tasks run until one of them waits on the clock; returns the remaining time.
     async fn until_it_waits(clock: &Clock) -> Duration {
         loop {
             match clock.next_sleeper() {
@@ -432,25 +434,25 @@ mod tests {
     async fn a_request_that_is_never_finished_is_dropped() {
         let (address, clock, ..) = site().await;
         let mut slow = TcpStream::connect(address).await.expect("it connects");
-        slow.write_all(&ASK[..20]).await.expect("it is sent");
+        slow.write_all(&REQUEST[..20]).await.expect("it is sent");
         let left = until_it_waits(&clock).await;
         assert!(left <= HEAD && left > HEAD / 2, "{left:?}");
         clock.advance(HEAD);
         let mut rest = Vec::new();
-        // However it ends, it ends without an answer.
+        // An end or a reset, but no response.
         let _ = slow.read_to_end(&mut rest).await;
         assert!(!String::from_utf8_lossy(&rest).contains("awake"));
-        // The others are served all the same.
+        // Other clients are still served.
         let mut quick = TcpStream::connect(address).await.expect("it connects");
-        quick.write_all(ASK).await.expect("it is sent");
+        quick.write_all(REQUEST).await.expect("it is sent");
         assert!(answer(&mut quick).await.starts_with("HTTP/1.1 200"));
     }
 
     #[tokio::test]
-    async fn what_is_idle_ends_when_it_is_told_to_stop() {
+    async fn an_idle_connection_ends_on_shutdown() {
         let (address, _clock, stop, task) = site().await;
         let mut kept = TcpStream::connect(address).await.expect("it connects");
-        kept.write_all(ASK).await.expect("it is sent");
+        kept.write_all(REQUEST).await.expect("it is sent");
         answer(&mut kept).await;
         stop.cancel();
         task.await.expect("it ends");

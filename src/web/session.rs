@@ -1,11 +1,12 @@
-//! The session of a browser around its request: cookie, axum-login, tower-sessions, and the table of sessions below.
+//! The session of a browser: cookie, axum-login, tower-sessions, and the table of sessions below.
 //!
-//! [`open`] is the layer: it reads session and account with one query, hands both to axum-login, and stores what a page
-//! has changed. Pages use [`Session`]. Only accounts have sessions: a visitor's is empty and nothing of it is stored.
+//! [`open`] is the layer. It reads session and account with one query, passes both to axum-login, and stores the
+//! changes that a page has made. Pages use [`Session`]. Only accounts have sessions: the session of a visitor is empty
+//! and never stored.
 //!
-//! **Restored forms.** If a form arrives with a session that has run out, its fields (never a password) are stored with
-//! the row of that session. After the next login with the same cookie and the same account the browser is redirected to
-//! the page of the form, which reads the fields by [`RestoredForm`] and shows them. They are never sent automatically.
+//! **Restored forms.** If a form arrives with an expired session, its fields (never a password) are stored with the row
+//! of that session. After the next login with the same cookie and the same account the browser is redirected to the
+//! page of the form, which reads the fields by [`RestoredForm`] and shows them. They are never sent automatically.
 
 mod store;
 
@@ -39,11 +40,11 @@ use crate::domain::user::User;
 
 /// The key under which axum-login stores who is logged in.
 const LOGIN: &str = "login";
-/// The key of a form that waits for its page.
+/// The key under which a restored form waits for its page.
 const KEPT: &str = "kept";
-/// The key of a message for the next whole page.
+/// The key of the message for the next whole page.
 const FLASH: &str = "flash";
-/// A cookie outlives its session by this many seconds, so that a form sent after the end can be kept.
+/// Seconds by which a cookie outlives its session, so that a form sent after the end can be kept.
 const COOKIE_GRACE: u64 = 24 * 3600;
 
 /// A form that was sent after the end of the session.
@@ -55,7 +56,7 @@ struct KeptForm {
     typed: Typed,
 }
 
-/// A session that has run out, whose cookie the browser still sends.
+/// An expired session whose cookie the browser still sends.
 #[derive(Clone)]
 struct Ended {
     ticket: Ticket,
@@ -74,7 +75,7 @@ impl Session {
     /// Logs an account in: a new session with a new id and without the data of the old one, which ends.
     ///
     /// # Errors
-    /// Where the session cannot be stored.
+    /// If the session cannot be stored.
     pub async fn log_in(&mut self, user: &User) -> Result<()> {
         let Some(login) = &mut self.login else { return Err(Error::Unauthenticated) };
         login.session.flush().await.map_err(error::internal)?;
@@ -88,10 +89,10 @@ impl Session {
         }
     }
 
-    /// Ends it.
+    /// Ends the session.
     ///
     /// # Errors
-    /// Where the database cannot be written.
+    /// If the database cannot be written.
     pub async fn log_out(&mut self) -> Result<()> {
         match &mut self.login {
             Some(login) => login.logout().await.map(drop).map_err(error::internal),
@@ -99,7 +100,7 @@ impl Session {
         }
     }
 
-    /// Leaves a message for the next whole page; it replaces one that was not shown yet.
+    /// Stores a message for the next whole page; it replaces a message that was not shown yet.
     pub async fn leave(&self, message: Toast) {
         if let Some(login) = &self.login
             && let Err(error) = login.session.insert(FLASH, message).await
@@ -108,7 +109,7 @@ impl Session {
         }
     }
 
-    /// The message that the request before has left.
+    /// Removes and returns the message that the previous request has stored.
     pub async fn take_flash(&self) -> Option<Toast> {
         let session = &self.login.as_ref()?.session;
         let message = session.get::<Toast>(FLASH).await.ok()??;
@@ -118,16 +119,16 @@ impl Session {
         Some(message)
     }
 
-    /// Whether a form is kept for whoever logs in.
+    /// Whether a form waits to be restored after a login.
     pub fn keeps_a_form(&self) -> bool {
         self.ended.as_ref().is_some_and(|ended| ended.kept.is_some())
     }
 
-    /// Hands the form that was sent too late over to the account that has just logged in, if it is theirs, and returns
-    /// its page.
+    /// Moves the form that was sent too late into the new session, if it belongs to the account that has just logged
+    /// in, and returns the path of its page.
     ///
     /// # Errors
-    /// Where the session cannot be stored.
+    /// If the session cannot be stored.
     pub async fn restore_form(&self, user: &UserId) -> Result<Option<String>> {
         let ended = self.ended.as_ref().filter(|ended| ended.user == *user);
         let (Some(form), Some(login)) = (ended.and_then(|ended| ended.kept.as_ref()), &self.login) else {
@@ -150,7 +151,7 @@ impl FromRequestParts<Web> for Session {
     }
 }
 
-/// The fields of this page's form that were sent before the login: `RestoredForm(typed): RestoredForm`, once.
+/// The fields of the page's form that were sent before the login, returned once: `RestoredForm(typed): RestoredForm`.
 pub struct RestoredForm(pub Option<Typed>);
 
 impl<S: Sync> FromRequestParts<S> for RestoredForm {
@@ -174,7 +175,7 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     let known_name = format!("{name}_browser");
     let sent = cookie(request.headers(), name).and_then(Ticket::parse);
     let presented = cookie(request.headers(), &known_name).map(Presented::parse).unwrap_or_default();
-    // A page that refreshes itself is not activity of its reader; it fetches parts of itself automatically.
+    // Live regions and `/events` are requested automatically, so they do not count as activity of the reader.
     let fresh = request.method() == Method::GET && Htmx::of(request.headers()).partial;
     let active = !fresh && request.uri().path() != "/events";
     let opened = match &sent {
@@ -218,7 +219,7 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     let empty = session.is_empty().await;
     if session.is_modified() && !empty && !response.status().is_server_error() {
         let logged_in = session.get_value(LOGIN).await.is_ok_and(|login| login.is_some());
-        // Only accounts have sessions: a message for somebody who is logged out is dropped.
+        // Only accounts have sessions: a message for a visitor is dropped.
         if logged_in && let Err(fault) = session.save().await {
             response = error::internal(fault).into_response();
         }
@@ -243,7 +244,7 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     response
 }
 
-/// Behind axum-login: a request whose account it rejects has no identity.
+/// The service behind axum-login: removes the identity of a request whose account axum-login rejects.
 async fn identified(mut request: Request, next: Next) -> Response {
     let known = request.extensions().get::<PageLogin>().is_some_and(|login| login.user.is_some());
     if !known {
@@ -251,7 +252,7 @@ async fn identified(mut request: Request, next: Next) -> Response {
     }
     let identity = Identity::of(request.extensions());
     let mut response = next.run(request).await;
-    // For the error page, which is made further out.
+    // The error page is rendered by an outer layer, which reads the identity from the response.
     response.extensions_mut().insert(identity);
     response
 }
@@ -259,13 +260,13 @@ async fn identified(mut request: Request, next: Next) -> Response {
 fn set_cookie(response: &mut Response, name: &str, value: &str, age: u64, secure: bool) {
     let secure = if secure { "; Secure" } else { "" };
     let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={age}{secure}");
-    // Names and values are made of letters, digits, - and _ only.
+    // Names and values consist of letters, digits, `-` and `_` only.
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().append(SET_COOKIE, value);
     }
 }
 
-/// Keeps the form in a request whose session has run out.
+/// Stores the form of a request whose session has expired.
 async fn keep_form(web: &Web, request: Request, ticket: &Ticket) -> std::result::Result<Request, Response> {
     let path = request.uri().path();
     let form = request.method() == Method::POST
@@ -285,7 +286,7 @@ async fn keep_form(web: &Web, request: Request, ticket: &Ticket) -> std::result:
     if let Some(page) = page_of(&parts.headers, web.base()) {
         let typed = Typed::parse(&bytes).without_secrets();
         let kept = KeptForm { page, typed };
-        // A calendar file is too much to keep for somebody who may never come back: it is chosen again.
+        // A calendar file is too large to store for a user who may never log in again; it has to be chosen again.
         if let Ok(text) = serde_json::to_string(&kept)
             && text.len() <= limits::BODY
         {
@@ -295,7 +296,8 @@ async fn keep_form(web: &Web, request: Request, ticket: &Ticket) -> std::result:
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
-/// The page a request was sent from: path and query below the base path. Only this site's own.
+/// The page a request was sent from, by `HX-Current-URL` or `Referer`: path and query below the base path; `None` for a
+/// page of another site.
 pub(super) fn page_of(headers: &HeaderMap, base: &str) -> Option<String> {
     let url = headers.get("hx-current-url").or_else(|| headers.get(REFERER))?.to_str().ok()?;
     let (_, rest) = url.split_once("://")?;
@@ -306,7 +308,8 @@ pub(super) fn page_of(headers: &HeaderMap, base: &str) -> Option<String> {
     local(path.strip_prefix(base).unwrap_or(path))
 }
 
-/// The path, where it is one of this site's: begins with one slash, and holds nothing a browser could take for a host.
+/// The path, if it belongs to this site: it begins with exactly one slash and has no characters that could make a
+/// browser take part of it for a host.
 pub(super) fn local(path: &str) -> Option<String> {
     let path = path.split('#').next().unwrap_or_default();
     let plain = path.starts_with('/')
@@ -329,7 +332,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 mod tests {
     use super::*;
     #[test]
-    fn only_paths_of_this_site_are_gone_back_to() {
+    fn only_paths_of_this_site_are_redirect_targets() {
         for good in ["/", "/schedules/new?target=media", "/a%2Fb"] {
             assert_eq!(local(good).as_deref(), Some(good));
         }

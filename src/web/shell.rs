@@ -1,4 +1,4 @@
-//! What surrounds every page: who is logged in, where they are, and what must be said on top.
+//! The frame around every page: the user, the navigation, and the notices on top.
 
 use std::convert::Infallible;
 
@@ -20,12 +20,13 @@ use crate::domain::permission::Permission;
 use crate::domain::time;
 use crate::domain::user::{Habits, User};
 
-/// The cookie that remembers the theme: `light` or `dark`; without it the device decides.
+/// The cookie with the theme, `light` or `dark`; without it the device decides.
 pub const THEME_COOKIE: &str = "docknap_theme";
 
-/// The cookie that keeps a theme in this browser, or that forgets it where there is none to keep. No script reads it.
+/// The `Set-Cookie` header that stores a theme in the browser, or deletes it for the theme `system`. Scripts cannot
+/// read the cookie.
 pub fn theme_cookie(theme: &str, https: bool) -> HeaderValue {
-    /// Seconds the choice is kept: browsers cut what is longer than 400 days.
+    /// The lifetime of the cookie in seconds; browsers allow at most 400 days.
     const KEPT: u32 = 365 * 24 * 3600;
     let (value, age) = match theme_of(theme) {
         "system" => ("", 0),
@@ -36,47 +37,47 @@ pub fn theme_cookie(theme: &str, https: bool) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The surroundings of one page, as `templates/base.html` shows them.
+/// The frame of one page, as `templates/base.html` shows it.
 #[derive(Clone, Debug, Default)]
 pub struct Shell {
-    /// Base path without a trailing slash: empty, or such as `/docknap`.
+    /// The base path: empty, or with a leading slash and without a trailing one, such as `/docknap`.
     pub base: String,
-    /// Changes with the static files, so that browsers may keep them for ever.
+    /// The version of the static files, so that browsers may cache them without limit.
     pub assets: &'static str,
     /// `system`, `light` or `dark`.
     pub theme: &'static str,
-    /// The host that DockNap was set up with: the audit log names none.
+    /// The local host; rows of the audit log name no host.
     pub host: Option<HostId>,
-    /// Who is logged in.
+    /// The user; `None` without a login.
     pub user: Option<User>,
-    /// Which entry of the navigation the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `audit`, `users`,
-    /// `profile`.
+    /// The entry of the navigation that the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `report`,
+    /// `audit`, `users`, `settings`, `health`, `profile`; empty for none.
     pub here: &'static str,
-    /// One message left by the request before.
+    /// The message that the previous request has stored.
     pub flash: Option<Flash>,
-    /// The page came over plain http from another machine.
+    /// Whether the page came over plain http from another machine.
     pub insecure: bool,
-    /// The Engine is the simulated one.
+    /// Whether Docker is simulated (demo mode).
     pub demo: bool,
-    /// What is wanted of everything for a while: `Everything is held until 08:00 Sat: the move (by anna)`.
+    /// The override of everything, as a sentence: `Everything is held until 08:00 Sat: the move (by anna)`.
     pub held: Option<String>,
-    /// The zone in which times are shown.
+    /// The IANA name of the time zone in which times are shown.
     pub zone: String,
-    /// How the reader wants times and weeks.
+    /// The reader's formats of times and weeks.
     pub habits: Habits,
-    /// The instant of the answer, in the reader's zone and as they want times written.
+    /// The instant of the response, with the reader's time zone and formats.
     pub now: Now,
     /// DockNap's version.
     pub version: &'static str,
 }
 
 impl Shell {
-    /// Whether the person may start, stop and keep schedules.
+    /// Whether the user may start, stop and change schedules.
     pub fn can_operate(&self) -> bool {
         self.may(Permission::Operate)
     }
 
-    /// Whether the person may keep users, calendars and settings.
+    /// Whether the user may change users, calendars and settings.
     pub fn can_administer(&self) -> bool {
         self.may(Permission::Administer)
     }
@@ -85,22 +86,22 @@ impl Shell {
         self.user.as_ref().is_some_and(|user| user.role.allows(permission))
     }
 
-    /// Whether the page belongs to that entry of the navigation.
+    /// Whether the page belongs to this entry of the navigation.
     pub fn is_in(&self, entry: &str) -> bool {
         self.here == entry
     }
 
-    /// On a phone, whether it belongs to what has no entry of its own there.
+    /// Whether the page belongs to the entry "More", which a phone shows instead of several entries.
     pub fn is_in_more(&self) -> bool {
         ["profile", "timeline", "audit", "users", "report", "settings", "health"].contains(&self.here)
     }
 
-    /// A sentence with its times as the reader writes them.
+    /// A sentence with its times of day in the reader's clock format.
     pub fn words(&self, sentence: &str) -> String {
         view::clocked(sentence, self.habits.clock)
     }
 
-    /// The surroundings of an answer to somebody.
+    /// The frame of a response, with the data that needs database queries.
     pub(super) async fn of(web: &Web, identity: &Identity, parts: &Parts) -> Self {
         let shell = Self::without_storage(web, identity, &parts.headers);
         let own = shell.user.as_ref().and_then(|user| user.timezone.clone());
@@ -126,14 +127,15 @@ impl Shell {
         }
     }
 
-    /// The surroundings of an answer to somebody while the database may be away: asking it would take as long again.
+    /// The frame of a response without database queries, for when the database may be unavailable and a query would
+    /// only run into the next timeout.
     pub(super) fn without_storage(web: &Web, identity: &Identity, headers: &HeaderMap) -> Self {
         let user = identity.who().map(|who| who.user.clone());
         let habits = user.as_ref().map(|user| user.habits).unwrap_or_default();
         Self { user, habits, ..Self::bare(web, headers) }
     }
 
-    /// The surroundings of an answer to nobody in particular, without a look at the database.
+    /// The frame of a response without a user and without database queries.
     pub(super) fn bare(web: &Web, headers: &HeaderMap) -> Self {
         Self {
             base: web.base().to_owned(),
@@ -162,7 +164,7 @@ impl FromRequestParts<Web> for Shell {
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
         let identity = Identity::of(&parts.extensions);
         let mut shell = Self::of(web, &identity, parts).await;
-        // Neither a part of a page nor a form that comes back shows a message: it waits for the next whole page.
+        // Only a whole page shows the message; part of a page or a rejected form leaves it for the next one.
         if parts.method == Method::GET && !Htmx::of(&parts.headers).partial {
             let Ok(session) = Session::from_request_parts(parts, web).await;
             shell.flash = session.take_flash().await;
@@ -171,14 +173,14 @@ impl FromRequestParts<Web> for Shell {
     }
 }
 
-/// What is wanted of everything for a while, in a sentence.
+/// The override of everything as a sentence; `None` if there is none.
 async fn held(web: &Web, now: &Now) -> Option<String> {
     let one = overrides::of_everything(&web.app).await.ok()??;
     let state = Badge::from(one.wanted).word.to_lowercase();
     Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, view::why_made(&one, now)))
 }
 
-/// The entry of the navigation a path belongs to.
+/// The entry of the navigation that a path belongs to.
 fn here(path: &str) -> &'static str {
     match path.trim_start_matches('/').split('/').next().unwrap_or_default() {
         "" | "stacks" | "containers" | "overrides" => "stacks",

@@ -1,4 +1,4 @@
-//! How many event streams are open.
+//! The open event streams of each account, which are limited in number.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,21 +7,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::ids::UserId;
 
-/// Streams an account may have; the oldest makes room.
+/// The maximum number of streams of an account; one more closes the oldest.
 const PER_USER: usize = 5;
 
-/// The streams that are open; one that is cancelled has ended.
+/// The open streams by account, oldest first. A cancelled token means that its stream has ended.
 #[derive(Debug, Default)]
 pub struct Streams(Mutex<HashMap<UserId, VecDeque<CancellationToken>>>);
 
 impl Streams {
-    /// How many an account has.
+    /// The number of open streams of an account.
     pub fn count(&self, user: &UserId) -> usize {
         let is_open = |stream: &&CancellationToken| !stream.is_cancelled();
         self.0.lock().get(user).map_or(0, |own| own.iter().filter(is_open).count())
     }
 
-    /// One more for an account. Whoever holds it cancels it at its end, and ends where it is cancelled.
+    /// Registers one more stream of an account. The holder cancels the token at the end of the stream, and ends the
+    /// stream when the token is cancelled.
     pub fn open(&self, user: &UserId) -> CancellationToken {
         let mut streams = self.0.lock();
         streams.retain(|_, own| {

@@ -1,37 +1,36 @@
-//! Messages that pass: in the corner where htmx brings part of a page, on top of the next page where a form leads to
-//! one.
+//! Messages that are shown once: as a toast in the corner after an htmx request, on top of the next page after a
+//! redirect.
 
 use super::view::Link;
 
-/// One message that is shown once.
+/// A message that is shown once.
 ///
-/// What leads to another page leaves it for that page ([`super::page::Page::redirect_with`]). What answers htmx with
-/// part of a page sends it along, to appear in the corner, or alone where there is no part to show
-/// ([`super::corner`]).
+/// A redirect stores the message for the next page ([`super::page::Page::redirect_with`]). An htmx response with part
+/// of a page contains the toast in addition, or consists of the toast alone ([`super::corner`]).
 ///
-/// In the corner it goes after 6 s, after 29 s where something can be undone, and never under the pointer. One of the
-/// tone `bad` is read out at once and stays until it is closed.
+/// A toast disappears after 6 s, with an undo button after 29 s, and never while the pointer is over it. A toast of the
+/// tone `bad` is announced by screen readers at once and stays until it is closed.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Toast {
     /// `good`, `info`, `warn` or `bad`.
     pub tone: String,
     /// The message.
     pub text: String,
-    /// Where more of it is told.
+    /// A link to details.
     #[serde(default)]
     pub link: Option<Link>,
-    /// What takes back what it tells of.
+    /// The form that undoes the action.
     #[serde(default)]
     pub undo: Option<Undo>,
 }
 
-/// A form with one button, which posts nothing but its address. In the corner htmx sends it, and whatever the answer
-/// shows is left to the live regions.
+/// A form with one button, which posts an empty body to its address. In a toast htmx sends the form, and the live
+/// regions of the page show the result.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Undo {
     /// Path below the base path, with the leading slash.
     pub href: String,
-    /// The word on the button.
+    /// The label of the button.
     pub label: String,
 }
 
@@ -41,27 +40,27 @@ impl Toast {
         Self { tone: tone.to_owned(), text: text.into(), link: None, undo: None }
     }
 
-    /// What was done to many, with what was refused of some of them.
-    pub fn of_many(told: String, refused: &[String]) -> Self {
+    /// The message about an action on several targets, with the ones that were refused.
+    pub fn of_many(done: String, refused: &[String]) -> Self {
         if refused.is_empty() {
-            return Self::new("good", told);
+            return Self::new("good", done);
         }
-        Self::new("warn", format!("{told} Left as they are: {}.", refused.join("; ")))
+        Self::new("warn", format!("{done} Left as they are: {}.", refused.join("; ")))
     }
 
-    /// With a link behind its words.
+    /// Adds a link behind the text.
     #[must_use]
     pub fn with_link(self, href: impl Into<String>, text: &str) -> Self {
         Self { link: Some(Link::new(href, text)), ..self }
     }
 
-    /// With a button that undoes it by a POST to `href`, a path below the base path.
+    /// Adds a button that undoes the action by a POST to `href`, a path below the base path.
     #[must_use]
     pub fn with_undo(self, href: impl Into<String>) -> Self {
         Self { undo: Some(Undo { href: href.into(), label: "Undo".to_owned() }), ..self }
     }
 
-    /// The icon beside it.
+    /// The name of the icon.
     pub fn icon(&self) -> &'static str {
         match self.tone.as_str() {
             "good" => "circle-check",
@@ -71,7 +70,8 @@ impl Toast {
         }
     }
 
-    /// The region of the page it appears in: what went wrong interrupts whoever has the page read out.
+    /// The id of the region of the page in which the toast appears; screen readers announce the region `alerts` at
+    /// once.
     pub fn region(&self) -> &'static str {
         if self.tone == "bad" { "alerts" } else { "toasts" }
     }

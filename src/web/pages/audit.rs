@@ -1,4 +1,4 @@
-//! Who did what, day by day.
+//! The page of the audit log, grouped by day, and the log as a file.
 
 use std::fmt::Write as _;
 
@@ -31,34 +31,34 @@ pub(super) fn routes() -> Routes {
     )
 }
 
-/// How much was done in each of 24 hours.
+/// The number of audit rows in each of 24 hours, as a bar chart.
 struct Activity {
-    /// `The last 24 hours`, `24 hours until 26 Nov 00:00`.
+    /// The title: `The last 24 hours`, `24 hours until 26 Nov 00:00`.
     title: String,
-    /// The same as the picture, in words.
+    /// The chart in words.
     told: String,
-    /// State and path data of the bars.
+    /// The bars as pairs of state (which chooses the colour) and SVG path data.
     paths: [(&'static str, String); 2],
-    /// The hours in which something was done, the newest first.
+    /// The hours with at least one row, newest first.
     hours: Vec<Hour>,
 }
 
-/// One hour of it.
+/// The counts of one hour.
 struct Hour {
     begins: Timestamp,
-    /// Rows written in it.
+    /// The number of rows.
     all: i64,
-    /// Those among them that did not end well.
+    /// The number of rows whose outcome is refused, failed, partial or interrupted.
     bad: i64,
 }
 
 impl Activity {
-    /// How many hours it shows.
+    /// The number of hours shown.
     const HOURS: usize = 24;
-    /// The highest bar.
+    /// The maximum height of a bar, in units of the drawing.
     const HIGH: i64 = 44;
 
-    /// The first of the hours up to `end`: full ones of the reader's clock.
+    /// The start of the first of the hours before `end`. The hours are full hours of the reader's clock.
     fn start(end: Timestamp, now: &Now) -> Timestamp {
         let last = (end - SignedDuration::from_millis(1)).to_zoned(now.zone.clone());
         let hour = ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc);
@@ -76,13 +76,13 @@ impl Activity {
         let mut paths = [("executing", String::new()), ("failed", String::new())];
         let mut hours = Vec::new();
         for (at, all, bad) in counted.iter().filter(|(at, ..)| *at < Self::HOURS) {
-            let high = |count: i64| if count == 0 { 0 } else { (count * (Self::HIGH - 2) / most).max(2) };
-            let (x, well) = (12 * at + 6, high(all - bad));
-            if well > 0 {
-                let _ = write!(paths[0].1, "M{x} {}v-{well}", Self::HIGH);
+            let height = |count: i64| if count == 0 { 0 } else { (count * (Self::HIGH - 2) / most).max(2) };
+            let (x, good) = (12 * at + 6, height(all - bad));
+            if good > 0 {
+                let _ = write!(paths[0].1, "M{x} {}v-{good}", Self::HIGH);
             }
             if *bad > 0 {
-                let _ = write!(paths[1].1, "M{x} {}v-{}", Self::HIGH - well, high(*bad));
+                let _ = write!(paths[1].1, "M{x} {}v-{}", Self::HIGH - good, height(*bad));
             }
             let begins = start + SignedDuration::from_hours(i64::try_from(*at).unwrap_or(0));
             hours.push(Hour { begins, all: *all, bad: *bad });
@@ -99,22 +99,22 @@ impl Activity {
     }
 }
 
-/// The log.
+/// The page of the audit log.
 #[derive(Template)]
 #[template(path = "audit/index.html")]
 struct AuditPage<'a> {
     shell: &'a Shell,
     list: &'a ListQuery,
-    /// What narrows the log besides the kind: fields with their words.
+    /// The active filters besides the kind, as pairs of field and text.
     narrowed: Vec<(&'static str, String)>,
-    /// How much was done when.
+    /// The bar chart; `None` on later pages, for a single run, and without rows.
     activity: Option<Activity>,
     rows: &'a [AuditRow],
     next_cursor: Option<&'a str>,
 }
 
 impl AuditPage<'_> {
-    /// The rows of each day, with the day's name.
+    /// The rows of each day, with the name of the day.
     fn days(&self) -> Vec<(String, &[AuditRow])> {
         let now = &self.shell.now;
         let date = |row: &AuditRow| row.at.to_zoned(now.zone.clone()).date();
@@ -125,10 +125,10 @@ impl AuditPage<'_> {
     }
 }
 
-/// The fields that narrow the log. `about` and `run` are not in the form.
+/// The filter fields in the URL. `about` and `run` are not in the form.
 const FIELDS: [&str; 8] = ["about", "who", "what", "event", "ip", "from", "to", "run"];
 
-/// What narrows it besides the kind, each with the words before what was typed.
+/// The filters besides the kind, each with the words in front of its value.
 const NARROWS: [(&str, &str); 7] = [
     ("who", "By "),
     ("what", "About "),
@@ -139,7 +139,7 @@ const NARROWS: [(&str, &str); 7] = [
     ("run", ""),
 ];
 
-/// What the log can be narrowed to, by the kind of thing a row is about.
+/// The options of the filter by kind: values of `object_type` with their labels.
 const KINDS: [(&str, &str); 7] = [
     ("", "All"),
     ("schedule", "Schedules"),
@@ -150,7 +150,7 @@ const KINDS: [(&str, &str); 7] = [
     ("user", "Accounts and logins"),
 ];
 
-/// What the URL of the log, or of the log as a file, asks for.
+/// Parses the query string of the page or of the file.
 fn read(typed: Typed, now: &Now) -> (ListQuery, AuditFilter) {
     let mut list = ListQuery::new("/audit", &FIELDS, typed);
     let (from, to) = list.days(now);
@@ -171,13 +171,13 @@ fn read(typed: Typed, now: &Now) -> (ListQuery, AuditFilter) {
 async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
     let shell = &page.shell;
     let (list, filter) = read(typed, &shell.now);
-    let (part, sound) = (list.page()?, list.errors.is_empty());
-    let listed = if sound {
+    let (part, is_valid) = (list.page()?, list.errors.is_empty());
+    let listed = if is_valid {
         audit::list(&page.app, &page.actor, &filter, &part).await?
     } else {
         Paged { items: Vec::new(), next_cursor: None }
     };
-    let counts = sound && list.is_first() && filter.run.is_none();
+    let has_activity = is_valid && list.is_first() && filter.run.is_none();
     let mut narrowed = list.narrowed(&NARROWS);
     for (field, label) in &mut narrowed {
         match *field {
@@ -188,26 +188,26 @@ async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
     }
     let whole = AuditPage {
         narrowed,
-        activity: if counts { activity(&page, &filter).await? } else { None },
+        activity: if has_activity { activity(&page, &filter).await? } else { None },
         rows: &listed.items,
         next_cursor: listed.next_cursor.as_deref(),
         list: &list,
         shell,
     };
-    if sound { page.render(&whole) } else { page.refuse(&whole) }
+    if is_valid { page.render(&whole) } else { page.refuse(&whole) }
 }
 
 async fn activity(page: &Page, filter: &AuditFilter) -> Result<Option<Activity>> {
     let now = &page.shell.now;
     let until = filter.to.filter(|to| *to < now.at);
-    // What is done at this very instant is part of it.
+    // A row written at this very instant is included.
     let start = Activity::start(until.unwrap_or(now.at + SignedDuration::from_millis(1)), now);
     let hour = SignedDuration::from_hours(1);
     let counted = audit::activity(&page.app, &page.actor, filter, start, hour).await?;
     Ok(Activity::new(start, until, &counted, now))
 }
 
-/// The columns of the log as CSV.
+/// The columns of the CSV file.
 const COLUMNS: [&str; 13] = [
     "id",
     "at",

@@ -1,4 +1,4 @@
-//! Calendars: a list for everyone, a form for admins.
+//! The pages of calendars: a list for all users, a form for admins.
 
 use askama::Template;
 use axum::extract::Path;
@@ -21,10 +21,10 @@ use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Link};
 
-/// Days to come that the page of a calendar shows.
+/// The maximum number of coming days on the page of a calendar.
 const COMING: usize = 12;
-/// The part of a long text that stands beside another, in characters.
-const BESIDE: usize = 200;
+/// The maximum length of a value in the comparison of two versions, in characters.
+const MAX_SHOWN: usize = 200;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -37,14 +37,14 @@ pub(super) fn routes() -> Routes {
         .post("/calendars/{id}/delete", Access::ADMIN, delete)
 }
 
-/// How many days there are in the next 12 months.
+/// The number of days of a calendar in the next 12 months.
 fn year(days: &CalendarDays, shell: &Shell) -> usize {
     let today = shell.now.today();
     let end = today.saturating_add(jiff::Span::new().years(1));
     days.coming(today).take_while(|date| *date < end).count()
 }
 
-/// `2 entries of its file left out`; none where all of it counts.
+/// `2 entries of its file left out`; `None` if all entries count.
 fn left_text(left: usize) -> Option<String> {
     match left {
         0 => None,
@@ -57,7 +57,7 @@ fn left_text(left: usize) -> Option<String> {
 #[template(path = "calendars/index.html")]
 struct CalendarsPage<'a> {
     shell: &'a Shell,
-    /// By name.
+    /// The calendars, sorted by name.
     rows: Vec<Listed>,
 }
 
@@ -66,7 +66,7 @@ async fn index(page: Page<Viewer>) -> Result<Response> {
     page.render(&CalendarsPage { shell: &page.shell, rows })
 }
 
-/// What is stored, as the form holds it: the days one a line.
+/// The stored calendar as fields of the form; the days are one per line.
 fn stored(calendar: &Calendar) -> Typed {
     let CalendarSpec { name, dates, ranges, yearly, ics } = &calendar.spec;
     let dates = dates.iter().map(ToString::to_string);
@@ -80,13 +80,13 @@ fn stored(calendar: &Calendar) -> Typed {
     ])
 }
 
-/// The form's fields as the service takes them.
+/// The fields of the form, parsed into the draft that the service takes.
 #[derive(Default)]
 struct Read {
     draft: CalendarDraft,
-    /// What the service calls each item, with the line it stands on.
+    /// The name of each item in the errors of the service, with the number of its line in the form.
     items: Vec<(String, usize)>,
-    /// What no sense could be made of.
+    /// The errors of lines that cannot be parsed.
     faults: Vec<FieldError>,
 }
 
@@ -127,8 +127,8 @@ impl Read {
         self.items.push((format!("{field}[{place}]"), line));
     }
 
-    /// The service's faults, told by line.
-    fn told(&self, fault: FieldError) -> FieldError {
+    /// An error of the service, changed to name the line of the form.
+    fn by_line(&self, fault: FieldError) -> FieldError {
         let line = self.items.iter().find(|(item, _)| *item == fault.field).map(|(_, line)| line);
         match (line, fault.field.as_str()) {
             (Some(line), _) => FieldError::new("days", format!("line {line}: {}", fault.message)),
@@ -138,20 +138,20 @@ impl Read {
     }
 }
 
-/// The two ends of `2026-12-24 to 2026-12-31`, however it is joined.
+/// First and last day of a range such as `2026-12-24 to 2026-12-31`, with any of several separators.
 fn range(text: &str) -> Option<(&str, &str)> {
     [" to ", " until ", " - ", "–", "—", "..", "/"].iter().find_map(|joint| text.split_once(joint))
 }
 
-/// What is stored, beside the form.
-struct Beside<'a> {
+/// The stored calendar, which the page shows beside the form.
+struct StoredCalendar<'a> {
     calendar: &'a Calendar,
     dates: Dates,
-    /// The schedules that go by it.
+    /// The schedules that use the calendar.
     schedules: Vec<(ScheduleId, String)>,
 }
 
-impl Beside<'_> {
+impl StoredCalendar<'_> {
     fn called(&self, date: &Date) -> Option<&str> {
         self.dates.names.get(date).map(String::as_str).filter(|name| !name.is_empty())
     }
@@ -162,9 +162,9 @@ impl Beside<'_> {
 struct CalendarForm<'a> {
     shell: &'a Shell,
     form: Refill,
-    /// On what the reader and somebody else differ, where both changed it.
+    /// The fields in which the form and the stored calendar differ, if both were changed.
     differences: Vec<Difference>,
-    stored: Option<Beside<'a>>,
+    stored: Option<StoredCalendar<'a>>,
 }
 
 impl<'a> CalendarForm<'a> {
@@ -172,15 +172,15 @@ impl<'a> CalendarForm<'a> {
         Self { shell, form, differences: Vec::new(), stored: None }
     }
 
-    /// The form beside what is stored.
+    /// The form with the stored calendar beside it.
     async fn around<R: Needs>(page: &'a Page<R>, form: Refill, calendar: &'a Calendar) -> Result<Self> {
         let dates = calendars::dates(&page.app, &page.actor, calendar).await?;
         let schedules = calendars::users(&page.app, &page.actor, &calendar.id).await?;
-        let stored = Some(Beside { calendar, dates, schedules });
+        let stored = Some(StoredCalendar { calendar, dates, schedules });
         Ok(Self { stored, ..Self::new(&page.shell, form) })
     }
 
-    /// Whether there is a calendar file, or something wrong with it.
+    /// Whether there is a calendar file, or an error about one.
     fn has_file(&self) -> bool {
         !self.form.value("ics").trim().is_empty() || self.form.error("ics").is_some()
     }
@@ -189,14 +189,15 @@ impl<'a> CalendarForm<'a> {
         self.form.value("ics").len().div_ceil(1024)
     }
 
-    /// The same form after somebody else saved: what is typed stays, beside what is stored now.
+    /// The form after another user has saved the calendar: the typed values stay, with the differences to the stored
+    /// ones.
     fn stale(mut self, stored: &Typed) -> Self {
         let shown = |name: &str, text: &str| match (name, text.lines().count()) {
             ("ics", 0) => "none".to_owned(),
             ("ics", lines) => view::count(lines, "line"),
             _ => {
                 let line = text.lines().collect::<Vec<_>>().join(", ");
-                let begin: String = line.chars().take(BESIDE).collect();
+                let begin: String = line.chars().take(MAX_SHOWN).collect();
                 match (line.is_empty(), begin.len() < line.len()) {
                     (true, _) => "nothing".to_owned(),
                     (_, true) => begin + " …",
@@ -206,7 +207,7 @@ impl<'a> CalendarForm<'a> {
         };
         for (field, name) in [("Name", "name"), ("Days", "days"), ("Calendar file", "ics")] {
             let (yours, theirs) = (self.form.value(name), stored.get(name));
-            // Browsers end lines in another way.
+            // Browsers send other line endings.
             if !yours.trim().lines().eq(theirs.trim().lines()) {
                 let (yours, theirs) = (shown(name, yours), shown(name, theirs));
                 self.differences.push(Difference { field, yours, theirs });
@@ -229,7 +230,7 @@ async fn update(page: Page<Admin>, Path(id): Path<String>, typed: Typed) -> Resu
     store(&page, Some(CalendarId(id)), typed).await
 }
 
-/// Stores what was typed, where sense could be made of all of it; faults are told by line.
+/// Stores the form if all lines can be parsed; errors name the line.
 async fn store(page: &Page<Admin>, id: Option<CalendarId>, typed: Typed) -> Result<Response> {
     let (app, actor, read) = (&page.app, &page.actor, Read::of(&typed));
     let rev = typed.get("rev").parse().ok();
@@ -240,7 +241,7 @@ async fn store(page: &Page<Admin>, id: Option<CalendarId>, typed: Typed) -> Resu
     };
     let errors: Vec<FieldError> = match outcome {
         Ok(calendar) => return saved(page, &calendar).await,
-        Err(Error::Invalid(faults)) => faults.into_iter().map(|fault| read.told(fault)).collect(),
+        Err(Error::Invalid(faults)) => faults.into_iter().map(|fault| read.by_line(fault)).collect(),
         Err(Error::Stale { .. }) => Vec::new(),
         Err(other) => return Err(other),
     };
@@ -258,11 +259,11 @@ async fn store(page: &Page<Admin>, id: Option<CalendarId>, typed: Typed) -> Resu
 async fn saved(page: &Page<Admin>, calendar: &Calendar) -> Result<Response> {
     let left = left_text(calendars::dates(&page.app, &page.actor, calendar).await?.left.total());
     let name = view::shown_name(&calendar.spec.name);
-    let told = match left {
+    let message = match left {
         None => Flash::new("good", format!("“{name}” is stored.")),
         Some(left) => Flash::new("warn", format!("“{name}” is stored, {left}.")),
     };
-    Ok(page.redirect_with(&format!("/calendars/{}", calendar.id), told).await)
+    Ok(page.redirect_with(&format!("/calendars/{}", calendar.id), message).await)
 }
 
 async fn show(

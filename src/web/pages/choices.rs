@@ -1,14 +1,13 @@
-//! What forms of several pages offer to choose, and what they tell where two people changed one thing.
+//! Options that the forms of several pages share, and the differences shown when two users edit the same object.
 
 use crate::app::stacks::{ContainerView, Overview};
 use crate::web::view::{self, Choice};
 
-/// The targets of one heading.
+/// A group of options under one heading.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// `Stacks`, `Containers of media`.
+    /// The heading: `Stacks`, `Containers of media`.
     pub label: String,
-    /// The targets.
     pub options: Vec<Choice>,
 }
 
@@ -18,7 +17,8 @@ impl Group {
     }
 }
 
-/// The targets there are, with the one in `chosen` picked; kept as a choice of its own where it is gone.
+/// The existing targets as options, with the one in `chosen` selected. A target that no longer exists is kept as an
+/// option of its own, with the name `gone`.
 pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Group> {
     let choice =
         |value: String, name: &str| Choice { chosen: value == chosen, label: view::shown_name(name), value };
@@ -51,9 +51,9 @@ pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Gro
 /// A ready-made window text or cron expression.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// The text.
+    /// The window text or cron expression.
     pub text: &'static str,
-    /// What it is for.
+    /// The label of the option.
     pub label: &'static str,
 }
 
@@ -80,13 +80,13 @@ pub const CRONS: [Preset; 5] = [
     Preset::new("0 4 * * 0", "Sundays 04:00"),
 ];
 
-/// A field on which two people differ.
+/// A field in which the version of the reader and the stored one differ.
 #[derive(Clone, Debug)]
 pub struct Difference {
-    /// The field's label.
+    /// The label of the field.
     pub field: &'static str,
-    /// What the reader typed.
+    /// The value typed by the reader.
     pub yours: String,
-    /// What is stored now.
+    /// The stored value.
     pub theirs: String,
 }

@@ -1,4 +1,4 @@
-//! Addresses for calendar apps: made and revoked on one's profile, fetched without a login.
+//! Addresses of calendar feeds: created and revoked on the profile page, fetched by calendar apps without a login.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -27,12 +27,12 @@ pub(super) fn routes() -> Routes {
         .post("/profile/feeds/{id}/revoke", Access::VIEWER, revoke)
 }
 
-/// A new address, shown this once.
+/// The page of a new address, which is shown only once.
 #[derive(Template)]
 #[template(path = "feeds/show.html")]
 struct FeedPage<'a> {
     shell: &'a Shell,
-    /// All of it, with the secret.
+    /// The whole URL, with the secret.
     address: String,
 }
 
@@ -44,11 +44,11 @@ async fn create(page: Page<Viewer>, headers: HeaderMap) -> Result<Response> {
 
 async fn revoke(page: Page<Viewer>, Path(id): Path<FeedId>) -> Result<Response> {
     service::revoke(&page.app, &page.actor, &id).await?;
-    let told = Flash::new("good", "The address is revoked: apps that use it get nothing from now on.");
-    Ok(page.redirect_with("/profile", told).await)
+    let message = Flash::new("good", "The address is revoked: apps that use it get nothing from now on.");
+    Ok(page.redirect_with("/profile", message).await)
 }
 
-/// The feed. Nobody is logged in: the address is the credential.
+/// The calendar feed. There is no login: the secret in the URL is the credential.
 async fn fetch(
     State(web): State<Web>,
     via: Via,
@@ -59,7 +59,7 @@ async fn fetch(
     let (user, actor) = service::verify(&web.app, token, via.ip).await?;
     web.previews.admit(&user.id)?;
     let text = timeline::feed(&web.app, &actor).await?;
-    // Weak: the answer may be compressed on its way.
+    // A weak tag, since the response may be compressed.
     let etag = format!("W/\"{}\"", &hex(&Sha256::digest(&text))[..32]);
     let is_known = has_tag(&headers, &etag);
     let etag = HeaderValue::try_from(etag).map_err(error::internal)?;

@@ -1,4 +1,4 @@
-//! About DockNap, and how it is doing.
+//! The health page: version and state of DockNap itself, and the support bundle.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -19,19 +19,19 @@ use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 use crate::zones;
 
-/// The picture of the heartbeat goes back this far, in seconds.
+/// The time range of the heartbeat drawing, in seconds.
 const BACK: i64 = 600;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/health", Access::VIEWER, show).get("/health/bundle", Access::ADMIN, bundle)
 }
 
-/// A peer that says whom it speaks for and is not believed.
+/// A peer that sends `X-Forwarded-For` but is not a trusted proxy.
 struct Forwarder {
     address: IpAddr,
-    /// `DOCKNAP_TRUSTED_PROXIES=172.18.0.2`
+    /// The configuration that would trust it: `DOCKNAP_TRUSTED_PROXIES=172.18.0.2`.
     setting: String,
-    /// When it was first seen.
+    /// The instant of its first request.
     since: Timestamp,
 }
 
@@ -40,21 +40,22 @@ struct Forwarder {
 struct HealthPage<'a> {
     shell: &'a Shell,
     health: Health,
-    /// `2026a, inside the program`
+    /// The version and the place of the time zone database: `2026a, inside the program`.
     zones: String,
-    /// For admins: peers that seem to be proxies and are not trusted.
+    /// The untrusted peers that seem to be proxies; only for admins.
     forwarders: Vec<Forwarder>,
-    /// For admins: what a support bundle holds.
+    /// The content of a support bundle; only for admins.
     bundle: Option<String>,
 }
 
 impl HealthPage<'_> {
-    /// No schedule was taken since the start.
+    /// Whether no schedule has been claimed since the start.
     fn is_quiet(&self) -> bool {
         self.health.lags.iter().all(|(_, count)| *count == 0)
     }
 
-    /// Schedules by how late they were claimed: how late, how many, and their share of the most.
+    /// A histogram of how late schedules were claimed: label of the delay, number of schedules, and percentage of the
+    /// largest number.
     fn lags(&self) -> Vec<(String, u64, u64)> {
         let most = self.health.lags.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
         let mut below = String::from("0");
@@ -81,7 +82,8 @@ impl HealthPage<'_> {
         if mib < 1.0 { format!("{:.0} KiB", mib * 1024.0) } else { format!("{mib:.1} MiB") }
     }
 
-    /// A line that beats where the scheduler looked; 600 wide, 40 high, the present at the right.
+    /// The heartbeat drawing as SVG path data, with a beat at each pass of the scheduler; 600 wide, 40 high, now at the
+    /// right.
     fn beats(&self) -> String {
         let mut path = String::from("M0 30");
         let mut reached = 0;

@@ -1,4 +1,4 @@
-//! The page behind a link with which somebody chooses a password, and what is said of a password while it is typed.
+//! The page of a link with which a user chooses a password, and the strength check while a password is typed.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -22,18 +22,18 @@ pub(super) fn routes() -> Routes {
         .post("/password-strength", Access::Anyone, strength)
 }
 
-/// What a link opens.
+/// The page of a link.
 #[derive(Template)]
 #[template(path = "auth/invite.html")]
 struct InvitePage<'a> {
     shell: &'a Shell,
     /// The secret in the link.
     token: &'a str,
-    /// Whose password it is, and whether it is the first. Nobody where the link was used, withdrawn, is too old, or was
-    /// never there: all of that looks the same.
+    /// The user, and whether the password is the first one. `None` if the link was used, revoked, has expired or never
+    /// existed; the page is the same for all of these.
     opens: Option<(User, LinkKind)>,
     form: Refill,
-    /// Characters of the shortest password accepted.
+    /// The minimum length of a password, in characters.
     password_min: usize,
 }
 
@@ -47,7 +47,7 @@ async fn answer(mut page: VisitorPage, token: &str, form: Refill) -> Result<Resp
         Err(Error::NotFound { .. }) => None,
         Err(other) => return Err(other),
     };
-    // Whoever is logged in here may not be whom the link is for.
+    // The user who is logged in in this browser may be another one than the owner of the link.
     page.shell.user = None;
     let status = if opens.is_some() { form.status() } else { StatusCode::NOT_FOUND };
     let password_min = page.app.config.password_min;
@@ -66,15 +66,15 @@ async fn accept(page: VisitorPage, Path(token): Path<String>, typed: Typed) -> R
     }
 }
 
-/// What is said of a password while it is typed: advice, and what would be refused.
+/// The note below a password field while the password is typed: advice, or why it would be refused.
 #[derive(Template)]
 #[template(path = "auth/_strength.html")]
 struct StrengthNote {
-    /// `None` where nothing is typed.
+    /// The result of the check; `None` for an empty password.
     verdict: Option<std::result::Result<Strength, WeakPassword>>,
 }
 
-/// Nothing is stored, and no hash computed: it costs less than the page around it.
+/// Checks the strength of a password. Nothing is stored and no password hash is computed, so the request is cheap.
 async fn strength(State(app): State<App>, typed: Typed) -> Result<Response> {
     let password = typed.secret("password");
     let name = typed.filled("name").unwrap_or_else(|| typed.get("username"));

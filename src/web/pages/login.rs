@@ -1,4 +1,4 @@
-//! Getting in and out.
+//! The login page, login and logout.
 
 use askama::Template;
 use axum::extract::Query;
@@ -26,18 +26,18 @@ pub(super) fn routes(web: &Web) -> Routes {
         .post("/logout", Access::Anyone, log_out)
 }
 
-/// The way in.
+/// The login page.
 #[derive(Template)]
 #[template(path = "auth/login.html")]
 struct LoginPage<'a> {
     shell: &'a Shell,
-    /// What was typed as a name.
+    /// The typed user name.
     name: &'a str,
-    /// Where to afterwards.
+    /// The path to open after the login.
     next: &'a str,
-    /// What is wrong, without a word about whether the name exists.
+    /// The error; it does not reveal whether the name exists.
     problem: Option<&'a Problem>,
-    /// A form is being kept for whoever logs in.
+    /// Whether a form of an expired session will be restored after the login.
     kept: bool,
 }
 

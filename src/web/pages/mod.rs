@@ -1,5 +1,5 @@
-//! Pages for people. Each file holds the view structs of its noun, what fills them from domain values, and the
-//! handlers.
+//! The pages of the web interface. Each file contains the handlers of one kind of object, the structs of its templates,
+//! and the code that fills them from domain values.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
@@ -35,7 +35,7 @@ pub mod timeline;
 pub mod users;
 pub mod welcome;
 
-/// Every page with what it asks of its caller.
+/// The routes of all pages with the access they need.
 pub fn routes(web: &Web) -> Routes {
     Routes::new()
         .merge(login::routes(web))
@@ -61,12 +61,12 @@ pub fn routes(web: &Web) -> Routes {
         .merge(super::live::routes())
 }
 
-/// A page or a part of one.
+/// A page or part of one as HTML.
 pub(super) fn html(page: &impl Template) -> Result<Html<String>> {
     Ok(Html(page.render().map_err(error::internal)?))
 }
 
-/// What a live region that asks for itself gets when what it shows is gone: it goes too.
+/// The response to a live region whose object no longer exists: htmx removes the region from the page.
 pub(super) fn gone(error: Error) -> Result<Response> {
     match error {
         Error::NotFound { .. } => Ok([("hx-reswap", "delete")].into_response()),
@@ -74,10 +74,10 @@ pub(super) fn gone(error: Error) -> Result<Response> {
     }
 }
 
-/// Lines of the newest schedules on a target's page.
+/// The maximum number of schedules on the page of a target.
 const ON_TARGET: u32 = 10;
 
-/// The schedules and the newest runs of a target, at most so many.
+/// The newest schedules and runs of a target; `most` is the maximum number of runs.
 async fn of_target(
     page: &super::page::Page,
     target: &Target,
@@ -94,10 +94,10 @@ async fn of_target(
     Ok((schedules.iter().map(line).collect(), runs))
 }
 
-/// The target a URL names as `stack/KEY` or `container/KEY`; `None` where it names none.
+/// The target that a URL names as `stack/KEY` or `container/KEY`; `None` if the text has another form.
 ///
 /// # Errors
-/// [`Error::NotFound`] where it is not there.
+/// [`Error::NotFound`] if the target does not exist.
 fn target_of(app: &App, text: &str) -> Result<Option<Target>> {
     let Some((kind, key)) = text.split_once('/') else { return Ok(None) };
     let Some(kind) = TargetType::parse(kind) else { return Ok(None) };

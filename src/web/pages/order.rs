@@ -1,4 +1,4 @@
-//! The order within a stack and between stacks: what compose says, and what people add to it.
+//! The page of the start order within a stack and between stacks: the dependencies from compose, and those added here.
 
 use askama::Template;
 use axum::extract::Path;
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Routes {
         .post("/stacks/{key}/order/{id}/remove", Access::OPERATOR, remove)
 }
 
-/// The order of a stack.
+/// The page of the start order of a stack.
 #[derive(Template)]
 #[template(path = "stacks/order.html")]
 struct OrderPage<'a> {
@@ -33,20 +33,20 @@ struct OrderPage<'a> {
     view: &'a StackView,
     waits: &'a [Waits],
     form: Refill,
-    /// Who can wait.
+    /// The options for the target that waits.
     dependants: Vec<Group>,
-    /// Who can be waited for.
+    /// The options for the target that is waited for.
     dependencies: Vec<Group>,
 }
 
-/// What must be so of what is waited for.
+/// The conditions of the dependency, with their texts.
 const CONDITIONS: [(Condition, &str); 3] = [
     (Condition::ServiceStarted, "it runs"),
     (Condition::ServiceHealthy, "it is healthy"),
     (Condition::ServiceCompletedSuccessfully, "it has done its work"),
 ];
 
-/// The page, with what was typed into its form.
+/// The page with the typed values of its form.
 async fn answer(page: &Page<Operator>, key: &str, form: Refill) -> Result<Response> {
     let overview = stacks::overview(&page.app, &page.actor).await?;
     let view = overview.stacks.iter().find(|view| view.stack.key == key);
@@ -106,11 +106,11 @@ async fn add(page: Page<Operator>, Path(key): Path<String>, typed: Typed) -> Res
     match order::add(&page.app, &page.actor, &draft).await {
         Ok(edge) => {
             let names = (view::shown_name(&edge.dependant_name), view::shown_name(&edge.dependency_name));
-            let told = format!("{} starts after {} from now on.", names.0, names.1);
-            Ok(page.redirect_with(&format!("/stacks/{key}/order"), Flash::new("good", told)).await)
+            let message = format!("{} starts after {} from now on.", names.0, names.1);
+            Ok(page.redirect_with(&format!("/stacks/{key}/order"), Flash::new("good", message)).await)
         }
         Err(Error::Invalid(mut errors)) => {
-            // The page has one field where the API has two.
+            // The form has one field where the API has two.
             for error in &mut errors {
                 for side in ["dependant", "dependency"] {
                     if error.field.starts_with(side) {

@@ -1,4 +1,4 @@
-//! Overrides: what counts, what counted lately, and a form that makes one.
+//! The pages of overrides: active and ended ones, and a form for a new one.
 
 use askama::Template;
 use axum::extract::{Path, Query};
@@ -31,19 +31,19 @@ pub(super) fn routes() -> Routes {
 #[template(path = "overrides/index.html", blocks = ["live"])]
 struct OverridesPage<'a> {
     shell: &'a Shell,
-    /// Those that count.
+    /// The active overrides.
     open: &'a [Override],
-    /// Those that ended, newest first.
+    /// The ended overrides, newest first.
     ended: &'a [Override],
 }
 
-/// What can be wanted; the first where nothing is chosen.
+/// The states that an override can want; the first is the default.
 const STATES: [(&str, &str); 3] = [
     ("awake", "Awake: woken now, and not put to sleep"),
     ("asleep", "Asleep: put to sleep now, and not woken"),
     ("hold", "Held: left as it is, whatever its schedules say"),
 ];
-/// How long; the last is the time in the field.
+/// The durations; the last option uses the instant in the field `at`.
 const SPANS: [(&str, &str); 6] = [
     ("1h", "1 hour"),
     ("3h", "3 hours"),
@@ -58,19 +58,19 @@ const SPANS: [(&str, &str); 6] = [
 struct OverrideForm<'a> {
     shell: &'a Shell,
     form: Refill,
-    /// What can be reached.
+    /// The possible targets.
     groups: Vec<Group>,
 }
 
 impl OverrideForm<'_> {
-    /// The choice of a field that is in force: the first where none of them was typed.
+    /// The selected option of a field: the typed one, else the first.
     fn chosen<'b>(&self, field: &str, among: &[(&'b str, &str)]) -> &'b str {
         let typed = among.iter().find(|(value, _)| *value == self.form.value(field));
         typed.or(among.first()).map_or("", |(value, _)| value)
     }
 }
 
-/// Rows under "Ended", and above.
+/// The maximum number of ended overrides, and of active ones.
 const ENDED: u32 = 50;
 const OPEN: u32 = 500;
 
@@ -120,11 +120,11 @@ async fn create(page: Page<Operator>, typed: Typed) -> Result<Response> {
         Ok(one) => {
             let until = page.shell.now.when(one.until).short;
             let state = Badge::from(one.wanted).word.to_lowercase();
-            let told = format!("{}: {state} until {until}.", view::reached(&one));
-            Ok(page.redirect_with("/overrides", Flash::new("good", told)).await)
+            let message = format!("{}: {state} until {until}.", view::reached(&one));
+            Ok(page.redirect_with("/overrides", Flash::new("good", message)).await)
         }
         Err(Error::Invalid(mut errors)) => {
-            // The page has one field where the API has three.
+            // The form has one field where the API has three.
             for error in &mut errors {
                 if error.field.starts_with("target") || error.field == "host" {
                     "target".clone_into(&mut error.field);
@@ -136,7 +136,7 @@ async fn create(page: Page<Operator>, typed: Typed) -> Result<Response> {
     }
 }
 
-/// Ends it, and leads to what it reached.
+/// Ends an override and redirects to the page of its target, or to the list for an override of everything.
 async fn end(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
     let id = OverrideId(id);
     let one = overrides::get(&page.app, &page.actor, &id).await?;

@@ -1,4 +1,5 @@
-//! What a person sets for themselves, where they are logged in, and on a phone the way to what has no place in the bar.
+//! The profile page: a user's own preferences, password, sessions and known browsers. On a phone the page also links to
+//! the pages that have no place in the navigation bar.
 
 use askama::Template;
 use axum::extract::Path;
@@ -20,10 +21,10 @@ use crate::web::routes::{Access, Routes};
 use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell, theme_cookie};
 
-/// Rows of one's own in the log that are shown …
-const LATELY: usize = 6;
-/// … among so many: the ends of runs are no deeds of theirs.
-const LOOKED_AT: u32 = 24;
+/// The maximum number of the user's own audit rows that are shown …
+const SHOWN_ROWS: usize = 6;
+/// … and the number of rows read for that, since the ends of runs are left out.
+const READ_ROWS: u32 = 24;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -35,29 +36,29 @@ pub(super) fn routes() -> Routes {
         .post("/profile/browsers/{key}/forget", Access::VIEWER, forget_browser)
 }
 
-/// One's own page.
+/// The profile page.
 #[derive(Template)]
 #[template(path = "profile/show.html", blocks = ["password"])]
 struct ProfilePage<'a> {
     shell: &'a Shell,
-    /// What is liked, and what is wrong with it.
+    /// The form of the preferences.
     form: Refill,
-    /// The zone where one's own is left empty.
+    /// The time zone that applies if the user has chosen none.
     default_zone: String,
-    /// How long a login lasts unused, in seconds.
+    /// The idle timeout of a session, in seconds.
     idle: i64,
-    /// Where one is logged in.
+    /// The user's sessions.
     sessions: Vec<SessionRow>,
-    /// Browsers that are known from earlier logins.
+    /// The browsers known from earlier logins.
     browsers: Vec<Device>,
     presented: &'a Presented,
-    /// What one did lately.
+    /// The user's latest audit rows.
     lately: Vec<AuditRow>,
-    /// What is wrong with the password form.
+    /// The password form with its errors.
     password: Refill,
-    /// The shortest password, in characters.
+    /// The minimum length of a password, in characters.
     password_min: usize,
-    /// Addresses for calendar apps.
+    /// The user's addresses for calendar apps.
     feeds: Vec<Feed>,
 }
 
@@ -65,9 +66,9 @@ impl<'a> ProfilePage<'a> {
     async fn new(page: &'a Page<Viewer>, form: Refill, password: Refill) -> Result<Self> {
         let Page { app, actor, .. } = page;
         let sessions = users::sessions(app, actor, &page.caller.user().id).await?;
-        let mut lately = profile::own_rows(app, actor, LOOKED_AT).await?;
+        let mut lately = profile::own_rows(app, actor, READ_ROWS).await?;
         lately.retain(|row| row.event != "run.finish");
-        lately.truncate(LATELY);
+        lately.truncate(SHOWN_ROWS);
         Ok(Self {
             shell: &page.shell,
             form,
@@ -86,14 +87,14 @@ impl<'a> ProfilePage<'a> {
         })
     }
 
-    /// Whether there are sessions beside this one.
+    /// Whether there are sessions besides the current one.
     fn has_others(&self) -> bool {
         self.sessions.iter().any(|session| !session.current)
     }
 }
 
-/// What somebody likes, as the form holds it.
-fn liked(user: &User, shell: &Shell) -> Typed {
+/// The stored preferences as fields of the form.
+fn preferences(user: &User, shell: &Shell) -> Typed {
     let mut fields = vec![
         ("theme", shell.theme),
         ("clock", user.habits.clock.as_str()),
@@ -105,11 +106,11 @@ fn liked(user: &User, shell: &Shell) -> Typed {
 }
 
 async fn show(page: Page<Viewer>, RestoredForm(restored): RestoredForm) -> Result<Response> {
-    let form = Refill::fresh(restored.unwrap_or_else(|| liked(page.caller.user(), &page.shell)));
+    let form = Refill::fresh(restored.unwrap_or_else(|| preferences(page.caller.user(), &page.shell)));
     page.render(&ProfilePage::new(&page, form, Refill::default()).await?)
 }
 
-/// Stores what somebody likes; the theme in this browser only: a phone may want another than the desk.
+/// Stores the preferences. The theme is stored in this browser only, since a user may choose another one on a phone.
 async fn save(page: Page<Viewer>, typed: Typed) -> Result<Response> {
     let draft = profile::Draft {
         timezone: typed.get("timezone").to_owned(),
@@ -119,8 +120,8 @@ async fn save(page: Page<Viewer>, typed: Typed) -> Result<Response> {
     };
     match profile::save(&page.app, &page.actor, &draft).await {
         Ok(()) => {
-            let told = Flash::new("good", "Saved. Every page looks like that from now on.");
-            let mut response = page.redirect_with("/profile", told).await;
+            let message = Flash::new("good", "Saved. Every page looks like that from now on.");
+            let mut response = page.redirect_with("/profile", message).await;
             let cookie = theme_cookie(typed.get("theme"), page.via.https);
             response.headers_mut().append(SET_COOKIE, cookie);
             Ok(response)
@@ -139,28 +140,29 @@ async fn end_session(page: Page<Viewer>, Path(key): Path<String>) -> Result<Resp
 
 async fn end_others(page: Page<Viewer>) -> Result<Response> {
     users::end_sessions(&page.app, &page.actor, &page.caller.user().id, page.caller.session()).await?;
-    let told = Flash::new("good", "Every other browser and program is logged out.");
-    Ok(page.redirect_with("/profile", told).await)
+    let message = Flash::new("good", "Every other browser and program is logged out.");
+    Ok(page.redirect_with("/profile", message).await)
 }
 
 async fn forget_browser(page: Page<Viewer>, Path(key): Path<String>) -> Result<Response> {
     devices::forget(&page.app, &page.actor, &key).await?;
-    let told = Flash::new("good", "That browser is forgotten. Who is logged in there stays so.");
-    Ok(page.redirect_with("/profile", told).await)
+    let message = Flash::new("good", "That browser is forgotten. Who is logged in there stays so.");
+    Ok(page.redirect_with("/profile", message).await)
 }
 
 async fn password(mut page: Page<Viewer>, typed: Typed) -> Result<Response> {
     let (current, new) = (typed.secret("current"), typed.secret("password"));
     match users::change_password(&page.app, &page.actor, &current, &new, page.caller.session()).await {
         Ok(()) => {
-            // A session with a new id, whose stamp is that of the new password (security: session).
+            // A session with a new id, whose stamp belongs to the new password (security: session).
             let user = users::get(&page.app, &page.actor, &page.caller.user().id).await?;
             page.session.log_in(&user).await?;
-            let told = "Your password is changed. Your other logins and your calendar addresses have ended.";
-            Ok(page.redirect_with("/profile", Flash::new("good", told)).await)
+            let message =
+                "Your password is changed. Your other logins and your calendar addresses have ended.";
+            Ok(page.redirect_with("/profile", Flash::new("good", message)).await)
         }
         Err(Error::Invalid(errors)) => {
-            let form = Refill::fresh(liked(page.caller.user(), &page.shell));
+            let form = Refill::fresh(preferences(page.caller.user(), &page.shell));
             let shown = ProfilePage::new(&page, form, Refill::wrong(typed, errors)).await?;
             if page.htmx.partial { page.refuse(&shown.as_password()) } else { page.refuse(&shown) }
         }

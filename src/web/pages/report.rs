@@ -1,4 +1,4 @@
-//! How long what napped in a week, and what that gave back.
+//! The weekly report: how long targets napped, and the resources saved by that.
 
 use askama::Template;
 use axum::extract::Query;
@@ -15,16 +15,16 @@ use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
 
-/// The highest bar stands for an hour at least, in milliseconds: a few seconds are no tower.
+/// The minimum value of the highest bar in milliseconds (one hour), so that a few seconds are not drawn as a high bar.
 const HOUR_MS: i64 = 3_600_000;
-/// Height of the highest bar, in the picture's units.
+/// The height of the highest bar, in units of the drawing.
 const HIGHEST: f64 = 52.0;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/report", Access::VIEWER, show)
 }
 
-/// The report of one week.
+/// The page of the report of one week.
 #[derive(Template)]
 #[template(path = "report/index.html")]
 struct ReportPage<'a> {
@@ -33,7 +33,7 @@ struct ReportPage<'a> {
 }
 
 impl<'a> ReportPage<'a> {
-    /// The week after, where it has begun.
+    /// The next week, if it has begun.
     fn after(&self) -> Option<Week> {
         let has_begun = !self.report.is_current() && self.report.span.1 <= self.shell.now.at;
         has_begun.then(|| self.report.week.later(1))
@@ -43,23 +43,23 @@ impl<'a> ReportPage<'a> {
         self.report.prices.has_watts() && self.report.prices.price_per_kwh.is_some()
     }
 
-    /// What an amount has saved: `0.31 EUR`.
+    /// The money saved by an amount: `0.31 EUR`.
     fn money(&self, amount: &Amount) -> Option<String> {
         let prices = &self.report.prices;
         let money = prices.money(amount)?;
         Some(format!("{money:.2} {}", prices.currency).trim_end().to_owned())
     }
 
-    /// Of the time that has passed, in percent.
+    /// The time asleep as a percentage of the elapsed time of the week.
     fn share(&self, row: &Row) -> f64 {
         percent(row.amount.asleep_ms, self.report.elapsed_ms().max(1))
     }
 
-    /// Eight weeks, the oldest first, each with the height of its bar.
+    /// The last weeks, oldest first, each with the height of its bar.
     fn trend(&self) -> Vec<(Week, &'a Amount, f64)> {
         let trend = &self.report.trend;
         let highest = trend.iter().map(|(_, amount)| amount.asleep_ms).max().unwrap_or(0).max(HOUR_MS);
-        // What is not nothing can be seen.
+        // A value above 0 has a visible bar.
         let least = |amount: &Amount| if amount.asleep_ms > 0 { 2.0 } else { 0.0 };
         let height =
             |amount: &Amount| (percent(amount.asleep_ms, highest) / 100.0 * HIGHEST).max(least(amount));
@@ -67,7 +67,7 @@ impl<'a> ReportPage<'a> {
     }
 }
 
-/// `41`, `4.1`, `0.41`: three digits at most below a hundred.
+/// A number with about three significant digits: `0.41`, `4.10`, `41.0`, `410`.
 fn figure(number: f64) -> String {
     match number {
         0.0 => "0".to_owned(),
@@ -78,7 +78,7 @@ fn figure(number: f64) -> String {
     }
 }
 
-/// The same where there is a number.
+/// [`figure`] of an optional number.
 fn figured(number: Option<f64>) -> Option<String> {
     number.map(figure)
 }
@@ -110,7 +110,7 @@ fn span(week: &Week, year: bool) -> String {
     }
 }
 
-/// Which week is wanted.
+/// The query string: the requested week, the current one without it.
 #[derive(Debug, Default, Deserialize)]
 struct ReportQuery {
     week: Option<String>,

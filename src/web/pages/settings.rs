@@ -1,4 +1,5 @@
-//! Settings: what an admin sets here, what was set at the start, and how safe all of it is.
+//! The settings page: values that an admin can change here, values configured at the start, and security checks of
+//! both.
 
 use askama::Template;
 use axum::response::Response;
@@ -25,14 +26,14 @@ pub(super) fn routes() -> Routes {
     )
 }
 
-/// One setting of the start.
+/// A setting of the configuration, which is read at the start.
 struct Line<'a> {
     setting: &'static Setting,
     given: Option<&'a Origin>,
 }
 
 impl Line<'_> {
-    /// As it was given; none where there is no default either.
+    /// The configured value or the default; `None` if both are empty. A secret is not shown.
     fn value(&self) -> Option<&str> {
         let value = match self.given {
             Some(_) if self.setting.is_secret() => "set, not shown",
@@ -42,12 +43,12 @@ impl Line<'_> {
         Some(value).filter(|value| !value.is_empty())
     }
 
-    /// What it is about. It was written for the documentation.
+    /// The description, without the backticks of the documentation.
     fn help(&self) -> String {
         self.setting.help.replace('`', "")
     }
 
-    /// What may be written there.
+    /// The form of the allowed values; `None` for texts, secrets, paths and URLs.
     fn kind(&self) -> Option<String> {
         match self.setting.kind {
             Kind::Text | Kind::Secret | Kind::Path | Kind::Url => None,
@@ -56,15 +57,15 @@ impl Line<'_> {
     }
 }
 
-/// A group of them.
+/// A group of settings.
 struct Group<'a> {
-    /// The end of its anchor.
+    /// The last part of the id of its anchor.
     id: &'static str,
     title: &'static str,
     lines: Vec<Line<'a>>,
 }
 
-/// Which settings belong together; what no group names is under the last.
+/// The groups: id, title and names of the settings. Settings without a group are in the last one.
 const GROUPS: [(&str, &str, &[&str]); 5] = [
     (
         "web",
@@ -100,7 +101,7 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
     ("other", "Everything else", &[]),
 ];
 
-/// Everything that is set.
+/// The settings page.
 #[derive(Template)]
 #[template(path = "settings/index.html")]
 struct SettingsPage<'a> {
@@ -109,15 +110,15 @@ struct SettingsPage<'a> {
     via: Via,
     form: Refill,
     last_backup: Option<Timestamp>,
-    /// What was set at the start.
+    /// The settings of the configuration.
     groups: Vec<Group<'a>>,
 }
 
 impl SettingsPage<'_> {
-    /// How safe the way to this page, what is believed of proxies, the way to Docker, the metrics and the backups are:
-    /// `good`, `warn`, or `info` where that depends.
+    /// The results of the security checks: connection to this page, trusted proxies, connection to Docker, metrics,
+    /// backups. Each is `good`, `warn`, or `info` if it depends on the circumstances.
     fn tones(&self) -> [&'static str; 5] {
-        /// A backup of a week is good enough for what changes rarely.
+        /// The maximum age of a good backup in days; a week is enough, since the stored data changes rarely.
         const OLD: i64 = 7;
         let tone = |is_good: bool| if is_good { "good" } else { "warn" };
         let age = |at: Timestamp| self.shell.now.at.duration_since(at).as_hours() / 24;
@@ -133,17 +134,17 @@ impl SettingsPage<'_> {
         ]
     }
 
-    /// The address is https, so there must be a proxy.
+    /// Whether there must be a proxy, since the public address is https.
     fn is_behind_proxy(&self) -> bool {
         self.config.base_url.as_ref().is_some_and(|url| url.https)
     }
 
-    /// How many of the checks are well.
+    /// The number of checks with the result `good`.
     fn well(&self) -> usize {
         self.tones().into_iter().filter(|tone| *tone == "good").count()
     }
 
-    /// The networks whose word is believed.
+    /// The networks of trusted proxies.
     fn trusted(&self) -> String {
         self.config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
@@ -163,10 +164,10 @@ fn groups(config: &Config) -> Vec<Group<'_>> {
         .collect()
 }
 
-/// The fields of both forms.
+/// The fields of both forms of the page.
 const FIELDS: [&str; 5] = ["timezone", "watts_per_core", "watts_per_gib", "price_per_kwh", "currency"];
 
-/// What is stored, as both forms hold it.
+/// The stored values as fields of both forms.
 async fn stored(page: &Page<Admin>) -> Result<Typed> {
     let prices = PricesDraft::of(&settings::prices(&page.app).await?);
     let zone = settings::stored_zone(&page.app, &page.actor).await?.unwrap_or_else(|| "UTC".to_owned());
@@ -175,7 +176,7 @@ async fn stored(page: &Page<Admin>) -> Result<Typed> {
     Ok(Typed::of(FIELDS.into_iter().zip(values)))
 }
 
-/// The page, with what was typed in either form.
+/// The page with the typed values of either form.
 async fn filled<'a>(
     page: &'a Page<Admin>,
     typed: &Typed,
@@ -212,7 +213,7 @@ async fn report(page: Page<Admin>, typed: Typed) -> Result<Response> {
     saved(&page, &typed, outcome, "The numbers are stored.", "report").await
 }
 
-/// Back to the part of the page, or the forms again.
+/// A redirect to this part of the page after a success; the page with the errors if fields are invalid.
 async fn saved(
     page: &Page<Admin>,
     typed: &Typed,

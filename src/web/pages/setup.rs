@@ -1,7 +1,8 @@
 //! First run: the setup token, then the first admin (ui 4.2, steps 1 and 2).
 //!
-//! Two steps, each a plain form. The second carries the token along, so nothing is stored until all is right; going
-//! back to the first carries what was typed. Steps 3 and 4 follow with a login ([`super::welcome`]).
+//! Each of the two steps is a plain form. The form of the second step carries the token along, so nothing is stored
+//! until all fields are valid; going back to the first step carries the typed values. Steps 3 and 4 follow after the
+//! login ([`super::welcome`]).
 
 use askama::Template;
 use axum::http::header::SET_COOKIE;
@@ -23,19 +24,19 @@ pub(super) fn routes() -> Routes {
     )
 }
 
-/// The first two steps.
+/// The page of the first two steps.
 #[derive(Template)]
 #[template(path = "auth/setup.html")]
 struct SetupPage<'a> {
     shell: &'a Shell,
-    /// 1 = the token, 2 = the admin.
+    /// 1 for the token, 2 for the admin.
     step: usize,
-    /// The token, as far as it is known.
+    /// The token from the first step; may be empty.
     token: &'a str,
     form: Refill,
-    /// Characters of the shortest password accepted.
+    /// The minimum length of a password, in characters.
     password_min: usize,
-    /// The zone is fixed by the environment.
+    /// Whether the time zone is set by the environment.
     zone_fixed: bool,
 }
 
@@ -77,7 +78,7 @@ async fn finish(page: VisitorPage, typed: Typed) -> Result<Response> {
             Ok(response)
         }
         Err(Error::Invalid(errors)) => {
-            // A wrong token takes back to the first step, with the rest kept.
+            // A wrong token leads back to the first step, with the other fields kept.
             let step = if errors.iter().any(|error| error.field == "token") { 1 } else { 2 };
             answer(&page, step, &draft.token, Refill::wrong(typed, errors))
         }

@@ -1,47 +1,46 @@
-//! Runs as bars: how long each took, and how it ended.
+//! A bar chart of runs: the duration and the outcome of each.
 
 use crate::domain::run::{Run, RunState};
 use crate::web::view::{self, Badge, Now};
 
-/// The height of the longest.
+/// The maximum height of a bar, in units of the drawing.
 const HIGHEST: i64 = 36;
-/// From one bar to the next.
+/// The distance between two bars, in units of the drawing.
 const STEP: usize = 6;
 
-/// One run.
+/// The bar of one run; lengths are in units of the drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bar {
     pub href: String,
-    /// What it was, how it ended and how long it took.
+    /// The action, the outcome and the duration in words.
     pub title: String,
-    /// How it ended.
+    /// The outcome.
     pub state: Badge,
-    /// Where it stands.
+    /// The left edge.
     pub x: usize,
-    /// Its upper edge.
+    /// The upper edge.
     pub y: i64,
-    /// How high it is.
+    /// The height.
     pub height: i64,
-    /// It needs somebody: a mark on top tells so without colour.
+    /// Whether the run needs attention; the bar then has a mark on top, for readers who cannot see the colour.
     pub bad: bool,
 }
 
-/// Runs from the oldest to the newest.
+/// The bars of runs, from the oldest to the newest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bars {
-    /// The runs.
     pub bars: Vec<Bar>,
-    /// The width of all.
+    /// The width of the drawing.
     pub width: usize,
-    /// The same in words.
+    /// The drawing in words.
     pub title: String,
 }
 
 impl Bars {
-    /// How many are shown.
+    /// The maximum number of runs shown.
     pub const SHOWN: usize = 60;
 
-    /// Runs that are given newest first.
+    /// The bars of `runs`, which are sorted newest first.
     pub fn new(runs: &[Run], now: &Now) -> Self {
         let shown = &runs[..runs.len().min(Self::SHOWN)];
         let longest = shown.iter().filter_map(Run::duration_ms).max().unwrap_or(0).max(1);
@@ -52,7 +51,7 @@ impl Bars {
             .map(|(number, run)| {
                 let badge = Badge::from(run.state);
                 let took = run.duration_ms().unwrap_or(0);
-                // The root: a stop of a minute does not make all others a line on the ground.
+                // A square root scale, so that one long run does not flatten all other bars.
                 let height = (4 + isqrt(took * (HIGHEST - 4) * (HIGHEST - 4) / longest)).clamp(4, HIGHEST);
                 let when = now.when(run.finished_at.unwrap_or(run.created_at));
                 let took = run.duration_ms().map(|ms| format!(", {}", view::duration(ms)));

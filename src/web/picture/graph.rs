@@ -1,50 +1,50 @@
-//! What waits for what, as boxes from left to right.
+//! A graph of dependencies, as boxes from left to right.
 
 use crate::web::view;
 
-/// Letters of a name that fit into a box.
+/// The maximum number of characters of a name in a box.
 const LETTERS: usize = 15;
 const BOX: (usize, usize) = (124, 30);
 const GAP: (usize, usize) = (44, 12);
 
-/// A box.
+/// The box of a container or stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its left edge.
+    /// The left edge.
     pub x: usize,
-    /// Its upper edge.
+    /// The upper edge.
     pub y: usize,
-    /// The name, as much as fits.
+    /// The name, cut to fit into the box.
     pub name: String,
-    /// All of it.
+    /// The whole name.
     pub title: String,
-    /// Its number in the order of waking.
+    /// The number in the order of starting, from 1.
     pub wave: u32,
 }
 
-/// A line from one box to another.
+/// A line from one box to another, as SVG path data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line(pub String);
 
-/// What waits for what.
+/// A graph of dependencies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Graph {
-    /// The boxes.
     pub nodes: Vec<Node>,
-    /// From who is waited for to who waits.
+    /// The lines, each from a dependency to its dependant.
     pub lines: Vec<Line>,
-    /// The width of all.
+    /// The width of the drawing.
     pub width: usize,
-    /// The height of all.
+    /// The height of the drawing.
     pub height: usize,
-    /// The same in words: `1: db, cache. 2: api. 3: web`.
+    /// The drawing in words: `Wakes in this order: 1: db, cache; 2: api; 3: web`.
     pub title: String,
-    /// The same as a list: the names of each wave.
+    /// The drawing as a list: the names of each wave.
     pub waves: Vec<Vec<String>>,
 }
 
 impl Graph {
-    /// Nodes with their wave from 1, and edges (who waits, who is waited for) by index. `None` where nothing waits.
+    /// The graph of `nodes` (name and wave, from 1) and `edges` (dependant and dependency, as indexes of nodes); `None`
+    /// without edges.
     pub fn new(nodes: &[(String, u32)], edges: &[(usize, usize)]) -> Option<Self> {
         if edges.is_empty() {
             return None;
@@ -87,7 +87,7 @@ impl Graph {
             .into_iter()
             .map(|wave| wave.into_iter().map(|index| view::shown_name(&nodes[index].0)).collect())
             .collect();
-        let told: Vec<String> = waves
+        let lists: Vec<String> = waves
             .iter()
             .enumerate()
             .map(|(wave, names)| format!("{}: {}", wave + 1, names.join(", ")))
@@ -97,7 +97,7 @@ impl Graph {
             lines,
             width: waves.len() * (BOX.0 + GAP.0) - GAP.0 + 2,
             height: height + 2,
-            title: format!("Wakes in this order: {}", told.join("; ")),
+            title: format!("Wakes in this order: {}", lists.join("; ")),
             waves,
         })
     }

@@ -1,8 +1,8 @@
-//! Pictures that pages share: what they show as numbers and places, for templates that only draw.
+//! Drawings that pages share: their coordinates and texts, for templates that only write the SVG.
 //!
-//! Pure, as [`super::view`]. The drawings use attributes and classes alone, since the content security policy knows no
-//! inline style. Each picture brings the same in words: `title` for who cannot see it, and its parts for a list beside
-//! it.
+//! All functions are pure, as in [`super::view`]. The drawings use attributes and classes only, since the content
+//! security policy allows no inline styles. Each drawing has its content in words too: `title` for screen readers, and
+//! its parts for a list beside it.
 
 use jiff::Timestamp;
 
@@ -20,35 +20,35 @@ pub use graph::{Graph, Line, Node};
 pub use ribbon::{Ribbon, Spark};
 pub use rule::{Ahead, RuleWeek};
 
-/// The width of a day: slots of five minutes.
+/// The width of a day in units of the drawing; one unit is five minutes.
 pub const DAY: u32 = 288;
 
-/// A stretch of a day that is not simply awake.
+/// A time range of a drawing that has its own colour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Band {
-    /// Where it begins, of [`DAY`].
+    /// The left edge, in the units of [`DAY`].
     pub x: u32,
-    /// How long it is.
+    /// The width, in the units of [`DAY`].
     pub width: u32,
-    /// Its class: `nap`, `held` or `up`.
+    /// The CSS class: `nap`, `held`, `up` or `off`.
     pub kind: &'static str,
 }
 
-/// One day from midnight to midnight.
+/// A day from midnight to midnight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strip {
-    /// The id its title bears.
+    /// The id of the title element.
     pub id: String,
-    /// The same in words.
+    /// The drawing in words.
     pub title: String,
-    /// The stretches.
+    /// The coloured time ranges.
     pub bands: Vec<Band>,
-    /// Where now is, of [`DAY`].
+    /// The position of the current instant, in the units of [`DAY`]; `None` on another day.
     pub now: Option<u32>,
 }
 
 impl Strip {
-    /// The reader's day so many days from today, of what is wanted; `None` where nothing is wanted all day.
+    /// The desired states of the reader's day that is this many days from today; `None` if no state is desired all day.
     pub fn of_day(id: impl Into<String>, intervals: &[Interval], days: i64, now: &Now) -> Option<Self> {
         let (start, end) = (now.midnight(days), now.midnight(days + 1));
         let within: Vec<Interval> = intervals
@@ -82,7 +82,7 @@ impl Strip {
     }
 }
 
-/// Where an instant lies in a day that may have 23 or 25 hours.
+/// The position of an instant in a day, in the units of [`DAY`]; the day may have 23 or 25 hours.
 fn place(at: Timestamp, start: Timestamp, end: Timestamp) -> u32 {
     let (gone, all) = (at.as_second() - start.as_second(), (end.as_second() - start.as_second()).max(1));
     u32::try_from((gone * i64::from(DAY) + all / 2) / all).unwrap_or(0).min(DAY)
@@ -102,7 +102,7 @@ fn words(intervals: &[Interval], start: Timestamp, end: Timestamp, now: &Now) ->
     };
     let (asleep, held) = (of(DesiredState::Asleep), of(DesiredState::Hold));
     let one = matches!(intervals, [interval] if (interval.from, interval.until) == (start, end));
-    let mut told = match asleep.split_last() {
+    let mut text = match asleep.split_last() {
         None if !held.is_empty() => String::new(),
         None if one => "Awake all day".to_owned(),
         None => format!("Awake {}", of(DesiredState::Awake).join(", ")),
@@ -111,18 +111,18 @@ fn words(intervals: &[Interval], start: Timestamp, end: Timestamp, now: &Now) ->
         Some((last, others)) => format!("Asleep {} and {last}", others.join(", ")),
     };
     if !held.is_empty() {
-        let text = format!("held {}", held.join(", "));
-        told = if told.is_empty() { crate::domain::text::capital(&text) } else { format!("{told}; {text}") };
+        let held = format!("held {}", held.join(", "));
+        text = if text.is_empty() { crate::domain::text::capital(&held) } else { format!("{text}; {held}") };
     }
-    told
+    text
 }
 
-/// A day of a [`Week`].
+/// A day of a [`Week`] with its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeekDay {
     /// `Fri 27`.
     pub day: String,
-    /// Its hours; `None` where nothing is wanted.
+    /// The desired states of the day; `None` if there are none.
     pub strip: Option<Strip>,
 }
 
@@ -131,15 +131,14 @@ pub struct WeekDay {
 pub struct Week {
     /// The days, today first.
     pub days: Vec<WeekDay>,
-    /// `52 h of the next 7 days asleep, 31 %`.
+    /// The drawing in words: `52 h of these 7 days asleep, 31 %`.
     pub title: String,
 }
 
 impl Week {
-    /// The days of a week.
     pub const DAYS: i64 = 7;
 
-    /// The reader's next seven days, today first, of what is wanted; `None` where nothing is.
+    /// The desired states of the reader's next seven days, today first; `None` if there are none.
     pub fn of(intervals: &[Interval], now: &Now) -> Option<Self> {
         if intervals.iter().all(|interval| interval.wanted.is_none()) {
             return None;
@@ -162,36 +161,36 @@ impl Week {
     }
 }
 
-/// A part of a [`Donut`].
+/// A segment of a [`Donut`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arc {
-    /// What it stands for.
+    /// The state.
     pub state: Badge,
-    /// How many.
+    /// The number of targets in this state.
     pub count: usize,
-    /// `stroke-dasharray` on a circle of 100.
+    /// The value of `stroke-dasharray` on a circle with a circumference of 100.
     pub dash: String,
-    /// `stroke-dashoffset`.
+    /// The value of `stroke-dashoffset`.
     pub offset: String,
 }
 
-/// How many are in which state, as a ring.
+/// The number of targets in each state, as a ring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Donut {
-    /// The parts, clockwise from the top.
+    /// The segments, clockwise from the top.
     pub arcs: Vec<Arc>,
-    /// All of them.
+    /// The sum of all counts.
     pub total: usize,
-    /// The same in words.
+    /// The drawing in words.
     pub title: String,
 }
 
 impl Donut {
-    /// A ring of counts; those of nothing are left out.
+    /// The ring of these counts; a count of 0 is left out.
     pub fn new(counts: impl IntoIterator<Item = (Badge, usize)>) -> Self {
         let counts: Vec<(Badge, usize)> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
         let total: usize = counts.iter().map(|(_, count)| count).sum();
-        // A gap between two parts, in hundredths of the ring.
+        // The gap between two segments, in hundredths of the ring.
         let gap = if counts.len() > 1 { 2 } else { 0 };
         let mut gone = 0;
         let arcs = counts
@@ -208,9 +207,9 @@ impl Donut {
                 }
             })
             .collect();
-        let told: Vec<String> =
+        let parts: Vec<String> =
             counts.iter().map(|(state, count)| format!("{count} {}", state.word.to_lowercase())).collect();
-        Self { arcs, total, title: told.join(", ") }
+        Self { arcs, total, title: parts.join(", ") }
     }
 }
 
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_week_tells_how_much_of_it_is_slept() {
+    fn the_title_of_a_week_states_the_time_asleep() {
         let now = Now::sample();
         let asleep = interval(now.midnight(0), 42, Some(DesiredState::Asleep));
         let awake = interval(asleep.until, 126, Some(DesiredState::Awake));
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_leaves_out_what_is_not_there() {
+    fn a_ring_leaves_out_states_without_targets() {
         let donut = Donut::new([(Badge::RUNNING, 3), (Badge::STOPPED, 0), (Badge::NAPPING, 1)]);
         assert_eq!((donut.total, donut.title.as_str()), (4, "3 running, 1 napping"));
         let arcs: Vec<_> = donut.arcs.iter().map(|arc| (arc.dash.as_str(), arc.offset.as_str())).collect();

@@ -1,4 +1,4 @@
-//! How something was over some days, and how long its starts took.
+//! The past of a target: its states over some days, and the durations of its starts.
 
 use jiff::Timestamp;
 
@@ -6,26 +6,26 @@ use super::{Band, DAY};
 use crate::app::stacks::{Stretch, Was};
 use crate::web::view::{self, Now};
 
-/// Some days side by side: running, napping, down.
+/// The states of the last days side by side: running, napping, down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ribbon {
-    /// The stretches, of [`Ribbon::WIDTH`]; their class is `up`, `nap` or `off`.
+    /// The coloured time ranges, in the units of [`Ribbon::WIDTH`]; their class is `up`, `nap` or `off`.
     pub bands: Vec<Band>,
-    /// Where each midnight after the first is.
+    /// The position of each midnight after the first.
     pub days: Vec<u32>,
-    /// The days' names.
+    /// The short names of the days.
     pub names: Vec<String>,
-    /// The same in words.
+    /// The drawing in words.
     pub title: String,
 }
 
 impl Ribbon {
-    /// How many days, today included.
+    /// The number of days, including today.
     pub const DAYS: i64 = 7;
-    /// The width of all.
+    /// The width of the drawing.
     pub const WIDTH: u32 = DAY * 7;
 
-    /// The days up to now; `None` where nothing is known of them.
+    /// The last days up to now; `None` if nothing is recorded.
     pub fn new(stretches: &[Stretch], now: &Now) -> Option<Self> {
         if stretches.is_empty() {
             return None;
@@ -49,7 +49,7 @@ impl Ribbon {
             let like = stretches.iter().filter(|one| one.was == was);
             like.map(|one| one.until.as_second() - one.from.as_second()).sum()
         };
-        let told: Vec<String> = [(Was::Up, "running"), (Was::Napping, "napping"), (Was::Down, "down")]
+        let parts: Vec<String> = [(Was::Up, "running"), (Was::Napping, "napping"), (Was::Down, "down")]
             .into_iter()
             .map(|(was, word)| (of(was), word))
             .filter(|(seconds, _)| *seconds > 0)
@@ -60,22 +60,22 @@ impl Ribbon {
             bands: bands.collect(),
             days: (2 - Self::DAYS..=0).map(|day| place(now.midnight(day))).collect(),
             names: (1 - Self::DAYS..=0).map(day).collect(),
-            title: format!("Last 7 days: {}", told.join(", ")),
+            title: format!("Last 7 days: {}", parts.join(", ")),
         })
     }
 }
 
-/// A few numbers as a line.
+/// A sparkline of some numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spark {
-    /// The line: `points` of 0 to 100 by 0 to 20.
+    /// The `points` of the line; x is 0 to 100, y is 0 to 20.
     pub points: String,
-    /// The same in words.
+    /// The drawing in words.
     pub title: String,
 }
 
 impl Spark {
-    /// How long starts took, in milliseconds, oldest first; `None` for fewer than two.
+    /// The line of the durations of starts in milliseconds, oldest first; `None` for fewer than two.
     pub fn new(took: &[i64]) -> Option<Self> {
         let shown = &took[took.len().saturating_sub(30)..];
         let (last, most) = (shown.last()?, *shown.iter().max()?);

@@ -1,26 +1,26 @@
-//! A rule as lines: in a week of days, and in the coming 24 hours.
+//! Drawings of a rule as lines: over a week, and over the next 24 hours.
 
 use std::fmt::Write as _;
 
 use crate::app::schedules::Mark;
 use crate::web::view::Now;
 
-/// What a rule does in a week: a line of the day's 1440 minutes for each day.
+/// A rule over a week: one line of 1440 minutes for each day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleWeek {
-    /// Of the path.
+    /// The SVG path data.
     pub path: String,
-    /// What it shows, in words.
+    /// The drawing in words.
     pub title: String,
-    /// The days from the top down: `Mo`, …
+    /// The labels of the days from top to bottom: `Mo`, …
     pub days: [&'static str; 7],
 }
 
-/// Minutes a moment is drawn wide, so that it can be seen.
-const MOMENT: i16 = 12;
+/// The minimum width of a mark in minutes, so that a fire is visible.
+const MIN_WIDTH: i16 = 12;
 
 impl RuleWeek {
-    /// The reader's week; `None` where the rule marks nothing in it.
+    /// The drawing of the marks of a rule in the reader's week; `None` without marks.
     pub fn of(marks: &[Mark], title: &str, now: &Now) -> Option<Self> {
         if marks.is_empty() {
             return None;
@@ -30,25 +30,25 @@ impl RuleWeek {
         let line = |mark: &Mark| order.iter().position(|day| *day == mark.day).unwrap_or(0);
         let mut path = String::new();
         for mark in marks {
-            let to = mark.to.max(mark.from + MOMENT).min(1440);
-            let from = mark.from.min(to - MOMENT.min(to));
+            let to = mark.to.max(mark.from + MIN_WIDTH).min(1440);
+            let from = mark.from.min(to - MIN_WIDTH.min(to));
             let _ = write!(path, "M{from} {}.5H{to}", line(mark));
         }
         Some(Self { path, title: title.to_owned(), days })
     }
 }
 
-/// When a rule has its target asleep in the coming 24 hours, as one line of minutes from now.
+/// The time ranges in the next 24 hours in which a rule wants its target asleep, as one line of minutes from now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ahead {
-    /// Of the path.
+    /// The SVG path data.
     pub path: String,
-    /// What it shows, in words.
+    /// The drawing in words.
     pub title: String,
 }
 
 impl Ahead {
-    /// Stretches of sleep, in minutes from now.
+    /// The drawing of these time ranges of sleep, in minutes from now.
     pub fn of(sleeps: &[(i64, i64)]) -> Self {
         let mut path = String::new();
         let mut asleep = 0;
@@ -76,7 +76,7 @@ mod tests {
     use crate::domain::user::{Habits, WeekStart};
 
     #[test]
-    fn pictures_are_small_and_say_what_they_show() {
+    fn drawings_are_small_and_have_a_title() {
         let now = Now::sample();
         let marks = [Mark { day: 0, from: 1380, to: 1440 }, Mark { day: 1, from: 0, to: 420 }];
         let picture = RuleWeek::of(&marks, "Nights", &now).expect("something to draw");
@@ -84,7 +84,7 @@ mod tests {
         let late = RuleWeek::of(&[Mark { day: 6, from: 1439, to: 1439 }], "", &now).expect("a moment");
         assert_eq!(late.path, "M1428 6.5H1440", "a moment at the end of a day is wide enough to be seen");
         assert_eq!(Ahead::of(&[(60, 210)]).title, "Asleep for 2 h 30 min of the next 24 hours");
-        // The richest that one text can hold.
+        // The largest number of windows in one text.
         let rich = "sleep ".to_owned()
             + &(0..24).map(|i| format!("{i:02}:00-{i:02}:30")).collect::<Vec<_>>().join(";");
         let marks = schedules::marks(&When::Window(rich), &TimeZone::UTC, Timestamp::UNIX_EPOCH);

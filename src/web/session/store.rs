@@ -1,4 +1,5 @@
-//! What axum-login and tower-sessions ask for: accounts, and the table of sessions, both for one request.
+//! The backends of axum-login and tower-sessions: accounts, and the table of sessions. Each instance serves one
+//! request.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +20,7 @@ use crate::domain::ids::UserId;
 use crate::domain::text::chain;
 use crate::domain::user::User;
 
-/// The login of a page: axum-login's, on our accounts.
+/// The login of a page: the type of axum-login with DockNap's accounts.
 pub(super) type PageLogin = AuthSession<Accounts>;
 
 /// An account, as axum-login needs it.
@@ -31,8 +32,8 @@ pub struct Account {
 
 impl Account {
     pub(super) fn new(user: User) -> Self {
-        // Not the hash of the password: a login may store the same password with a new hash. A change of role or
-        // password ends the sessions in the database too; the stamp is a second check.
+        // The stamp does not contain the password hash, since a login may store the same password with a new hash. A
+        // change of role or password also ends the sessions in the database; the stamp is a second check.
         let stamp = format!("{}:{}", user.role, user.password_set.as_millisecond()).into_bytes();
         Self { user, stamp }
     }
@@ -50,7 +51,7 @@ impl AuthUser for Account {
     }
 }
 
-/// Name and password as they were typed.
+/// Name and password as typed.
 pub struct Credentials {
     pub name: String,
     pub password: secrecy::SecretString,
@@ -58,7 +59,7 @@ pub struct Credentials {
     pub ip: Option<IpAddr>,
 }
 
-/// The accounts of one request: the one that was read together with the session.
+/// The backend of axum-login for one request. It knows only the account that was read together with the session.
 #[derive(Clone)]
 pub struct Accounts {
     pub(super) app: App,
@@ -90,7 +91,7 @@ impl AuthnBackend for Accounts {
     }
 }
 
-/// The table of sessions, for one request. It knows the whole 256 bits of the cookie; the id of tower-sessions holds
+/// The table of sessions for one request. The store knows all 256 bits of the cookie; the id of tower-sessions holds
 /// half of them.
 pub(super) struct Store {
     app: App,
@@ -101,12 +102,12 @@ pub(super) struct Store {
 
 #[derive(Default)]
 struct State {
-    /// The ticket of the cookie, or that of a session that began in this request.
+    /// The ticket of the cookie, or of a session that began in this request.
     ticket: Option<Ticket>,
     /// The account whose session began in this request.
     begun: Option<UserId>,
     loaded: Option<Record>,
-    /// The error of the database: tower-sessions passes on its text alone.
+    /// The last database error: tower-sessions passes on only its text.
     fault: Option<Error>,
 }
 
@@ -126,7 +127,7 @@ impl Store {
         Self { app, ip, user_agent, state: Mutex::new(State { ticket, ..State::default() }) }
     }
 
-    /// Takes the stored data of a session that is live, and returns the id under which tower-sessions finds it.
+    /// Takes the stored data of a live session, and returns the id under which tower-sessions finds it.
     pub(super) fn load_data(&self, ticket: &Ticket, data: &str) -> Id {
         let data: HashMap<String, serde_json::Value> = serde_json::from_str(data).unwrap_or_default();
         let id = Id(ticket.number());
@@ -138,7 +139,7 @@ impl Store {
         self.state.lock().ticket.clone()
     }
 
-    /// Stores the browser as known if somebody has logged in. An error does not undo the login.
+    /// Stores the browser as known if a login happened in this request. An error does not undo the login.
     pub(super) async fn remember(&self, presented: &Presented) -> Option<Presented> {
         let user = self.state.lock().begun.take()?;
         let known = devices::remember(&self.app, &user, presented, self.ip, self.user_agent.as_deref()).await;
@@ -155,7 +156,7 @@ impl Store {
         self.ticket().filter(|ticket| ticket.number() == id.0)
     }
 
-    fn refused(&self, error: Error) -> session_store::Error {
+    fn keep_error(&self, error: Error) -> session_store::Error {
         let text = error.to_string();
         self.state.lock().fault = Some(error);
         session_store::Error::Backend(text)
@@ -176,7 +177,7 @@ impl SessionStore for Store {
         let data = encode(record)?;
         let ticket = sessions::begin(&self.app, &user, &data, self.ip, self.user_agent.as_deref())
             .await
-            .map_err(|error| self.refused(error))?;
+            .map_err(|error| self.keep_error(error))?;
         record.id = Id(ticket.number());
         let mut state = self.state.lock();
         (state.begun, state.ticket) = (Some(user), Some(ticket));
@@ -187,7 +188,7 @@ impl SessionStore for Store {
         let Some(ticket) = self.ticket_of(record.id) else {
             return Err(session_store::Error::Backend("this is not the session of the request".to_owned()));
         };
-        sessions::save(&self.app, &ticket, &encode(record)?).await.map_err(|error| self.refused(error))
+        sessions::save(&self.app, &ticket, &encode(record)?).await.map_err(|error| self.keep_error(error))
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
@@ -196,7 +197,7 @@ impl SessionStore for Store {
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         match self.ticket_of(*id) {
-            Some(ticket) => sessions::end(&self.app, &ticket).await.map_err(|error| self.refused(error)),
+            Some(ticket) => sessions::end(&self.app, &ticket).await.map_err(|error| self.keep_error(error)),
             None => Ok(()),
         }
     }

@@ -1,16 +1,16 @@
-//! States: icon, shape, colour and word together.
+//! The display of states: icon, colour and word always together.
 
 use crate::domain::inventory::StackStatus;
 use crate::domain::overrides::DesiredState;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::window::Phase;
 
-/// A state as it is always shown: icon, shape, colour and word together.
+/// The display of a state, always with icon, colour and word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Badge {
-    /// `data-state`: gives the colour.
+    /// The value of `data-state`, by which the stylesheet chooses the colour.
     pub class: &'static str,
-    /// The symbol in `icons.svg`.
+    /// The name of the icon in `icons.svg`.
     pub icon: &'static str,
     /// The word.
     pub word: &'static str,
@@ -21,38 +21,38 @@ impl Badge {
         Self { class, icon, word }
     }
 
-    /// All that should run does.
+    /// All containers that should run are running.
     pub const RUNNING: Self = Self::new("running", "play", "Running");
     /// Put to sleep by DockNap.
     pub const NAPPING: Self = Self::new("napping", "moon", "Napping");
-    /// What a window wants: down.
+    /// The window or override wants the target asleep.
     pub const ASLEEP: Self = Self::new("napping", "moon", "Asleep");
-    /// What a window wants: up.
+    /// The window or override wants the target awake.
     pub const AWAKE: Self = Self::new("running", "sunrise", "Awake");
-    /// What a hold wants: nothing.
+    /// The override holds the target: no schedule acts on it.
     pub const HELD: Self = Self::new("held", "hourglass", "Held");
-    /// Nobody wants anything of it any more.
+    /// No schedule or override wants a state of the target any more.
     pub const LEFT_ALONE: Self = Self::new("gone", "circle-slash", "Left alone");
-    /// Frozen by someone else.
+    /// Paused by someone else than DockNap.
     pub const PAUSED: Self = Self::new("paused", "pause", "Paused");
-    /// Stopped by someone else.
+    /// Stopped by someone else than DockNap.
     pub const STOPPED: Self = Self::new("stopped", "square", "Stopped");
-    /// Some of it runs.
+    /// Only some of the containers are running.
     pub const PARTIAL: Self = Self::new("partial", "contrast", "Partial");
-    /// Running, health not known yet.
+    /// Running, with a health check that has no result yet.
     pub const STARTING: Self = Self::new("starting", "sunrise", "Starting");
-    /// Its health check fails.
+    /// Running, with a failing health check.
     pub const UNHEALTHY: Self = Self::new("unhealthy", "heart-crack", "Unhealthy");
-    /// Docker keeps bringing it back.
+    /// Docker restarts the container again and again.
     pub const LOOPING: Self = Self::new("restart-looping", "refresh-cw", "Restart-looping");
-    /// Not as its schedule says.
+    /// The state differs from the one its schedule wants.
     pub const DRIFTED: Self = Self::new("drifted", "git-compare", "Drifted");
-    /// Its host does not answer.
+    /// The Docker host does not respond.
     pub const UNREACHABLE: Self = Self::new("unreachable", "unplug", "Unreachable");
-    /// A one-shot that did its work.
+    /// A one-shot container that has ended successfully.
     pub const COMPLETED: Self = Self::new("completed", "check", "Completed");
 
-    /// How a run stands.
+    /// The display of the state of a run.
     pub const fn of_run(state: RunState) -> Self {
         match state {
             RunState::Pending => Self::new("pending", "hourglass", "Waiting"),
@@ -81,7 +81,7 @@ impl From<StackStatus> for Badge {
     }
 }
 
-/// What a template has borrowed.
+/// For templates, which pass a state by reference.
 impl<T: Copy + Into<Self>> From<&T> for Badge {
     fn from(state: &T) -> Self {
         (*state).into()

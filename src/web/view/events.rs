@@ -1,10 +1,10 @@
-//! What was done, by the audit log.
+//! The events of the audit log in words, and the pages of the objects they are about.
 
 use crate::domain::audit::AuditRow;
 use crate::domain::ids::HostId;
 use crate::domain::target;
 
-/// Events in words, after the actor's name and before the object's.
+/// The events in words, for the place between the name of the actor and the name of the object.
 pub const EVENTS: [(&str, &str); 54] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
@@ -62,13 +62,14 @@ pub const EVENTS: [(&str, &str); 54] = [
     ("container.give_up", "changed too often the container"),
 ];
 
-/// An event in words. One without words of its own is shown as it is stored, so that a new one is never hidden.
+/// An event in words. An event without words is shown as stored, so that a new event is never hidden.
 pub fn deed(event: &str) -> String {
     let words = EVENTS.iter().find(|(known, _)| *known == event).map(|(_, words)| (*words).to_owned());
     words.unwrap_or_else(|| event.replace(['.', '_'], " "))
 }
 
-/// The page of what a row is about, where it has one. A row names no host: `host` is that of its stack or container.
+/// The path of the page of the object of a row; `None` if the object has none. A row names no host: `host` is the host
+/// of its stack or container.
 pub fn page(row: &AuditRow, host: Option<&HostId>) -> Option<String> {
     let id = row.object_id.as_deref()?;
     match (row.object_type.as_str(), row.event.as_str()) {

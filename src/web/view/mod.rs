@@ -1,6 +1,6 @@
-//! What the pages share when they turn domain values into words.
+//! Functions that turn domain values into words, shared by all pages.
 //!
-//! Pure: `now` and the zone are arguments.
+//! All functions are pure: the current instant and the time zone are arguments.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ mod when;
 pub use badge::Badge;
 pub use when::{Now, When, clocked};
 
-/// A link with its words.
+/// A link with its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Link {
     /// Path below the base path, with the leading slash.
@@ -31,18 +31,18 @@ impl Link {
     }
 }
 
-/// One choice of a filter or a form.
+/// An option of a filter or a form.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// What is sent.
+    /// The value that is sent.
     pub value: String,
-    /// What the person reads.
+    /// The text that is shown.
     pub label: String,
-    /// It is the one in force.
+    /// Whether the option is selected.
     pub chosen: bool,
 }
 
-/// How long something took: `0.4 s`, `12 s`, `1 min 20 s`, `2 h 5 min`.
+/// A duration in milliseconds as text: `0.4 s`, `12 s`, `1 min 20 s`, `2 h 5 min`.
 pub fn duration(milliseconds: i64) -> String {
     let milliseconds = milliseconds.max(0);
     let seconds = milliseconds / 1000;
@@ -54,7 +54,7 @@ pub fn duration(milliseconds: i64) -> String {
     }
 }
 
-/// A span of whole seconds as a person sets it: `1 h`, `90 min`, `10 s`.
+/// A duration in whole seconds, as a user types it: `1 h`, `90 min`, `10 s`.
 pub fn span(seconds: i64) -> String {
     match seconds {
         s if s > 0 && s % 86_400 == 0 => format!("{} d", s / 86_400),
@@ -64,7 +64,7 @@ pub fn span(seconds: i64) -> String {
     }
 }
 
-/// What an exit code means and, where something can be done, what.
+/// An exit code with its meaning and, if possible, a remedy.
 pub fn exit_code(code: i64) -> String {
     let words = match code {
         0 => "it ended normally",
@@ -86,7 +86,7 @@ pub fn exit_code(code: i64) -> String {
     format!("{code}: {words}")
 }
 
-/// Health worth a word of its own; `None` where there is nothing to say.
+/// The health in words; `None` without a health check.
 pub fn health(health: Health) -> Option<&'static str> {
     match health {
         Health::None => None,
@@ -96,7 +96,7 @@ pub fn health(health: Health) -> Option<&'static str> {
     }
 }
 
-/// The symbol for an action.
+/// The name of the icon of an action.
 pub fn action_icon(action: Action) -> &'static str {
     match action {
         Action::Start => "play",
@@ -107,7 +107,7 @@ pub fn action_icon(action: Action) -> &'static str {
     }
 }
 
-/// What made a run, after "started": `by hand`, `by its schedule`.
+/// The trigger of a run, for the place after "started": `by hand`, `by schedule`.
 pub fn trigger(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Manual => "by hand",
@@ -123,7 +123,8 @@ pub fn trigger(trigger: Trigger) -> &'static str {
     }
 }
 
-/// What a step waits for, in words: `db (may take up to 8 min) and cache to be healthy, migrate to finish its work`.
+/// The containers that a step waits for, in words: `db (may take up to 8 min) and cache to be healthy, migrate to
+/// finish its work`.
 pub fn waits(wait_for: &[WaitFor]) -> String {
     let mut parts = Vec::new();
     for condition in Condition::ALL {
@@ -154,7 +155,7 @@ pub fn waits(wait_for: &[WaitFor]) -> String {
     parts.join(", ")
 }
 
-/// A hostile name made safe to look at: control characters as `\u{…}`, at most 255 bytes (rulings 20).
+/// A name that is safe to show: control and invisible characters as `\u{…}`, at most 255 bytes (rulings 20).
 pub fn shown_name(name: &str) -> String {
     let mut shown = String::with_capacity(name.len().min(256));
     for letter in name.chars() {
@@ -171,12 +172,13 @@ pub fn shown_name(name: &str) -> String {
     shown
 }
 
-/// Letters that turn the text around or show nothing: a name could pass for another with them.
+/// Whether a character changes the direction of the text or is invisible. With such characters a name could look like
+/// another one.
 fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// What an override reaches: a name, or `Everything`.
+/// The reach of an override in words: a name, or `Everything`.
 pub fn reached(one: &Override) -> String {
     match &one.reach {
         Reach::All => "Everything".to_owned(),
@@ -185,7 +187,7 @@ pub fn reached(one: &Override) -> String {
     }
 }
 
-/// Why an override was made, and by whom.
+/// The reason of an override and its author.
 pub fn why_made(one: &Override, now: &Now) -> String {
     let author = shown_name(&one.author.name);
     match shown_name(&one.reason) {
@@ -195,17 +197,17 @@ pub fn why_made(one: &Override, now: &Now) -> String {
     }
 }
 
-/// The page of a stack or container.
+/// The path of the page of a stack or container.
 pub fn target_page(target: &Target) -> String {
     format!("/{}s/{}", target.target_type(), target.key())
 }
 
-/// What a form names a stack or container by.
+/// The form value of a stack or container: `stack/KEY`, `container/KEY`.
 pub fn target_value(target: &Target) -> String {
     format!("{}/{}", target.target_type(), target.key())
 }
 
-/// The first three of several, then how many more there are: `a; b; c; and 2 more`.
+/// The first three texts and the number of further ones: `a; b; c; and 2 more`. `between` and `and` are the separators.
 pub fn first_few(all: &[String], between: &str, and: &str) -> String {
     const NAMED: usize = 3;
     let named = all.iter().take(NAMED).cloned().collect::<Vec<_>>().join(between);
@@ -215,7 +217,7 @@ pub fn first_few(all: &[String], between: &str, and: &str) -> String {
     }
 }
 
-/// A count and its noun: `1 container`, `4 containers`.
+/// A count with its noun: `1 container`, `4 containers`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
@@ -226,8 +228,8 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        let told: Vec<String> = [0, 450, 12_000, 80_000, 7_500_000].into_iter().map(duration).collect();
-        assert_eq!(told, ["0.0 s", "0.4 s", "12 s", "1 min 20 s", "2 h 5 min"]);
+        let texts: Vec<String> = [0, 450, 12_000, 80_000, 7_500_000].into_iter().map(duration).collect();
+        assert_eq!(texts, ["0.0 s", "0.4 s", "12 s", "1 min 20 s", "2 h 5 min"]);
         assert_eq!(
             [span(3600), span(5400), span(86_400), span(15), span(0)],
             ["1 h", "90 min", "1 d", "15 s", "0 s"]
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_is_told_once_per_condition() {
+    fn the_containers_waited_for_are_grouped_by_condition() {
         let wait = |container: &str, condition| WaitFor {
             container: container.to_owned(),
             identity: String::new(),
@@ -250,12 +252,12 @@ mod tests {
             seconds: None,
             elsewhere: false,
         };
-        let told = waits(&[
+        let text = waits(&[
             wait("api", Condition::Stopped),
             wait("db", Condition::ServiceHealthy),
             wait("worker", Condition::Stopped),
         ]);
-        assert_eq!(told, "db to be healthy, api and worker to be down");
+        assert_eq!(text, "db to be healthy, api and worker to be down");
         assert_eq!(waits(&[]), "");
     }
 

@@ -1,4 +1,4 @@
-//! Instants as the reader sees them.
+//! Instants as text, in the time zone and format of the reader.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,13 @@ use jiff::{Timestamp, ToSpan as _, Zoned};
 
 use crate::domain::user::{ClockFace, Habits};
 
-/// The instant a page is rendered at and whom it is rendered for: what every [`When`] is made from.
+/// The instant at which a page is rendered, with the reader's time zone and formats. Every [`When`] is made from it.
 #[derive(Clone, Debug)]
 pub struct Now {
-    /// The instant.
     pub at: Timestamp,
-    /// The reader's zone.
+    /// The reader's time zone.
     pub zone: TimeZone,
-    /// How the reader wants times and weeks written.
+    /// The reader's formats of times and weeks.
     pub habits: Habits,
 }
 
@@ -34,12 +33,13 @@ impl Now {
         Self { at: "2026-11-27T20:12:00+01:00".parse().expect("an instant"), zone, habits: Habits::default() }
     }
 
-    /// The time of day as the reader writes it: `23:00`, `11:00 pm`.
+    /// The time of day in the reader's clock format: `23:00`, `11:00 pm`.
     pub fn clock(&self, at: &Zoned) -> String {
         self.format(at, "%H:%M")
     }
 
-    /// An instant by a `strftime` form, whose times (`%H:%M`, also with `:%S`) become the reader's.
+    /// An instant formatted by a `strftime` pattern, whose times (`%H:%M`, also with `:%S`) are replaced by the
+    /// reader's clock format.
     pub fn format(&self, at: &Zoned, form: &str) -> String {
         match self.habits.clock {
             ClockFace::H24 => at.strftime(form).to_string(),
@@ -50,28 +50,29 @@ impl Now {
         }
     }
 
-    /// A sentence made elsewhere, with its times as the reader writes them.
+    /// A sentence with its times of day in the reader's clock format.
     pub fn words(&self, sentence: &str) -> String {
         clocked(sentence, self.habits.clock)
     }
 
-    /// An instant as the reader sees it.
+    /// An instant in each text form.
     pub fn when(&self, at: Timestamp) -> When {
         When::new(at, self)
     }
 
-    /// An instant some seconds from now.
+    /// An instant this many seconds from now.
     #[cfg(test)]
     pub fn plus(&self, seconds: i64) -> When {
         self.when(self.at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(self.at))
     }
 
-    /// The date where the reader is.
+    /// Today's date in the reader's time zone.
     pub fn today(&self) -> Date {
         self.at.to_zoned(self.zone.clone()).date()
     }
 
-    /// The first instant of the reader's day so many days from today: 23 to 25 hours apart.
+    /// The first instant of the reader's day that is this many days from today. Two such instants are 23 to 25 hours
+    /// apart.
     pub fn midnight(&self, days: i64) -> Timestamp {
         let today = self.at.to_zoned(self.zone.clone());
         let day = today.checked_add(days.days()).and_then(|day| day.start_of_day());
@@ -90,23 +91,23 @@ impl Now {
     }
 }
 
-/// An instant in the four forms a page needs.
+/// An instant in the text forms that pages need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct When {
     /// RFC 3339 in UTC, whole seconds, for `<time datetime>`.
     pub iso: String,
     /// In full with its zone, for the title: `Friday 27 November 2026, 23:00:00 CET (Europe/Berlin)`.
     pub exact: String,
-    /// How far off: `in 3 h`, `5 min ago`.
+    /// The time between now and the instant: `in 3 h`, `5 min ago`.
     pub relative: String,
-    /// The clock alone: `23:00`.
+    /// The time of day: `23:00`.
     pub clock: String,
-    /// As a clock and calendar say it, as short as is plain: `23:00`, `23:00 Sat`, `3 Dec 23:00`, `3 Dec 2027`.
+    /// The shortest unambiguous form: `23:00`, `23:00 Sat`, `3 Dec 23:00`, `3 Dec 2027 23:00`.
     pub short: String,
 }
 
 impl When {
-    /// Puts an instant into words.
+    /// Formats an instant.
     pub fn new(at: Timestamp, now: &Now) -> Self {
         let local = at.to_zoned(now.zone.clone());
         let here = now.at.to_zoned(now.zone.clone());
@@ -132,15 +133,15 @@ fn short(local: &Zoned, here: &Zoned, now: &Now) -> String {
     now.format(local, form)
 }
 
-/// A sentence with its times of day written as on a clock of that face: `Asleep 23:00–07:00` becomes `Asleep
-/// 11:00 pm–7:00 am`. What merely holds such digits stays: `1:30`, `12:30:15`, a zone's `+02:00`, a “name 23:00”.
+/// A sentence with its times of day rewritten to a clock format: `Asleep 23:00–07:00` becomes `Asleep 11:00 pm–7:00
+/// am`. Digits that are not a time of day stay: `1:30`, `12:30:15`, a zone's `+02:00`, a quoted “name 23:00”.
 pub fn clocked(sentence: &str, face: ClockFace) -> String {
     if face == ClockFace::H24 {
         return sentence.to_owned();
     }
     let bytes = sentence.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let mut told = String::with_capacity(sentence.len() + 16);
+    let mut rewritten = String::with_capacity(sentence.len() + 16);
     let mut copied = 0;
     let mut at = 0;
     while at + 5 <= bytes.len() {
@@ -167,16 +168,16 @@ pub fn clocked(sentence: &str, face: ClockFace) -> String {
         };
         let (shown, half) =
             (if hour % 12 == 0 { 12 } else { hour % 12 }, if hour % 24 < 12 { "am" } else { "pm" });
-        told.push_str(&sentence[copied..at]);
-        let _ = write!(told, "{shown}{}\u{a0}{half}", &sentence[at + 2..at + 5]);
+        rewritten.push_str(&sentence[copied..at]);
+        let _ = write!(rewritten, "{shown}{}\u{a0}{half}", &sentence[at + 2..at + 5]);
         at += 5;
         copied = at;
     }
-    told.push_str(&sentence[copied..]);
-    told
+    rewritten.push_str(&sentence[copied..]);
+    rewritten
 }
 
-/// Seconds from now in words; rounded to the unit that matters.
+/// A number of seconds from now in words, rounded to the unit that fits.
 fn relative(seconds: i64) -> String {
     let far = seconds.unsigned_abs();
     let amount = match far {
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_is_told_from_near_and_far() {
+    fn an_instant_is_formatted_relative_to_now() {
         let now = Now::sample();
         let tonight = now.plus(2 * 3600 + 48 * 60);
         assert_eq!(tonight.iso, "2026-11-27T22:00:00Z");
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_has_the_face_its_reader_likes() {
+    fn times_have_the_clock_format_of_the_reader() {
         let habits = Habits { clock: ClockFace::H12, ..Habits::default() };
         let now = Now { habits, ..Now::sample() };
         let tonight = now.plus(2 * 3600 + 48 * 60);
@@ -226,12 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn sentences_are_told_by_the_same_clock() {
-        let told = |text: &str| clocked(text, ClockFace::H12).replace('\u{a0}', " ");
-        assert_eq!(told("Asleep Mon–Fri 23:00–07:30"), "Asleep Mon–Fri 11:00 pm–7:30 am");
-        assert_eq!(told("At 00:00 and 12:05, until 24:00"), "At 12:00 am and 12:05 pm, until 12:00 am");
-        assert_eq!(told("Fri 23:00: 1 change"), "Fri 11:00 pm: 1 change");
-        assert_eq!(told("started 07:30 today by “Nights”"), "started 7:30 am today by “Nights”");
+    fn times_in_sentences_have_the_clock_format_of_the_reader() {
+        let twelve_hours = |text: &str| clocked(text, ClockFace::H12).replace('\u{a0}', " ");
+        assert_eq!(twelve_hours("Asleep Mon–Fri 23:00–07:30"), "Asleep Mon–Fri 11:00 pm–7:30 am");
+        assert_eq!(
+            twelve_hours("At 00:00 and 12:05, until 24:00"),
+            "At 12:00 am and 12:05 pm, until 12:00 am"
+        );
+        assert_eq!(twelve_hours("Fri 23:00: 1 change"), "Fri 11:00 pm: 1 change");
+        assert_eq!(twelve_hours("started 07:30 today by “Nights”"), "started 7:30 am today by “Nights”");
         for other in [
             "1:30",
             "12:30:15",
@@ -244,7 +248,7 @@ mod tests {
             "“",
             "",
         ] {
-            assert_eq!(told(other), other);
+            assert_eq!(twelve_hours(other), other);
         }
         assert_eq!(clocked("At 23:00", ClockFace::H24), "At 23:00");
     }

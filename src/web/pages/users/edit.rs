@@ -1,4 +1,4 @@
-//! Making, changing and removing an account, and the links with which its owner chooses a password.
+//! Creating, changing and deleting accounts, and the links with which their owners choose a password.
 
 use askama::Template;
 use axum::extract::Path;
@@ -20,7 +20,7 @@ use crate::web::page::Page;
 use crate::web::session::RestoredForm;
 use crate::web::shell::{Flash, Shell};
 
-/// The form of a new account.
+/// The page with the form of a new account.
 #[derive(Template)]
 #[template(path = "users/new.html")]
 struct NewUser<'a> {
@@ -28,18 +28,18 @@ struct NewUser<'a> {
     form: Refill,
 }
 
-/// A link that was just made, the only time it can be seen.
+/// The page of a new link, which is shown only once.
 #[derive(Template)]
 #[template(path = "users/link.html")]
 struct LinkPage<'a> {
     shell: &'a Shell,
     issued: &'a Issued,
-    /// The whole address.
+    /// The whole URL, with the secret.
     url: String,
 }
 
 impl LinkPage<'_> {
-    /// It is for the first password.
+    /// Whether the link is for the first password of the account.
     fn invites(&self) -> bool {
         self.issued.kind == LinkKind::Invite
     }
@@ -60,7 +60,7 @@ pub(super) async fn create(page: Page<Admin>, headers: HeaderMap, typed: Typed) 
 }
 
 fn link_page(page: &Page<Admin>, headers: &HeaderMap, issued: &Issued) -> Result<Response> {
-    // Where no address is configured, the one in this admin's own address bar works for them at least.
+    // Without a configured public address the URL uses the host of this request, which works at least for this admin.
     let url = format!("{}/invite/{}", page.web.site(page.via, headers), issued.token.expose_secret());
     page.answer(StatusCode::CREATED, &LinkPage { shell: &page.shell, issued, url })
 }
@@ -80,20 +80,20 @@ pub(super) async fn make_link(
 pub(super) async fn revoke_link(page: Page<Admin>, Path(id): Path<String>) -> Result<Response> {
     let id = UserId(id);
     user_links::revoke(&page.app, &page.actor, &id).await?;
-    let told = Flash::new("good", "The link is withdrawn: it opens nothing any more.");
-    Ok(page.redirect_with(&format!("/users/{id}"), told).await)
+    let message = Flash::new("good", "The link is withdrawn: it opens nothing any more.");
+    Ok(page.redirect_with(&format!("/users/{id}"), message).await)
 }
 
-/// One account.
+/// The page of one account.
 #[derive(Template)]
 #[template(path = "users/edit.html")]
 struct EditUser<'a> {
     shell: &'a Shell,
     row: Row,
-    /// Where it is logged in.
+    /// The sessions of the account.
     sessions: Vec<SessionRow>,
     form: Refill,
-    /// What could not be done as things are, in one sentence.
+    /// The reason why the change was refused, as one sentence.
     refused: Option<String>,
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn show(
     filled(&page, user, form, None).await
 }
 
-/// The form of an account nobody has touched.
+/// The stored account as fields of the form.
 fn stored(user: &User) -> Typed {
     let mut fields = vec![("role", user.role.as_str())];
     fields.extend(user.disabled.then_some(("disabled", "on")));
@@ -135,7 +135,7 @@ pub(super) async fn update(page: Page<Admin>, Path(id): Path<String>, typed: Typ
     }
 }
 
-/// The form again, where something is wrong with it that its reader can put right.
+/// The page with the form and its errors, if the refusal is one that the reader can correct.
 async fn back(page: &Page<Admin>, id: &UserId, typed: Typed, refusal: Error) -> Result<Response> {
     let (errors, refused) = match refusal {
         Error::Invalid(errors) => (errors, None),
@@ -168,7 +168,7 @@ async fn filled(page: &Page<Admin>, user: User, form: Refill, refused: Option<St
 
 pub(super) async fn end_sessions(page: Page<Admin>, Path(id): Path<String>) -> Result<Response> {
     let id = UserId(id);
-    // One's own session stays: the button is for the others.
+    // The admin's own current session stays; the button ends the other ones.
     let keep = page.caller.session().filter(|_| page.caller.user().id == id);
     let ended = users::end_sessions(&page.app, &page.actor, &id, keep).await?;
     let text =
@@ -182,17 +182,17 @@ pub(super) async fn end_session(
 ) -> Result<Response> {
     let id = UserId(id);
     users::end_session(&page.app, &page.actor, &id, &key).await?;
-    let told = Flash::new("good", "That browser is logged out.");
-    Ok(page.redirect_with(&format!("/users/{id}"), told).await)
+    let message = Flash::new("good", "That browser is logged out.");
+    Ok(page.redirect_with(&format!("/users/{id}"), message).await)
 }
 
-/// The question before an account is removed.
+/// The page that asks for confirmation before an account is deleted.
 #[derive(Template)]
 #[template(path = "users/delete.html")]
 struct DeleteUser<'a> {
     shell: &'a Shell,
     user: &'a User,
-    /// Why it cannot be done.
+    /// The reason why the account cannot be deleted.
     refused: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Accounts, for admins (ui 4.12): who has one, what the roles may do, and where people are logged in.
+//! The pages of accounts, for admins (ui 4.12): the list with the permissions of the roles, and the sessions of users.
 
 use askama::Template;
 use axum::response::Response;
@@ -31,12 +31,12 @@ pub(super) fn routes() -> Routes {
         .post("/users/{id}/delete", Access::ADMIN, edit::delete)
 }
 
-/// A browser somebody is logged in with.
+/// A session of a user, as a row shows it.
 pub(super) struct SessionRow {
     pub session: Session,
-    /// It is the one that asks.
+    /// Whether the request belongs to this session.
     pub current: bool,
-    /// Where a form is sent that ends it: what stands before its key.
+    /// The path of the page that lists the session; the path of the form that ends the session begins with it.
     pub of: String,
 }
 
@@ -53,9 +53,9 @@ impl SessionRow {
 /// An account as a row shows it.
 struct Row {
     listed: Listed,
-    /// It is the reader's own.
+    /// Whether the account belongs to the reader.
     own: bool,
-    /// A link with which a password can be chosen.
+    /// The open link with which the owner can choose a password.
     link: Option<Link>,
 }
 
@@ -66,7 +66,7 @@ impl Row {
     }
 }
 
-/// What people may want to know whether a role may do it.
+/// The rights in the table of roles, each with the permission behind it.
 const RIGHTS: [(&str, Permission); 6] = [
     ("See stacks, schedules and runs", Permission::View),
     ("Start, stop, nap and wake", Permission::Operate),
@@ -76,7 +76,7 @@ const RIGHTS: [(&str, Permission); 6] = [
     ("Read the whole audit log", Permission::Administer),
 ];
 
-/// Everybody.
+/// The page of all accounts.
 #[derive(Template)]
 #[template(path = "users/index.html")]
 struct UsersPage<'a> {
@@ -85,7 +85,7 @@ struct UsersPage<'a> {
 }
 
 impl UsersPage<'_> {
-    /// What the roles may do: a right, and whether each role has it, the weakest first.
+    /// The rows of the table of roles: a right, and whether each role has it, weakest role first.
     fn rights(&self) -> [(&'static str, [bool; 3]); 6] {
         RIGHTS.map(|(what, needs)| (what, Role::ALL.map(|role| role.allows(needs))))
     }

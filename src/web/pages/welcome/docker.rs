@@ -1,4 +1,4 @@
-//! Does Docker answer: one tick for each call DockNap makes, and the cure where one is missing.
+//! Setup step 3: a check of each kind of Docker API call that DockNap makes, with a remedy for each failed one.
 
 use askama::Template;
 use axum::response::Response;
@@ -15,13 +15,13 @@ use crate::web::view::Badge;
 #[template(path = "welcome/docker.html", blocks = ["checks"])]
 struct WelcomeDocker<'a> {
     shell: &'a Shell,
-    /// Of four.
+    /// The number of the setup step, of four.
     step: usize,
     checked: Checked,
 }
 
 impl WelcomeDocker<'_> {
-    /// How a call went.
+    /// The display of the result of a call.
     fn state(&self, call: &Call) -> Badge {
         let (class, icon, word) = match (&call.outcome, call.purpose) {
             (Outcome::Through, _) => ("succeeded", "circle-check", "Works"),

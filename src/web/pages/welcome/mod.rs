@@ -1,5 +1,5 @@
-//! The first steps of an admin who has just been made (ui 4.2, steps 3 and 4): does Docker answer, and the first nap.
-//! Both can be opened at any time.
+//! The first steps of a new admin (ui 4.2, steps 3 and 4): the check of the Docker connection, and the first nap. Both
+//! pages can be opened again at any time.
 
 use axum::response::Redirect;
 

@@ -1,6 +1,7 @@
-//! The first nap: a stack, one of three usual rules, what would happen, and a button.
+//! Setup step 4, the first nap: the user picks a stack and one of three usual rules, and sees its effects before
+//! saving.
 //!
-//! One form for all of it. With scripts the lower part follows what is picked; without, a button shows it.
+//! The page has one form. With scripts the lower part follows the selection; without scripts a button updates it.
 
 use askama::Template;
 use axum::extract::Query;
@@ -21,7 +22,7 @@ use crate::web::picture::RuleWeek;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view;
 
-/// Stacks that are shown; whoever has more knows which one they want.
+/// The maximum number of stacks shown; a selected stack is always among them.
 const MOST: usize = 24;
 
 /// A usual rule.
@@ -49,35 +50,35 @@ const USUAL: [Usual; 3] = [
     },
 ];
 
-/// What would happen.
+/// The effects of the selected rule on the selected stack.
 struct StackChoice {
     preview: Preview,
-    /// What is put to sleep, in that order, and what is left alone.
+    /// The containers that are stopped, in order, and those that are left alone.
     plan: Plan,
 }
 
 impl StackChoice {
-    /// What the picked rule would do to the picked stack.
+    /// Computes the effects of the selection.
     async fn new(page: &Page<Operator>, picked: &Picked) -> Result<Self> {
         let Page { app, actor, .. } = page;
         let preview = service::preview(app, actor, &picked.draft("on")).await?;
         let target = targets::find(app, TargetType::Stack, &picked.stack)?;
         match execute::preview(app, actor, &target, Action::Stop, false).await {
             Ok(plan) => Ok(Self { preview, plan }),
-            // The host is away: the rule can be saved all the same.
+            // The Docker host does not respond: the rule can be saved without the plan.
             Err(Error::Docker { .. }) => Ok(Self { preview, plan: Plan::default() }),
             Err(other) => Err(other),
         }
     }
 
-    /// `33 % of a week asleep`
+    /// The share of the week: `56 h of a week asleep, 33 %`.
     fn share(&self) -> String {
         const WEEK: i64 = 7 * 24 * 60;
         let minutes = self.preview.asleep_minutes.unwrap_or_default();
         format!("{} h of a week asleep, {}\u{a0}%", minutes / 60, (minutes * 100 + WEEK / 2) / WEEK)
     }
 
-    /// How many go to sleep as soon as it is saved.
+    /// The number of containers that are stopped as soon as the rule is saved.
     fn at_once(&self) -> usize {
         self.preview.now.as_ref().map_or(0, |now| now.will_stop.len())
     }
@@ -87,10 +88,10 @@ impl StackChoice {
 #[template(path = "welcome/nap.html", blocks = ["look"])]
 struct WelcomeNap<'a> {
     shell: &'a Shell,
-    /// Of four.
+    /// The number of the setup step, of four.
     step: usize,
     stacks: Vec<StackView>,
-    /// There are more.
+    /// The number of stacks that are not shown.
     more: usize,
     picked: Picked,
     look: Option<StackChoice>,
@@ -103,7 +104,7 @@ impl<'a> WelcomeNap<'a> {
         stacks.retain(|view| view.protected.is_none());
         let picked = picked.completed(&stacks);
         let look = if stacks.is_empty() { None } else { Some(StackChoice::new(page, &picked).await?) };
-        // The picked one is among those that are shown.
+        // The selected stack is always among those shown.
         let at = stacks.iter().position(|view| view.stack.key == picked.stack).unwrap_or(0);
         if at >= MOST {
             stacks.swap(0, at);
@@ -113,7 +114,7 @@ impl<'a> WelcomeNap<'a> {
         Ok(Self { shell: &page.shell, step: 4, stacks, more, picked, look, errors: Vec::new() })
     }
 
-    /// The week of a rule as a picture.
+    /// The drawing of a rule over a week.
     fn week(&self, usual: &Usual) -> RuleWeek {
         let now = &self.shell.now;
         let marks = service::marks(&When::Window(usual.window.to_owned()), &now.zone, now.at);
@@ -122,7 +123,7 @@ impl<'a> WelcomeNap<'a> {
     }
 }
 
-/// What is picked.
+/// The selection of stack and rule.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Picked {
@@ -131,7 +132,7 @@ pub(super) struct Picked {
 }
 
 impl Picked {
-    /// Something is always picked: a stack that runs, and the first rule.
+    /// The selection with defaults: a running stack, and the first rule.
     fn completed(mut self, stacks: &[StackView]) -> Self {
         if stacks.iter().all(|view| view.stack.key != self.stack) {
             let awake = stacks.iter().find(|view| view.stack.counts.running > 0);
@@ -172,7 +173,7 @@ pub(super) async fn show(page: Page<Operator>, Query(picked): Query<Picked>) -> 
 pub(super) async fn save(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let picked = Picked { stack: typed.get("stack").to_owned(), rule: typed.get("rule").to_owned() };
     let save = typed.get("save");
-    // A schedule may be for what is not there yet; a first nap is of something one sees.
+    // A schedule may have a target that does not exist yet, but the first nap needs an existing stack.
     let overview = stacks::overview(&page.app, &page.actor).await?;
     let created = if overview.stacks.iter().any(|view| view.stack.key == picked.stack) {
         service::create(&page.app, &page.actor, &picked.draft(save), Source::Ui).await
@@ -182,10 +183,10 @@ pub(super) async fn save(page: Page<Operator>, typed: Typed) -> Result<Response>
     match created {
         Ok(saved) => {
             let tone = if saved.warnings.is_empty() { "good" } else { "warn" };
-            Ok(page.redirect_with("/", Flash::new(tone, told(&page.shell, &saved, save))).await)
+            Ok(page.redirect_with("/", Flash::new(tone, saved_message(&page.shell, &saved, save))).await)
         }
         Err(Error::Invalid(errors)) => {
-            // Fields that only the service knows are the pick's.
+            // The form shows all errors of the service at the field `stacks`.
             let errors = errors.into_iter().map(|error| FieldError::new("stacks", error.message)).collect();
             page.refuse(&WelcomeNap { errors, ..WelcomeNap::new(&page, picked).await? })
         }
@@ -193,8 +194,8 @@ pub(super) async fn save(page: Page<Operator>, typed: Typed) -> Result<Response>
     }
 }
 
-/// What was saved, and what there is to say about it.
-fn told(shell: &Shell, saved: &Saved, save: &str) -> String {
+/// The message after saving, with the warnings of the service.
+fn saved_message(shell: &Shell, saved: &Saved, save: &str) -> String {
     let (title, name) = (&saved.view.title, view::shown_name(&saved.view.target_name));
     let text = match saved.view.next_at.map(|at| shell.now.when(at)) {
         Some(next) if save != "off" => {
