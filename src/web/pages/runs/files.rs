@@ -1,4 +1,4 @@
-//! The list of runs as a file.
+//! The list of runs as a CSV or JSON file, with the same filters as the page.
 
 use axum::extract::Query;
 use axum::response::Response;
@@ -13,7 +13,7 @@ use crate::web::form::Typed;
 use crate::web::page::Page;
 use crate::web::view;
 
-/// The columns of the list as CSV.
+/// The columns of the CSV file.
 const COLUMNS: [&str; 15] = [
     "id",
     "target_type",
@@ -52,7 +52,7 @@ fn cells(RunDetail { run, .. }: &RunDetail) -> Vec<String> {
     ]
 }
 
-/// A run as the API answers it, but without what a container wrote into its log (rulings 21).
+/// A run as the API returns it, but without the log output of containers (rulings 21).
 fn json(mut detail: RunDetail) -> serde_json::Value {
     for step in &mut detail.steps {
         step.output = None;
