@@ -104,8 +104,8 @@ impl<'a> Dashboard<'a> {
         all
     }
 
-    /// The targets to choose from for a first schedule. Empty if any target has a schedule, if the reader may not create
-    /// one, or if a host is unreachable.
+    /// The targets to choose from for a first schedule. Empty if any target has a schedule, if the reader may not
+    /// create one, or if a host is unreachable.
     fn begin(&self) -> Vec<Group> {
         let is_new = self.rows.iter().all(|row| row.next.is_none() && !row.wanted.has_window);
         if is_new && self.shell.can_operate() && self.away().is_none() {
