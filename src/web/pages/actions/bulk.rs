@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::ends::Ends;
 use super::question::undoable;
-use super::{MOST, Part, Question, TargetAction, Whence, told};
+use super::{MOST, Part, Question, TargetAction, Whence, result_message};
 use crate::app::execute::Submitted;
 use crate::app::{App, Error, Result, targets};
 use crate::domain::action::Action;
@@ -150,7 +150,7 @@ impl BulkRequest {
     fn message(&self, sum: &Sum, begun: &[Submitted], refused: bool) -> Flash {
         let tone = match (self.targets.as_slice(), begun) {
             ([], _) => return Flash::new("info", "Nothing was chosen, so nothing was done."),
-            ([(_, name)], [one]) => return told(self.action, name, one),
+            ([(_, name)], [one]) => return result_message(self.action, name, one),
             ([_], []) => {
                 let left = sum.left.iter().map(|(name, why)| format!("{name} stays as it is: {why}."));
                 return Flash::new("warn", left.collect::<String>());

@@ -240,7 +240,7 @@ impl FromRequestParts<Web> for Whence {
 }
 
 /// The message after an action, with a link to its run and, if possible, a button to undo it.
-pub fn told(action: TargetAction, name: &str, submitted: &Submitted) -> Flash {
+pub fn result_message(action: TargetAction, name: &str, submitted: &Submitted) -> Flash {
     let name = view::shown_name(name);
     let toast = match submitted {
         Submitted::New { idle: None, .. } => Flash::new("good", format!("{name} {}.", action.does(1))),

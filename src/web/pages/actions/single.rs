@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::response::Response;
 
 use super::ends::Ends;
-use super::{Part, Question, TargetAction, Whence, told};
+use super::{Part, Question, TargetAction, Whence, result_message};
 use crate::app::{Error, Result, locks, targets};
 use crate::domain::action::Action;
 use crate::domain::run::Trigger;
@@ -84,7 +84,7 @@ impl Named {
             TargetAction::Do(_) | TargetAction::Nap | TargetAction::Wake => {
                 let also = targets::named_members(app, target, typed.all("also_start"))?;
                 let submitted = action.submit(page, target, typed, also, Trigger::Manual).await?;
-                return Ok(told(*action, name, &submitted));
+                return Ok(result_message(*action, name, &submitted));
             }
         }
         Ok(Flash::new("good", format!("{} {}.", view::shown_name(name), action.does(1))))

@@ -61,17 +61,17 @@ fn json(mut detail: RunDetail) -> serde_json::Value {
 }
 
 pub(super) async fn file(page: Page, form: Form, Query(typed): Query<Typed>) -> Result<Response> {
-    let (list, wanted) = read(&page.app, typed, &page.shell.now);
+    let (list, filter) = read(&page.app, typed, &page.shell.now);
     list.checked()?;
     let file = File { form, name: "runs", columns: &COLUMNS, cells, json };
     let (app, actor) = (page.app, page.actor);
     file.answer(page.shell.now.at, move |part| {
-        let (app, actor, wanted) = (app.clone(), actor.clone(), wanted.clone());
+        let (app, actor, filter) = (app.clone(), actor.clone(), filter.clone());
         async move {
             if form == Form::Json {
-                return history::list_with_steps(&app, &actor, &wanted, &part).await;
+                return history::list_with_steps(&app, &actor, &filter, &part).await;
             }
-            let runs = history::list(&app, &actor, &wanted, &part).await?;
+            let runs = history::list(&app, &actor, &filter, &part).await?;
             Ok(runs.map(|run| RunDetail { run, steps: Vec::new() }))
         }
     })

@@ -158,14 +158,14 @@ mod tests {
                     allocated";
         assert!(plain(port).expect("known").contains("another program uses a port"));
         assert!(plain("No such image: shop:latest").expect("known").contains("Pull it again"));
-        let told = in_short(
+        let text = in_short(
             "media-photos-1: Docker refused (400): exec: \"/nosuch\": stat /nosuch: no such file or directory",
             &Now::sample(),
         );
-        assert!(told.starts_with("media-photos-1: its program was not found"), "{told}");
-        assert!(!told.ends_with('.'), "{told}");
-        let told = in_short("web: it ended right after the start", &Now::sample());
-        assert_eq!(told, "web: it ended right after the start");
+        assert!(text.starts_with("media-photos-1: its program was not found"), "{text}");
+        assert!(!text.ends_with('.'), "{text}");
+        let text = in_short("web: it ended right after the start", &Now::sample());
+        assert_eq!(text, "web: it ended right after the start");
         assert!(plain("it was restarted within 3 s of its start").is_none(), "plain as it is");
     }
 }

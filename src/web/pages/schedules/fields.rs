@@ -246,8 +246,8 @@ impl Fields {
         }
         if self.typed.has("week.of") {
             self.week = WeekFields::typed(&self.typed);
-            if let Some(asked) = self.typed.filled("do") {
-                self.week.change(asked);
+            if let Some(button) = self.typed.filled("do") {
+                self.week.change(button);
                 self.set("save", "");
             }
         }
@@ -370,7 +370,7 @@ impl Fields {
         stored: &Self,
         words: impl Fn(&Field, &str) -> Option<String>,
     ) -> Vec<Difference> {
-        let said = |field: &Field, value: &str| {
+        let shown = |field: &Field, value: &str| {
             let option = field.options.iter().find(|(option, _)| *option == value);
             match option {
                 Some((_, words)) => (*words).to_owned(),
@@ -381,8 +381,8 @@ impl Fields {
         let differs = |field: &&Field| self.value(field.name).trim() != stored.value(field.name).trim();
         let difference = |field: &Field| Difference {
             field: field.label,
-            yours: said(field, self.value(field.name)),
-            theirs: said(field, stored.value(field.name)),
+            yours: shown(field, self.value(field.name)),
+            theirs: shown(field, stored.value(field.name)),
         };
         FIELDS.iter().filter(differs).map(difference).collect()
     }

@@ -73,9 +73,9 @@ impl<'a> ScheduleForm<'a> {
         let calendars = calendars::names(app, actor).await?;
         let mut runs = Vec::new();
         if let Some(view) = stored {
-            let wanted = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
+            let filter = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
             let newest = paging::Page { limit: RUNS, cursor: None };
-            runs = history::list(app, actor, &wanted, &newest).await?.items;
+            runs = history::list(app, actor, &filter, &newest).await?.items;
         }
         let meant = match fault {
             Some(fault) => {

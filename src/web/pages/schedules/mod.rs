@@ -217,7 +217,7 @@ async fn run(
         None => TargetAction::Do(view.schedule.spec.action),
     };
     let back = Whence::sent(&typed).or(&format!("/schedules/{id}"));
-    let toast = actions::told(action, &view.target_name, &submitted);
+    let toast = actions::result_message(action, &view.target_name, &submitted);
     page.stay(&back, toast).await
 }
 

@@ -120,10 +120,14 @@ mod tests {
         all.extend(["window.of", "week.of", "sentence.of"].map(|name| (name.to_owned(), window.to_owned())));
         let painted = (0..7 * SLOTS).filter(|at| fields.week.asleep.has(at / SLOTS, at % SLOTS));
         all.extend(painted.map(|at| ("w".to_owned(), at.to_string())));
-        if let Some(said) = fields.sentence {
+        if let Some(sentence) = fields.sentence {
             all.extend(
-                [("sentence.days", said.days), ("sentence.from", said.from), ("sentence.to", said.to)]
-                    .map(|(name, value)| (name.to_owned(), value)),
+                [
+                    ("sentence.days", sentence.days),
+                    ("sentence.from", sentence.from),
+                    ("sentence.to", sentence.to),
+                ]
+                .map(|(name, value)| (name.to_owned(), value)),
             );
         }
         for (number, row) in fields.week.rows.iter().enumerate() {

@@ -135,8 +135,8 @@ impl WeekFields {
 
     /// Applies a button of the view: `copy-0-all`, `copy-0-weekdays`, `turn-0`, `row-add`, `row-del-2`. The number is
     /// the day (0 is Monday) or the row.
-    pub(super) fn change(&mut self, asked: &str) {
-        let words: Vec<&str> = asked.split('-').collect();
+    pub(super) fn change(&mut self, button: &str) {
+        let words: Vec<&str> = button.split('-').collect();
         match (words.as_slice(), words.get(1).and_then(|number| number.parse().ok())) {
             (["copy", _, "all"], Some(day)) => self.asleep.copy(day, 0..7),
             (["copy", _, "weekdays"], Some(day)) => self.asleep.copy(day, 0..5),

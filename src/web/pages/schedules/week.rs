@@ -152,8 +152,8 @@ fn days(sentence: Option<&Sentence>, habits: Habits) -> Vec<Choice> {
             .map(|day| (short(day).to_owned(), format!("every {}", Days::only(day).meaning()))),
     );
     if pairs.iter().all(|(value, _)| *value != sentence.days) {
-        let said = Window::parse(&format!("sleep {} 00:00-01:00", sentence.days));
-        let label = said.ok().and_then(|window| window.parts.first().map(|part| part.days.meaning()));
+        let window = Window::parse(&format!("sleep {} 00:00-01:00", sentence.days));
+        let label = window.ok().and_then(|window| window.parts.first().map(|part| part.days.meaning()));
         pairs.push((sentence.days.clone(), label.unwrap_or_else(|| sentence.days.clone())));
     }
     let choice = |(value, label): (String, String)| Choice { chosen: value == sentence.days, value, label };

@@ -276,7 +276,7 @@ async fn index(page: Page, Query(typed): Query<Typed>, headers: HeaderMap) -> Re
     let shell = &page.shell;
     let mut asked = TimelineQuery::of(typed, &headers, &shell.now);
     let overview = stacks::overview(&page.app, &page.actor).await?;
-    let look = look(&page, &mut asked).await?;
+    let look = load_data(&page, &mut asked).await?;
     let asked = &asked;
     let groups = targets(&overview, asked.picked(), None);
     let Some((look, until)) = &look else {
@@ -295,7 +295,7 @@ async fn index(page: Page, Query(typed): Query<Typed>, headers: HeaderMap) -> Re
 
 /// The data of the view, and the end of its time range. If the query has errors, they are stored in `asked` and the
 /// result is `None`.
-async fn look(page: &Page, asked: &mut TimelineQuery) -> Result<Option<(TimelineData, Timestamp)>> {
+async fn load_data(page: &Page, asked: &mut TimelineQuery) -> Result<Option<(TimelineData, Timestamp)>> {
     let target = match target_of(&page.app, asked.picked()) {
         Err(Error::NotFound { .. }) => {
             let gone = FieldError::new("target", "this is not there now; pick another one");
