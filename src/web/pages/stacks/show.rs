@@ -130,7 +130,7 @@ impl StackPage<'_> {
         containers
     }
 
-    /// Containers that the Docker daemon starts again when the daemon itself restarts.
+    /// Containers that the Docker daemon starts when the daemon itself restarts, even after a stop.
     fn brought_back(&self) -> Vec<String> {
         let always = self.view.containers.iter().filter(|one| {
             one.container.is_ordinary()
