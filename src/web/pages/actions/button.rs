@@ -15,7 +15,7 @@ pub struct Act {
     /// The text on the button.
     pub label: &'static str,
     pub icon: &'static str,
-    /// The path of the confirmation or of the form's target, without the base path.
+    /// The path of the confirmation, or the path to which the button's form is sent, without the base path.
     pub href: String,
     /// The object of the action. Screen readers read it after the label.
     pub of: String,
