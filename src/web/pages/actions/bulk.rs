@@ -1,11 +1,12 @@
-//! One thing done to several targets: asked for once with everything that will happen, then done.
+//! The bulk action of the dashboard: one action on several targets. `GET /actions` shows one confirmation with the plan
+//! of every target, and `POST /actions` submits a run for each target.
 
 use axum::extract::RawQuery;
 use axum::response::Response;
 
 use super::ends::Ends;
 use super::question::undoable;
-use super::{MOST, Part, Question, TargetAction, Whence, told};
+use super::{MOST, Part, Question, TargetAction, Whence, result_message};
 use crate::app::execute::Submitted;
 use crate::app::{App, Error, Result, targets};
 use crate::domain::action::Action;
@@ -24,7 +25,7 @@ pub(super) fn routes() -> Routes {
     Routes::new().get("/actions", Access::OPERATOR, ask).post("/actions", Access::OPERATOR, act)
 }
 
-/// What may be done to several: the word is sent as `do`.
+/// The actions that can be done to several targets. The form field `do` holds the action's word.
 pub const OFFERED: [TargetAction; 5] = [
     TargetAction::Wake,
     TargetAction::Nap,
@@ -33,15 +34,15 @@ pub const OFFERED: [TargetAction; 5] = [
     TargetAction::Do(Action::Restart),
 ];
 
-/// What was asked for: what is done, and to which targets.
+/// A bulk request: the action and its targets.
 struct BulkRequest {
     action: TargetAction,
-    /// Each with its name; one named twice is there once.
+    /// Each target with its name. A target that the request names twice is here once.
     targets: Vec<(Target, String)>,
 }
 
-/// How many of them act, and which are left as they are, each with the reason: the same in the question and in the
-/// message after it.
+/// The number of targets on which the action acts, and the targets that it leaves as they are, each with the reason.
+/// The confirmation and the message after the action show the same numbers.
 #[derive(Default)]
 struct Sum {
     acts: usize,
@@ -103,7 +104,7 @@ impl BulkRequest {
         let lasts = matches!(action, TargetAction::Nap | TargetAction::Wake);
         let label = match (self.targets.as_slice(), action) {
             ([(_, name)], action) => action.label_of(&view::shown_name(name)),
-            // None of them changes; what is asked for lasts all the same.
+            // The action changes no target now, but the override that keeps them asleep or awake is still created.
             (all, TargetAction::Nap) if sum.acts == 0 => format!("Keep {} asleep", self.counted(all.len())),
             (all, TargetAction::Wake) if sum.acts == 0 => format!("Keep {} awake", self.counted(all.len())),
             (_, action) if sum.acts == 0 => format!("Nothing to {}", action.word()),
@@ -113,7 +114,7 @@ impl BulkRequest {
         Ok(Question {
             title: if lasts || sum.acts > 0 { format!("{label}?") } else { label.clone() },
             label,
-            text: if sum.left.is_empty() { String::new() } else { self.told(&sum) },
+            text: if sum.left.is_empty() { String::new() } else { self.sentence(&sum) },
             icon: action.icon(),
             harsh: action.is_harsh(),
             action: "/actions".to_owned(),
@@ -128,13 +129,13 @@ impl BulkRequest {
     }
 
     async fn submit(&self, page: &Page<Operator>, target: &Target, typed: &Typed) -> Result<Submitted> {
-        // Each box is of one of the targets.
+        // A ticked box belongs to one of the targets. The boxes of other targets do not resolve here and are dropped.
         let ticked = typed.all("also_start");
         let also = ticked.filter_map(|one| targets::named_members(&page.app, target, [one]).ok()).flatten();
         self.action.submit(page, target, typed, also.collect(), Trigger::Bulk).await
     }
 
-    /// `2 stacks`.
+    /// The number with its noun, as in `2 stacks`.
     fn counted(&self, number: usize) -> String {
         let is_all = |kind| self.targets.iter().all(|(target, _)| target.target_type() == kind);
         let noun = match () {
@@ -145,11 +146,11 @@ impl BulkRequest {
         view::count(number, noun)
     }
 
-    /// What became of it, in a message.
+    /// The message about the result.
     fn message(&self, sum: &Sum, begun: &[Submitted], refused: bool) -> Flash {
         let tone = match (self.targets.as_slice(), begun) {
             ([], _) => return Flash::new("info", "Nothing was chosen, so nothing was done."),
-            ([(_, name)], [one]) => return told(self.action, name, one),
+            ([(_, name)], [one]) => return result_message(self.action, name, one),
             ([_], []) => {
                 let left = sum.left.iter().map(|(name, why)| format!("{name} stays as it is: {why}."));
                 return Flash::new("warn", left.collect::<String>());
@@ -158,26 +159,26 @@ impl BulkRequest {
             _ if sum.acts == 0 => "info",
             _ => "good",
         };
-        let toast = Flash::new(tone, self.told(sum)).with_link("/runs", "View runs");
+        let toast = Flash::new(tone, self.sentence(sum)).with_link("/runs", "View runs");
         let runs = begun.iter().filter(|one| self.action.can_be_undone(one)).map(Submitted::run_id);
         let runs: Vec<&RunId> = runs.collect();
         if runs.is_empty() { toast } else { undoable(toast, runs) }
     }
 
-    /// `2 stacks nap, 1 is left as it is (wiki: already stopped).`
-    fn told(&self, Sum { acts, left }: &Sum) -> String {
+    /// One sentence for the whole request, as in `2 stacks nap, 1 is left as it is (wiki: already stopped).`
+    fn sentence(&self, Sum { acts, left }: &Sum) -> String {
         let acts = (*acts > 0).then(|| format!("{} {}", self.counted(*acts), self.action.does(*acts)));
         let kept = match left.len() {
             0 => None,
             1 => Some("1 is left as it is".to_owned()),
             many => Some(format!("{many} are left as they are")),
         };
-        let told = acts.into_iter().chain(kept).collect::<Vec<_>>().join(", ");
+        let text = acts.into_iter().chain(kept).collect::<Vec<_>>().join(", ");
         if left.is_empty() {
-            return told + ".";
+            return text + ".";
         }
         let left: Vec<String> = left.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-        format!("{told} ({}).", view::first_few(&left, "; ", "; and "))
+        format!("{text} ({}).", view::first_few(&left, "; ", "; and "))
     }
 }
 
@@ -201,7 +202,7 @@ async fn act(page: Page<Operator>, typed: Typed) -> Result<Response> {
                 begun.push(submitted);
                 idle
             }
-            // The same for all of them: what was typed.
+            // An error in one of these two fields is the same for all targets: the form is shown again.
             Err(Error::Invalid(errors))
                 if errors.iter().any(|error| error.field == "until" || error.field == "reason") =>
             {

@@ -1,4 +1,4 @@
-//! The buttons of targets and runs.
+//! The buttons of targets and runs. Pages and list rows build them from the state of a stack, container or run.
 
 use super::TargetAction;
 use crate::domain::action::Action;
@@ -7,29 +7,29 @@ use crate::domain::run::Run;
 use crate::domain::target::Target;
 use crate::web::view;
 
-/// A button that leads to the question.
+/// A button that opens a confirmation, or that sends its form at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// The action's word in the URL.
+    /// The action's word in the URL, by which pages select buttons. May be empty.
     pub action: &'static str,
-    /// The word on the button.
+    /// The text on the button.
     pub label: &'static str,
     pub icon: &'static str,
-    /// The question, below the base path.
+    /// The path of the confirmation, or the path to which the button's form is sent, without the base path.
     pub href: String,
-    /// What it is done to, for who hears the button without seeing its row.
+    /// The object of the action. Screen readers read it after the label.
     pub of: String,
 }
 
 impl Act {
-    /// A button of a target of that name.
+    /// A button for an action on the target that has this name.
     pub fn new(action: TargetAction, target: &Target, name: &str) -> Self {
         let href = format!("{}/{}", view::target_page(target), action.word());
         let button = Self::post(action.label(), action.icon(), href, view::shown_name(name));
         Self { action: action.word(), ..button }
     }
 
-    /// A button that asks nothing.
+    /// A button that acts at once, without a confirmation.
     pub fn post(
         label: &'static str,
         icon: &'static str,
@@ -39,19 +39,19 @@ impl Act {
         Self { action: "", label, icon, href: href.into(), of: of.into() }
     }
 
-    /// The two buttons of a target that has sleep hours, or is kept from them for a while.
+    /// Wake and Nap for a target. The pair says whether something of the target is up, and whether something is down.
     pub fn naps(target: &Target, name: &str, (up, down): (bool, bool)) -> Vec<Self> {
         let actions = [(down, TargetAction::Wake), (up, TargetAction::Nap)];
         let sensible = actions.into_iter().filter(|(makes_sense, _)| *makes_sense);
         sensible.map(|(_, action)| Self::new(action, target, name)).collect()
     }
 
-    /// The button that locks a target, or takes its lock away.
+    /// The button that locks a target or unlocks it.
     pub fn lock(target: &Target, name: &str, locked: bool) -> Self {
         Self::new(if locked { TargetAction::Unlock } else { TargetAction::Lock }, target, name)
     }
 
-    /// The buttons that make sense for a stack with these counts, the likeliest first.
+    /// The buttons that make sense for a stack with these counts, the most likely first.
     pub fn of_stack(counts: Counts, target: &Target, name: &str) -> Vec<Self> {
         let (running, paused) = (counts.running > 0, counts.paused > 0);
         let actions = [
@@ -65,7 +65,7 @@ impl Act {
         sensible.map(|(_, action)| Self::new(TargetAction::Do(action), target, name)).collect()
     }
 
-    /// The buttons that make sense for a container.
+    /// The buttons that make sense for a container in its present state.
     pub fn of_container(container: &Container) -> Vec<Self> {
         let actions: &[Action] = match container.state {
             _ if !container.is_ordinary() || container.protection.is_some() => &[],
@@ -80,7 +80,7 @@ impl Act {
         actions.iter().map(new).collect()
     }
 
-    /// The button that repeats what failed.
+    /// The button that retries the failed steps of a run.
     pub fn retry(run: &Run) -> Self {
         let button = Self::post("Retry what failed", "rotate-cw", format!("/runs/{}/retry", run.id), "");
         Self { action: "retry", ..button }

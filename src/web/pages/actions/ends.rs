@@ -1,4 +1,5 @@
-//! How long a nap or a wake lasts, to choose, and what comes then.
+//! The choice of how long a nap or a wake lasts, as the confirmation offers it. Each option says what happens at its
+//! end.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -8,18 +9,20 @@ use crate::domain::time::resolve;
 use crate::web::form::Typed;
 use crate::web::view::{Choice, Now};
 
-/// How long something lasts, to choose.
+/// The options for how long a nap or a wake lasts.
 #[derive(Clone, Debug)]
 pub struct Ends {
-    /// What is offered: no end named, a span, an instant, or `at` for the time in the field.
+    /// The options. The value is empty (no chosen end), a duration (`3h`), an instant, or `at` for the time in the text
+    /// field.
     pub choices: Vec<Choice>,
-    /// The time that was typed.
+    /// The time in the text field, as it was entered.
     pub at: String,
-    /// What comes at an end that is chosen; may be empty.
+    /// A hint about what happens at a chosen end. May be empty.
     pub note: &'static str,
 }
 
-/// An hour, three, the next 23:00, and the next 07:00: what is sent, what it is called, and when it is.
+/// The fixed options: one hour, three hours, the next 23:00 and the next 07:00. Each has its form value, its name and
+/// its instant.
 fn offers(now: &Now) -> impl Iterator<Item = (String, &'static str, Timestamp)> {
     let hours = |number: i64, name| {
         let at = now.at.checked_add(SignedDuration::from_hours(number)).ok()?;
@@ -39,7 +42,8 @@ fn offers(now: &Now) -> impl Iterator<Item = (String, &'static str, Timestamp)> 
 }
 
 impl Ends {
-    /// What is offered for one: until its windows' next edge where it has any, else for good; and ends to choose.
+    /// The options for one target. The first one lasts until the next edge of the target's windows, or until somebody
+    /// changes the state where the target has no window.
     pub fn new(course: &Course, now: &Now, typed: &Typed) -> Self {
         let offered = offers(now).map(|(value, name, at)| {
             let when = now.when(at).short;
@@ -63,7 +67,7 @@ impl Ends {
         Self::offered(Self::open(course, now), offered, note, typed)
     }
 
-    /// What is offered for several: each goes by its own windows.
+    /// The options for several targets. Each target follows its own windows.
     pub fn of_several(wakes: bool, now: &Now, typed: &Typed) -> Self {
         let offered = offers(now).map(|(value, name, at)| (value, format!("{name}, {}", now.when(at).short)));
         let (edge, note) = if wakes {
@@ -74,7 +78,7 @@ impl Ends {
         Self::offered(format!("Until the next {edge} of each, where it has hours"), offered, note, typed)
     }
 
-    /// When it ends where no end is chosen: "Until the next wake, 07:00".
+    /// The label of the option without a chosen end, as in "Until the next wake, 07:00".
     pub fn open(course: &Course, now: &Now) -> String {
         match (course.edge().map(|at| now.when(at).short), course.wakes()) {
             (Some(when), true) => format!("Until the next nap, {when}"),

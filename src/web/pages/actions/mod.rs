@@ -1,5 +1,5 @@
-//! What is done at the press of a button: to one target or to several, asked for first, and undone while its message
-//! is there.
+//! Actions that a user starts with a button, on one target or on several. An action has a confirmation before it and a
+//! message after it, and the message offers to undo the action.
 
 use crate::web::routes::Routes;
 
@@ -13,10 +13,10 @@ mod undo;
 
 pub(super) use bulk::OFFERED;
 pub(super) use button::Act;
-pub(super) use question::{Part, Question, Whence, to_run, told};
+pub(super) use question::{Part, Question, Whence, result_message, to_run};
 pub(super) use target_action::TargetAction;
 
-/// Targets at once: as the API takes.
+/// The largest number of targets or runs in one request. The API has the same limit.
 const MOST: usize = 200;
 
 pub(super) fn routes() -> Routes {

@@ -1,6 +1,7 @@
-//! The question with its plan that comes before something is done, and the message after it.
+//! The confirmation that shows the plan before an action, and the message after it.
 //!
-//! The question is a page of its own, so that it works without scripts; htmx asks for the same thing as a dialog.
+//! The confirmation is a page of its own, so that it works without scripts. htmx requests the same confirmation as a
+//! dialog.
 
 use std::convert::Infallible;
 use std::slice::ChunkBy;
@@ -28,35 +29,36 @@ use crate::web::session;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Link};
 
-/// What would happen to one target.
+/// The plan for one target of a confirmation.
 #[derive(Clone, Debug, Default)]
 pub struct Part {
-    /// Its name; empty where the question is about it alone.
+    /// The target's name. Empty where the confirmation has only this target.
     pub name: String,
     pub plan: Plan,
-    /// A person says of what nobody watched as it ended whether it is started.
+    /// Whether the user chooses about containers that ended with exit code 0 while DockNap was not watching: each gets
+    /// a checkbox.
     pub asks: bool,
-    /// When it ends where no end is chosen; may be empty.
+    /// When the nap or wake ends if no end is chosen. May be empty.
     pub ends: String,
 }
 
 impl Part {
-    /// Steps that go together, in the order of their waves.
+    /// The steps, grouped by wave.
     fn waves(&self) -> ChunkBy<'_, PlannedStep, impl FnMut(&PlannedStep, &PlannedStep) -> bool> {
         self.plan.steps.chunk_by(|one, next| one.wave == next.wave)
     }
 
-    /// What is started only where its box is ticked.
+    /// Containers that start only if their checkbox is ticked.
     fn boxes(&self) -> Vec<&SkippedStep> {
         self.plan.skipped.iter().filter(|skip| self.asks && skip.unwatched).collect()
     }
 
-    /// What is left alone.
+    /// Containers that the action leaves as they are.
     fn skipped(&self) -> Vec<&SkippedStep> {
         self.plan.skipped.iter().filter(|skip| !self.asks || !skip.unwatched).collect()
     }
 
-    /// What must be so before a step, and why it is there; empty where there is nothing to say.
+    /// The conditions that a step waits for, and why the step is in the plan. Empty if there are neither.
     fn note(&self, step: &PlannedStep) -> String {
         let waits = Some(view::waits(&step.wait_for)).filter(|waits| !waits.is_empty());
         let waits = waits.map(|waits| format!("waits for {waits}"));
@@ -68,42 +70,43 @@ impl Part {
     }
 }
 
-/// What is asked before something is done.
+/// A confirmation before an action.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
-    /// `Stop media?`
+    /// The heading, as in `Stop media?`
     pub title: String,
-    /// What the button says.
+    /// The text of the button.
     pub label: String,
-    /// The button's symbol.
+    /// The icon of the button.
     pub icon: &'static str,
-    /// Whether the button warns by its colour: something goes down.
+    /// Whether the button has a warning colour, because the action stops or pauses something.
     pub harsh: bool,
-    /// Where the answer goes.
+    /// The path to which the form is sent.
     pub action: String,
-    /// Where "Cancel" goes.
+    /// The link of "Cancel".
     pub back: Link,
-    /// A sentence under the title; may be empty.
+    /// A sentence below the title. May be empty.
     pub text: String,
-    /// What would happen; empty for a question that is not about containers.
+    /// The plan of each target. Empty for a confirmation that is not about containers.
     pub parts: Vec<Part>,
-    /// Boxes that are ticked.
+    /// The values of the ticked checkboxes: identities of containers.
     pub ticked: Vec<String>,
-    /// What is sent with the answer.
+    /// Hidden form fields, as name and value.
     pub hidden: Vec<(&'static str, String)>,
-    /// The answer leads nowhere: whoever gave it stays where they are, and is told in the corner.
+    /// Whether the user stays on the page after the form is sent and gets a message in the corner, in place of a
+    /// redirect to another page.
     pub stays: bool,
-    /// A revision that must still be the stored one.
+    /// The revision that the stored object must still have when the form is sent.
     pub rev: Option<i64>,
-    /// How long it lasts; `None` where that is not asked.
+    /// How long the nap or wake lasts. `None` if the confirmation has no such field.
     pub ends: Option<Ends>,
-    /// Why, as typed; `None` where that is not asked.
+    /// The entered reason. `None` if the confirmation has no such field.
     pub reason: Option<String>,
-    /// What is wrong with what was typed.
+    /// Errors in the form fields.
     pub errors: Vec<FieldError>,
 }
 
-/// The question as a page.
+/// The confirmation as a page.
 #[derive(Template)]
 #[template(path = "actions/confirm.html")]
 struct ConfirmPage<'a> {
@@ -111,8 +114,8 @@ struct ConfirmPage<'a> {
     q: &'a Question,
 }
 
-/// The question as a dialog over the page it was asked from. A template of its own, since a block that the base does
-/// not have renders empty.
+/// The confirmation as a dialog above the page that requested it. A separate template is necessary: askama renders a
+/// block as empty if the base template does not have that block.
 #[derive(Template)]
 #[template(path = "actions/dialog.html")]
 struct ConfirmDialog<'a> {
@@ -121,7 +124,7 @@ struct ConfirmDialog<'a> {
 }
 
 impl Question {
-    /// The question before something is done to a target.
+    /// The confirmation for a [`TargetAction`], still without the plan.
     pub(super) fn of(action: TargetAction, target: &Target, name: &str) -> Self {
         let (page, name) = (view::target_page(target), view::shown_name(name));
         let label = action.label_of(&name);
@@ -140,13 +143,13 @@ impl Question {
         }
     }
 
-    /// The question before an action.
+    /// The confirmation for an action with its plan.
     pub fn action(action: Action, target: &Target, name: &str, plan: Plan) -> Self {
         let parts = vec![Part { plan, ..Part::default() }];
         Self { parts, ..Self::of(TargetAction::Do(action), target, name) }
     }
 
-    /// The same question in the words of naps.
+    /// The same confirmation with the texts of a nap or a wake.
     #[must_use]
     pub fn into_nap(self, wakes: bool, target: &Target, name: &str) -> Self {
         let action = if wakes { TargetAction::Wake } else { TargetAction::Nap };
@@ -154,7 +157,8 @@ impl Question {
         Self { title, label, icon, harsh: false, ..self }
     }
 
-    /// The same where the answer leads nowhere: without scripts back to the page it was asked from.
+    /// The same confirmation for a form that leaves the user on the page. Without scripts the form redirects back to
+    /// the page that requested the confirmation.
     #[must_use]
     pub fn staying(mut self, whence: &Whence) -> Self {
         let back = whence.or(&self.back.href);
@@ -165,7 +169,7 @@ impl Question {
         Self { stays: true, ..self }
     }
 
-    /// The question as htmx or a browser asks for it; 422 where what was sent with it cannot be taken.
+    /// The response: a dialog for htmx, a page for a browser. The status is 422 if form fields have errors.
     pub fn ask<R: Needs>(&self, page: &Page<R>) -> Result<Response> {
         let (shell, q) = (&page.shell, self);
         let is_sound = self.errors.is_empty();
@@ -177,7 +181,7 @@ impl Question {
         }
     }
 
-    /// Nothing would be done: the button would be a lie.
+    /// Whether the action would change nothing. The confirmation has no button then.
     fn is_idle(&self) -> bool {
         self.ends.is_none() && !self.parts.is_empty() && self.parts.iter().all(Part::is_idle)
     }
@@ -186,35 +190,35 @@ impl Question {
         self.ticked.contains(&one.identity.to_text())
     }
 
-    /// What is wrong with a field.
+    /// The error of a form field.
     fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
 
-/// To the run that was asked for; says so where it was under way already.
+/// Redirects to the submitted run, with a message if the run was under way already.
 pub async fn to_run<R: Needs>(page: &Page<R>, submitted: &Submitted) -> Response {
     let path = format!("/runs/{}", submitted.run_id());
     match submitted {
         Submitted::New { .. } => page.redirect(&path),
         Submitted::Duplicate { .. } => {
-            let told = Flash::new("info", "This was under way already; here it is.");
-            page.redirect_with(&path, told).await
+            let message = Flash::new("info", "This was under way already; here it is.");
+            page.redirect_with(&path, message).await
         }
     }
 }
 
-/// The page that a question was asked from, as its reader's browser tells.
+/// The page that requested a confirmation, from the request's headers or from the form.
 pub struct Whence(Option<String>);
 
 impl Whence {
-    /// As it was sent with the answer.
+    /// The page from the hidden form field `back`.
     pub fn sent(typed: &Typed) -> Self {
         Self(session::local(typed.get("back")))
     }
 
-    /// The page, or `other` where none is told. A page of its own that a question is, and one for who is not logged in,
-    /// are none to go back to.
+    /// The path of the page, or `other` if it is unknown. Confirmations and the pages before a login are no pages to
+    /// return to and also give `other`.
     pub fn or(&self, other: &str) -> String {
         let is_place = |path: &&String| {
             let path = path.split('?').next().unwrap_or_default();
@@ -235,8 +239,8 @@ impl FromRequestParts<Web> for Whence {
     }
 }
 
-/// What became of an action, with the way to its run and the way back.
-pub fn told(action: TargetAction, name: &str, submitted: &Submitted) -> Flash {
+/// The message after an action, with a link to its run and, if possible, a button to undo it.
+pub fn result_message(action: TargetAction, name: &str, submitted: &Submitted) -> Flash {
     let name = view::shown_name(name);
     let toast = match submitted {
         Submitted::New { idle: None, .. } => Flash::new("good", format!("{name} {}.", action.does(1))),
@@ -251,7 +255,7 @@ pub fn told(action: TargetAction, name: &str, submitted: &Submitted) -> Flash {
     if action.can_be_undone(submitted) { undoable(toast, [submitted.run_id()]) } else { toast }
 }
 
-/// A message with the button that undoes these runs.
+/// The message with a button that undoes these runs.
 pub(super) fn undoable<'a>(toast: Flash, runs: impl IntoIterator<Item = &'a RunId>) -> Flash {
     let runs: Vec<String> = runs.into_iter().map(|id| format!("run={id}")).collect();
     toast.with_undo(format!("/undo?{}", runs.join("&")))

@@ -1,10 +1,11 @@
-//! What is done to one target at the press of a button: asked for first, then done.
+//! An action on one target: `GET` shows the confirmation and `POST` submits the action. The last segment of the URL
+//! names the action.
 
 use axum::extract::Path;
 use axum::response::Response;
 
 use super::ends::Ends;
-use super::{Part, Question, TargetAction, Whence, told};
+use super::{Part, Question, TargetAction, Whence, result_message};
 use crate::app::{Error, Result, locks, targets};
 use crate::domain::action::Action;
 use crate::domain::run::Trigger;
@@ -26,7 +27,7 @@ pub(super) fn routes() -> Routes {
         .post(containers, Access::OPERATOR, |page, path, typed| act(Container, page, path, typed))
 }
 
-/// What a URL names: what is to be done, and to which target of what name.
+/// The target and the action that a URL names.
 struct Named {
     kind: TargetType,
     key: String,
@@ -43,7 +44,7 @@ impl Named {
         Ok(Self { kind, key, name: targets::name(&page.app, &target), target, action })
     }
 
-    /// The question before it, with what was typed into it.
+    /// The confirmation, with the values that the user entered.
     async fn question(&self, page: &Page<Operator>, typed: &Typed) -> Result<Question> {
         let Self { target, action, .. } = self;
         let question = Question::of(*action, target, &self.name);
@@ -71,7 +72,7 @@ impl Named {
         })
     }
 
-    /// Does it; what became of it, in a message.
+    /// Submits the action and returns the message about the result.
     async fn run(&self, page: &Page<Operator>, typed: &Typed) -> Result<Flash> {
         let Self { kind, key, target, name, action } = self;
         let (app, actor, host) = (&page.app, &page.actor, &target.host);
@@ -83,7 +84,7 @@ impl Named {
             TargetAction::Do(_) | TargetAction::Nap | TargetAction::Wake => {
                 let also = targets::named_members(app, target, typed.all("also_start"))?;
                 let submitted = action.submit(page, target, typed, also, Trigger::Manual).await?;
-                return Ok(told(*action, name, &submitted));
+                return Ok(result_message(*action, name, &submitted));
             }
         }
         Ok(Flash::new("good", format!("{} {}.", view::shown_name(name), action.does(1))))

@@ -1,4 +1,4 @@
-//! What can be done to a target, in words and in deed.
+//! The actions on a target that the web pages offer: their texts, their plans, and the call that submits them.
 
 use crate::app::execute::{self, Request, Submitted, undo};
 use crate::app::nap::{self, Course, NapRequest};
@@ -13,29 +13,29 @@ use crate::web::form::Typed;
 use crate::web::page::Page;
 use crate::web::view;
 
-/// What is to be done to a target.
+/// An action on a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetAction {
-    /// One of the five actions.
+    /// One of Docker's five actions.
     Do(Action),
-    /// Put to sleep for a while.
+    /// Puts the target to sleep, for a while if an end is known.
     Nap,
-    /// Wake for a while.
+    /// Wakes the target, for a while if an end is known.
     Wake,
-    /// Never touch it again.
+    /// Protects the target from every action of DockNap.
     Lock,
-    /// It may be touched again.
+    /// Takes the lock away.
     Unlock,
 }
 
 impl TargetAction {
-    /// The reverse of [`TargetAction::word`].
+    /// The inverse of [`TargetAction::word`].
     pub(super) fn parse(word: &str) -> Option<Self> {
         let others = [Self::Nap, Self::Wake, Self::Lock, Self::Unlock];
         word.parse().map(Self::Do).ok().or_else(|| others.into_iter().find(|one| one.word() == word))
     }
 
-    /// Its word in the URL, the word on its button, and its symbol.
+    /// The word in the URL, the text of the button, and the icon.
     fn shown(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Do(action) => (action.as_str(), action.label(), view::action_icon(action)),
@@ -58,13 +58,13 @@ impl TargetAction {
         self.shown().2
     }
 
-    /// It with its object: `Nap media`.
+    /// The action with its object, as in `Nap media`.
     pub(super) fn label_of(self, name: &str) -> String {
         let verb = if self == Self::Nap { "Nap" } else { self.label() };
         format!("{verb} {name}")
     }
 
-    /// What one, or several, do then: `naps`, `nap`.
+    /// The verb for one target or for several, as in `naps` and `nap`.
     pub(super) fn does(self, many: usize) -> &'static str {
         let (one, several) = match self {
             Self::Nap => ("naps", "nap"),
@@ -80,12 +80,13 @@ impl TargetAction {
         if many == 1 { one } else { several }
     }
 
-    /// Whether something goes down by it.
+    /// Whether the action stops or pauses something.
     pub(super) fn is_harsh(self) -> bool {
         matches!(self, Self::Do(action) if action.reverses_order())
     }
 
-    /// Whether what became of it can be undone. A nap or a wake lasts although it changes no container.
+    /// Whether the submitted action can be undone. A nap or a wake that changes no container still has an override,
+    /// which can be undone.
     pub(super) fn can_be_undone(self, submitted: &Submitted) -> bool {
         match (self, submitted) {
             (Self::Lock | Self::Unlock, _) | (_, Submitted::Duplicate { .. }) => false,
@@ -96,7 +97,7 @@ impl TargetAction {
         }
     }
 
-    /// What it does to the containers of a target.
+    /// The plan of the action for a target.
     pub(super) async fn plan(self, page: &Page<Operator>, target: &Target) -> Result<Plan> {
         let action = match self {
             Self::Do(action) => action,
@@ -106,7 +107,7 @@ impl TargetAction {
         execute::preview(&page.app, &page.actor, target, action, self == Self::Wake).await
     }
 
-    /// How long it may last; `None` where it lasts for no time of its own.
+    /// How long a nap or wake of the target can last. `None` for all other actions.
     pub(super) async fn course(self, app: &App, target: &Target) -> Result<Option<Course>> {
         let wanted = match self {
             Self::Nap => DesiredState::Asleep,
@@ -116,7 +117,7 @@ impl TargetAction {
         Course::load(app, target, wanted).await.map(Some)
     }
 
-    /// Does it, as it was typed into its question.
+    /// Submits the action with the values of its form fields.
     pub(super) async fn submit(
         self,
         page: &Page<Operator>,
@@ -136,10 +137,10 @@ impl TargetAction {
             return Err(Error::field("until", "say until when"));
         }
         let reason = typed.filled("reason").map(str::to_owned);
-        let asked = NapRequest { until: Some(until.to_owned()), reason, schedule: None };
+        let request = NapRequest { until: Some(until.to_owned()), reason, schedule: None };
         match self {
-            Self::Nap => nap::nap(app, actor, target, &asked, trigger).await,
-            _ => nap::wake(app, actor, target, &asked, trigger).await,
+            Self::Nap => nap::nap(app, actor, target, &request, trigger).await,
+            _ => nap::wake(app, actor, target, &request, trigger).await,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Takes back what was asked for by a button, as long as its message is there.
+//! Undoes actions that a user started with a button. `POST /undo?run=…` names the runs; the button is part of the
+//! message after the action.
 
 use std::fmt::Write as _;
 
@@ -42,17 +43,17 @@ async fn act(page: Page<Operator>, RawQuery(query): RawQuery, whence: Whence) ->
     if undone.is_empty()
         && let Some(first) = refused.pop()
     {
-        // The same of all of them, as a rule.
+        // As a rule all runs have the same error.
         return Err(first);
     }
     let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
-    page.stay(&whence.or("/"), told(&undone, &refused)).await
+    page.stay(&whence.or("/"), message(&undone, &refused)).await
 }
 
-/// What became of it, in a message.
-fn told(undone: &[Undone], refused: &[String]) -> Flash {
+/// The message about the result.
+fn message(undone: &[Undone], refused: &[String]) -> Flash {
     let mut text = match undone {
-        [one] => one_told(one),
+        [one] => message_of_one(one),
         several => match several.iter().filter(|one| one.acts > 0).count() {
             0 => "Undone: nothing had to change.".to_owned(),
             1 => "Undone: 1 goes back to what it was.".to_owned(),
@@ -80,7 +81,7 @@ fn told(undone: &[Undone], refused: &[String]) -> Flash {
     }
 }
 
-fn one_told(one: &Undone) -> String {
+fn message_of_one(one: &Undone) -> String {
     let name = view::shown_name(&one.name);
     match (one.acts, one.called_off, one.action) {
         (0, true, _) => format!("Undone: what had not begun on {name} is called off."),

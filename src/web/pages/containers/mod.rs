@@ -1,4 +1,4 @@
-//! One container, without what may hold secrets: environment, mounts and command are never read here.
+//! The page of one container. The page never reads environment, mounts and command, because they may hold secrets.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -26,10 +26,10 @@ pub(super) fn routes() -> Routes {
     Routes::new().get("/containers/{key}", Access::VIEWER, show)
 }
 
-/// Labels that viewers see: others may hold secrets.
+/// Prefixes of the labels that viewers see. Other labels may hold secrets.
 const OPEN_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencontainers.image."];
 
-/// The labels of a container that the reader may see, DockNap's own first.
+/// The labels of a container that the reader may see, those of DockNap first.
 pub(super) fn shown_labels<'a>(
     labels: &'a BTreeMap<String, String>,
     shell: &Shell,
@@ -40,26 +40,26 @@ pub(super) fn shown_labels<'a>(
     [ours, others].concat()
 }
 
-/// One container.
+/// The page of one container.
 #[derive(Template)]
 #[template(path = "containers/show.html", blocks = ["live"])]
 struct ContainerPage<'a> {
     shell: &'a Shell,
     view: &'a ContainerView,
     schedules: Vec<ScheduleLine>,
-    /// The newest runs.
+    /// The newest runs of the container.
     runs: &'a [Run],
-    /// Somebody locked it.
+    /// Whether a user locked the container.
     locked: bool,
-    /// A sleep of its own that is near.
+    /// The next sleep of the container, if near. A sleep of its stack does not count.
     upcoming: Option<Sleep>,
     past: Past,
-    /// What its last health checks said; `None` where that was not asked for.
+    /// The latest health checks. `None` if the request did not ask for them.
     checks: Option<Vec<Check>>,
 }
 
 impl ContainerPage<'_> {
-    /// What may be done to it: naps in place of stops and starts where it has sleep hours.
+    /// The action buttons. A container with a sleep window or an override gets Nap and Wake in place of Stop and Start.
     fn acts(&self) -> Vec<Act> {
         let (container, wanted) = (&self.view.container, &self.view.wanted);
         let acts = if self.shell.can_operate() { Act::of_container(container) } else { Vec::new() };
@@ -72,19 +72,19 @@ impl ContainerPage<'_> {
         naps.into_iter().chain(others).collect()
     }
 
-    /// Locks it, or takes its lock away; `None` where the reader may not.
+    /// The button that locks or unlocks the container. `None` if the reader may not do that.
     fn lock(&self) -> Option<Act> {
         let container = &self.view.container;
         let may = self.shell.can_operate() && (self.locked || self.view.protected.is_none());
         may.then(|| Act::lock(&container.target(), &container.name, self.locked))
     }
 
-    /// It has a health check, and the reader may see what it prints.
+    /// Whether the container has a health check whose output the reader may see.
     fn has_checks(&self) -> bool {
         has_checks(self.view, self.shell)
     }
 
-    /// What a health check printed, line by line: a break is no reason to show an escape.
+    /// The output of a health check. Each line is cleaned on its own, so that line breaks do not become escapes.
     fn printed(&self, check: &Check) -> String {
         check.output.lines().map(view::shown_name).collect::<Vec<_>>().join("\n")
     }
@@ -94,7 +94,7 @@ impl ContainerPage<'_> {
         shown_labels(&self.view.container.labels, self.shell)
     }
 
-    /// The event that says it changed.
+    /// The name of the server-sent event that announces a change of the container.
     fn event(&self) -> String {
         let container = &self.view.container;
         match container.stack() {
@@ -103,8 +103,8 @@ impl ContainerPage<'_> {
         }
     }
 
-    /// The last start and the last stop by DockNap, the newer one first, each with what it is called. Only of what the
-    /// container still is as a run left it, that run is said to have made it so.
+    /// The last start and the last stop by DockNap, the newer one first, each with its label. The label names the run
+    /// as the cause of the present state only if the container is still as that run left it.
     fn chain(&self) -> Vec<(&'static str, &Run)> {
         let (view, container) = (self.view, &self.view.container);
         let last = |stops: bool| {
@@ -115,7 +115,7 @@ impl ContainerPage<'_> {
         found.sort_by_key(|run| Reverse(run.finished_at));
         let up = container.state.is_up();
         let newest = found.first().map(|run| &run.id).filter(|_| view.is_as_left()).cloned();
-        // A stop that found it down already did nothing to it.
+        // The container was down before this stop began, so the stop did not change it.
         let found_down = |run: &Run| {
             let began = run.started_at.unwrap_or(run.created_at);
             container.finished_at.is_some_and(|ended| ended < began) && !up && !view.is_as_left()
@@ -138,15 +138,15 @@ fn has_checks(view: &ContainerView, shell: &Shell) -> bool {
     shell.can_operate() && view.container.has_healthcheck && view.container.state.is_up()
 }
 
-/// What of the page is wanted, as the URL says it.
+/// The query parameters of the page.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct ShowQuery {
-    /// What the health checks printed: asks Docker.
+    /// Not empty: also request the output of the health checks from Docker.
     health: String,
 }
 
-/// Runs that are read.
+/// The number of runs on the page.
 const RUNS: usize = 10;
 
 async fn show(page: Page, Path(key): Path<String>, Query(query): Query<ShowQuery>) -> Result<Response> {

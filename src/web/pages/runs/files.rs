@@ -1,4 +1,4 @@
-//! The list of runs as a file.
+//! The list of runs as a CSV or JSON file, with the same filters as the page.
 
 use axum::extract::Query;
 use axum::response::Response;
@@ -13,7 +13,7 @@ use crate::web::form::Typed;
 use crate::web::page::Page;
 use crate::web::view;
 
-/// The columns of the list as CSV.
+/// The columns of the CSV file.
 const COLUMNS: [&str; 15] = [
     "id",
     "target_type",
@@ -52,7 +52,7 @@ fn cells(RunDetail { run, .. }: &RunDetail) -> Vec<String> {
     ]
 }
 
-/// A run as the API answers it, but without what a container wrote into its log (rulings 21).
+/// A run as the API returns it, but without the log output of containers (rulings 21).
 fn json(mut detail: RunDetail) -> serde_json::Value {
     for step in &mut detail.steps {
         step.output = None;
@@ -61,17 +61,17 @@ fn json(mut detail: RunDetail) -> serde_json::Value {
 }
 
 pub(super) async fn file(page: Page, form: Form, Query(typed): Query<Typed>) -> Result<Response> {
-    let (list, wanted) = read(&page.app, typed, &page.shell.now);
+    let (list, filter) = read(&page.app, typed, &page.shell.now);
     list.checked()?;
     let file = File { form, name: "runs", columns: &COLUMNS, cells, json };
     let (app, actor) = (page.app, page.actor);
     file.answer(page.shell.now.at, move |part| {
-        let (app, actor, wanted) = (app.clone(), actor.clone(), wanted.clone());
+        let (app, actor, filter) = (app.clone(), actor.clone(), filter.clone());
         async move {
             if form == Form::Json {
-                return history::list_with_steps(&app, &actor, &wanted, &part).await;
+                return history::list_with_steps(&app, &actor, &filter, &part).await;
             }
-            let runs = history::list(&app, &actor, &wanted, &part).await?;
+            let runs = history::list(&app, &actor, &filter, &part).await?;
             Ok(runs.map(|run| RunDetail { run, steps: Vec::new() }))
         }
     })

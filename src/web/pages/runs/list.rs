@@ -1,4 +1,4 @@
-//! The list of runs: what narrows it, the last thirty days, and what is new.
+//! The list of runs: its filters, the chart of the last 30 days, and the button that shows newer runs.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ use crate::web::pages::choices::Group;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Choice, Now};
 
-/// The states to choose from; the first shows all.
+/// The states in the filter. The first entry has no state and shows all runs.
 const STATES: [(&str, &str); 6] = [
     ("", "All"),
     ("attention", "Failed"),
@@ -35,15 +35,15 @@ const STATES: [(&str, &str); 6] = [
     ("missed", "Missed"),
     ("executing", "Running now"),
 ];
-/// The fields that narrow the list. All but `state` are in the form.
+/// The query parameters that filter the list. All but `state` are fields of the filter form.
 const FIELDS: [&str; 8] = ["state", "target", "action", "trigger", "actor", "schedule", "from", "to"];
 
-/// What the URL of the list, or of the list as a file, asks for.
+/// The list and the filter that a URL names. The page and the file use the same parameters.
 pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter) {
     let mut list = ListQuery::new("/runs", &FIELDS, typed);
     let (from, to) = list.days(now);
     let target = list.get("target").split_once('/').and_then(|(kind, name)| {
-        // What is gone still has a history.
+        // The target may be gone: its runs are still in the history.
         let kind = TargetType::parse(kind)?;
         Some(history::target_named(app, &targets::host_of(app, kind, name), kind, name))
     });
@@ -63,30 +63,30 @@ pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter)
     (list, filter)
 }
 
-/// The list of runs.
+/// The page with the list of runs.
 #[derive(Template)]
 #[template(path = "runs/index.html", blocks = ["rows"])]
 struct RunsPage<'a> {
     shell: &'a Shell,
     list: &'a ListQuery,
-    /// Stacks and containers to choose from.
+    /// Stacks and containers in the filter.
     targets: Vec<Group>,
-    /// Schedules to choose from.
+    /// Schedules in the filter.
     schedules: Vec<Choice>,
-    /// What narrows the list besides the state: fields with their words.
+    /// The active filters except the state: each field with its label.
     narrowed: Vec<(&'static str, String)>,
-    /// How the last days ended.
+    /// How the runs of the last 30 days ended. `None` for a part of the page, a later page, or days without runs.
     ribbon: Option<Ribbon>,
     runs: &'a [Run],
     pasts: &'a HashMap<(Target, Action), Past>,
     next_cursor: Option<&'a str>,
-    /// What runs first, where nothing has run yet.
+    /// The next run that is due. Only set if there are no runs at all.
     coming: Option<Coming>,
-    /// The first run that is shown.
+    /// The id of the first run on the page, or empty.
     than: &'a str,
-    /// How many are newer than that: none yet.
+    /// The number of runs newer than `than`. Always 0 when the page is rendered.
     newer: i64,
-    /// Newer ones are asked for.
+    /// Whether the page checks for newer runs after each event about runs.
     asks: bool,
 }
 
@@ -95,7 +95,7 @@ impl RunsPage<'_> {
         !self.narrowed.is_empty() || !self.list.get("state").is_empty()
     }
 
-    /// Where the list asks for itself again, with the same first run: it never jumps.
+    /// The URL from which the list refreshes itself. The first run stays the same, so that rows do not move.
     fn stay(&self) -> String {
         self.list.with(&[("cursor", self.list.get("cursor")), ("upto", self.than)])
     }
@@ -144,7 +144,7 @@ pub(super) async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Resp
     Ok(response)
 }
 
-/// How the last days ended, whatever state and days the list shows.
+/// How the runs of the last 30 days ended. The filters for state and days are ignored.
 async fn ribbon(page: &Page, filter: &RunFilter) -> Result<Option<Ribbon>> {
     let now = &page.shell.now;
     let edges = time::days_to(now.at, &now.zone, Ribbon::DAYS);
@@ -152,7 +152,7 @@ async fn ribbon(page: &Page, filter: &RunFilter) -> Result<Option<Ribbon>> {
     Ok(Ribbon::new(&edges, &history::outcomes(&page.app, &page.actor, &filter, &edges).await?))
 }
 
-/// The targets and the schedules to choose from, with what is chosen also where it is gone.
+/// The targets and the schedules in the filter. A selected one is included even if it no longer exists.
 async fn choices(page: &Page, list: &ListQuery) -> Result<(Vec<Group>, Vec<Choice>)> {
     let choice = |value: String, name: &str, chosen: &str| Choice {
         chosen: value == chosen,
@@ -181,10 +181,10 @@ async fn choices(page: &Page, list: &ListQuery) -> Result<(Vec<Group>, Vec<Choic
     Ok((targets, schedules))
 }
 
-/// A schedule that is chosen and gone.
+/// The label of a selected schedule that no longer exists.
 const DELETED: &str = "A schedule that was deleted";
 
-/// What narrows the list besides the state, in words.
+/// The active filters except the state, each with its label.
 fn narrowed(
     list: &ListQuery,
     targets: &[Group],
@@ -193,7 +193,7 @@ fn narrowed(
 ) -> Vec<(&'static str, String)> {
     let target = targets.iter().flat_map(|group| &group.options).find(|option| option.chosen);
     let schedule = schedules.iter().find(|option| option.chosen).map(|option| option.label.clone());
-    // A schedule that is gone is called as it was when this ran.
+    // A deleted schedule has the name that the newest run recorded.
     let kept = newest.and_then(|run| run.schedule_name.as_deref()).map(view::shown_name);
     let action = Action::ALL.iter().find(|action| action.as_str() == list.get("action"));
     let trigger = Trigger::ALL.iter().find(|trigger| trigger.as_str() == list.get("trigger"));
@@ -211,7 +211,7 @@ fn narrowed(
         .collect()
 }
 
-/// What is newer than the first run of a list: the button, or nothing.
+/// The button that shows runs newer than the first run of the list. Empty if there are none.
 #[derive(Template)]
 #[template(path = "runs/_newer.html")]
 struct NewerPart<'a> {

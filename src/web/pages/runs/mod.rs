@@ -1,4 +1,4 @@
-//! What was done: the list of runs, and one run while it goes on and after.
+//! The pages of runs: the list, the page of one run, and the form actions that cancel or retry a run.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -34,8 +34,8 @@ pub(super) fn routes() -> Routes {
 async fn cancel(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
     let id = RunId(id);
     execute::cancel(&page.app, &page.actor, &id).await?;
-    let told = "It is called off; a step that was sent to Docker already is finished first.";
-    Ok(page.redirect_with(&format!("/runs/{id}"), Flash::new("info", told)).await)
+    let message = "It is called off; a step that was sent to Docker already is finished first.";
+    Ok(page.redirect_with(&format!("/runs/{id}"), Flash::new("info", message)).await)
 }
 
 async fn retry(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {

@@ -1,6 +1,6 @@
-//! Pictures of runs: how long they took, how they ended day by day, what happened when within one.
+//! Charts of runs: their durations, how they ended day by day, and the time range of one run.
 //!
-//! A picture is path data and places; the template adds the title that says the same.
+//! A chart consists of SVG path data and positions. The template adds the title, which has the same content in words.
 
 use std::fmt::Write as _;
 
@@ -11,24 +11,24 @@ use crate::domain::ids::RunId;
 use crate::domain::run::{Run, RunState};
 use crate::web::view::{self, Badge};
 
-/// The durations of the last runs, a bar each, the newest on the right.
+/// A bar for the duration of each of the last runs, the newest on the right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spark {
-    /// Path data of all bars but one.
+    /// Path data of all bars except the one in `this`.
     pub bars: String,
-    /// Of the run that is looked at.
+    /// Path data of the bar for the run on the page. Empty if that run is not among them.
     pub this: String,
-    /// What it shows, in words.
+    /// The content of the chart in words.
     pub title: String,
 }
 
 impl Spark {
-    /// Width of the picture: 30 bars of 4.
+    /// The number of bars. Each bar takes 4 units of width.
     const BARS: usize = crate::app::history::COMPARED as usize;
-    /// The highest bar.
+    /// The height of the highest bar, in units of the SVG.
     const HIGH: i64 = 22;
 
-    /// A picture of a past; `None` where there is too little to compare with.
+    /// The chart of past durations, with `run` in a bar of its own. `None` if there are fewer than two durations.
     pub fn new(past: Option<&Past>, run: &RunId) -> Option<Self> {
         let past = past?;
         let longest = past.took.iter().map(|(_, took)| *took).max().filter(|_| past.took.len() > 1)?;
@@ -52,7 +52,7 @@ impl Spark {
     }
 }
 
-/// One of the five ways a run can have ended, as a day's bar is made of them.
+/// The five ways in which a run can end, in the order in which they are stacked in the bar of a day.
 pub const GROUPS: [(Badge, &[RunState]); 5] = [
     (Badge::of_run(RunState::Succeeded), &[RunState::Succeeded]),
     (Badge::of_run(RunState::Partial), &[RunState::Partial]),
@@ -61,22 +61,23 @@ pub const GROUPS: [(Badge, &[RunState]); 5] = [
     (Badge::of_run(RunState::Skipped), &[RunState::Skipped, RunState::Superseded, RunState::Cancelled]),
 ];
 
-/// How many runs ended how on each of the last days.
+/// The number of runs per day and per way in which they ended.
 #[derive(Clone, Debug)]
 pub struct Ribbon {
-    /// When each day begins, and how many ended how, in the order of [`GROUPS`]; the newest last.
+    /// For each day its first instant and the counts in the order of [`GROUPS`]. The newest day is last.
     days: Vec<(Timestamp, [i64; GROUPS.len()])>,
-    /// The most of one day.
+    /// The largest total of a day. At least 1.
     most: i64,
 }
 
 impl Ribbon {
-    /// The days of the ribbon.
+    /// The number of days in the chart.
     pub const DAYS: u16 = 30;
-    /// The highest bar.
+    /// The height of the chart, in units of the SVG.
     const HIGH: i64 = 44;
 
-    /// A ribbon of counts between the instants of `edges`; `None` where nothing ended.
+    /// Builds the chart from counts. `edges` holds the bounds of the days, and the first number of an outcome is the
+    /// index of its day. `None` if no run ended in these days.
     pub fn new(edges: &[Timestamp], outcomes: &[(usize, RunState, i64)]) -> Option<Self> {
         let mut days: Vec<_> = edges.iter().map(|begins| (*begins, [0_i64; GROUPS.len()])).collect();
         days.pop();
@@ -90,30 +91,30 @@ impl Ribbon {
         Some(Self { days, most })
     }
 
-    /// How many days there are.
+    /// The number of days.
     pub fn length(&self) -> usize {
         self.days.len()
     }
 
-    /// How many ended how.
+    /// The totals of all days, in the order of [`GROUPS`].
     pub fn totals(&self) -> Vec<(Badge, i64)> {
         let total = |group: usize| self.days.iter().map(|(_, counts)| counts[group]).sum();
         let all = GROUPS.iter().enumerate().map(|(group, (badge, _))| (*badge, total(group)));
         all.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// The days on which something ended, the newest first.
+    /// The days on which at least one run ended, the newest first.
     pub fn busy(&self) -> impl Iterator<Item = &(Timestamp, [i64; GROUPS.len()])> {
         self.days.iter().rev().filter(|(_, counts)| counts.iter().any(|count| *count > 0))
     }
 
-    /// State and path data.
+    /// For each group the CSS class of its state and the path data of its bars.
     pub fn paths(&self) -> Vec<(&'static str, String)> {
         let mut paths = GROUPS.map(|(badge, _)| (badge.class, String::new()));
         for (at, (_, counts)) in self.days.iter().enumerate() {
             let mut low = Self::HIGH;
             for (group, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-                // The smallest share can still be seen, and never leaves the picture.
+                // Even the smallest bar must be visible, and no bar may leave the chart.
                 let high = (count * (Self::HIGH - 8) / self.most).max(2);
                 let _ = write!(paths[group].1, "M{} {low}v-{high}", 12 * at + 6);
                 low = (low - high).max(2);
@@ -123,7 +124,7 @@ impl Ribbon {
     }
 }
 
-/// The time a run took, of which the bars of its steps are parts.
+/// The time range of a run. The bars of its steps are drawn as parts of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     begin: Timestamp,
@@ -131,18 +132,18 @@ pub struct Span {
 }
 
 impl Span {
-    /// From a run's beginning to its end, or to now; `None` before it began.
+    /// The range from the start of a run to its end, or to `now` if it has not ended. `None` before the run started.
     pub fn of(run: &Run, now: Timestamp) -> Option<Self> {
         let begin = run.started_at?;
         Some(Self { begin, end: run.finished_at.unwrap_or(now).max(begin) })
     }
 
-    /// Milliseconds from its beginning.
+    /// Milliseconds from the start to `at`; 0 if `at` is before the start.
     pub fn after(&self, at: Timestamp) -> i64 {
         (at.as_millisecond() - self.begin.as_millisecond()).max(0)
     }
 
-    /// Where an instant lies, in thousandths of it.
+    /// The position of an instant within the range, in thousandths from 0 to 1000.
     pub fn place(&self, at: Timestamp) -> i64 {
         (self.after(at) * 1000 / self.after(self.end).max(1)).min(1000)
     }

@@ -1,4 +1,4 @@
-//! One run: why it went as it did, what happened when, and how long that usually takes.
+//! The page of one run: its result, what went wrong, and the duration of each step beside the usual duration.
 
 use askama::Template;
 use axum::extract::Path;
@@ -20,35 +20,36 @@ use crate::web::pages::actions::Act;
 use crate::web::shell::Shell;
 use crate::web::view;
 
-/// One run.
+/// The page of one run.
 #[derive(Template)]
 #[template(path = "runs/show.html", blocks = ["live"])]
 struct RunPage<'a> {
     shell: &'a Shell,
     run: &'a Run,
     steps: &'a [Step],
-    /// What it is compared with; `None` where there is nothing to compare it with.
+    /// Earlier runs of the same action on the same target, for comparison. `None` if there are none.
     past: Option<&'a Past>,
-    /// Its schedule is still there.
+    /// Whether the run's schedule still exists.
     has_schedule: bool,
-    /// Its target is still there.
+    /// Whether the run's target still exists.
     has_target: bool,
     trouble: Option<Trouble>,
 }
 
 impl RunPage<'_> {
-    /// Steps that have ended, and all that were planned.
+    /// The number of steps that have ended, and the number of planned steps.
     fn progress(&self) -> (usize, usize) {
         let planned = || self.steps.iter().filter(|step| step.wave > 0);
         (planned().filter(|step| step.state.is_terminal()).count(), planned().count())
     }
 
-    /// What the bars of its steps are parts of.
+    /// The time range of the run, in which the bars of the steps are drawn.
     fn span(&self) -> Option<Span> {
         Span::of(self.run, self.shell.now.at)
     }
 
-    /// Until when what a step acted on was healthy, as those that waited for it tell.
+    /// The instant at which the step's container was healthy: the earliest instant at which a step that waited for its
+    /// health began. `None` if no step waited for that.
     fn healthy_at(&self, step: &Step) -> Option<Timestamp> {
         let waited = |other: &&Step| {
             let mut waits = other.wait_for.iter();
@@ -57,7 +58,7 @@ impl RunPage<'_> {
         self.steps.iter().filter(waited).filter_map(|other| other.issued_at).min()
     }
 
-    /// What a step that has ended is then.
+    /// The word for the result of a step that has ended.
     fn ended(&self, step: &Step) -> &'static str {
         match (step.state, step.action) {
             (StepState::Failed, _) => "failed",
@@ -68,7 +69,7 @@ impl RunPage<'_> {
         }
     }
 
-    /// The step of that number is the first of its wave.
+    /// Whether the step with this index is the first of its wave.
     fn opens_wave(&self, at: usize) -> bool {
         at == 0 || self.steps[at - 1].wave != self.steps[at].wave
     }
@@ -78,13 +79,13 @@ impl RunPage<'_> {
     }
 }
 
-/// What went wrong first.
+/// What went wrong first in a run.
 struct Trouble {
-    /// `1 of 3 steps failed`
+    /// The heading, as in `1 of 3 steps failed`.
     title: String,
-    /// What it means and what to do.
+    /// The meaning of the error and what to do about it.
     text: String,
-    /// What Docker said, where that is something else.
+    /// Docker's own error message. `None` if `text` already contains it.
     raw: Option<String>,
 }
 

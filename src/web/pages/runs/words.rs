@@ -1,15 +1,15 @@
-//! Reasons and errors of runs, in words for people.
+//! Texts about runs for people: title, cause, reasons and errors.
 
 use crate::app::history::Past;
 use crate::domain::run::{Run, RunState};
 use crate::web::view::{self, Now};
 
-/// What a run does, and to what: `Stop media`.
+/// The action and its target, as in `Stop media`.
 pub fn title(run: &Run) -> String {
     format!("{} {}", run.action.label(), view::shown_name(&run.target_name))
 }
 
-/// What made a run, and who: `by schedule Nights`, `by hand, anna`.
+/// The trigger of a run and its cause, as in `by schedule Nights` or `by hand, anna`.
 pub fn cause(run: &Run) -> String {
     let made = view::trigger(run.trigger);
     match &run.schedule_name {
@@ -19,15 +19,15 @@ pub fn cause(run: &Run) -> String {
     }
 }
 
-/// How long after its instant a run began, where that is worth a word: `3 min late`.
+/// How late a run began after its instant, as in `3 min late`. `None` if it began within a minute of the instant.
 pub fn late(run: &Run) -> Option<String> {
-    /// The scheduler looks once a second, and claims what is due within the minute.
+    /// The scheduler checks once per second and claims a due fire within a minute.
     const ON_TIME_MS: i64 = 60_000;
     let late = run.late_ms().filter(|late| *late >= ON_TIME_MS)?;
     Some(format!("{} late", view::span(late / 60_000 * 60)))
 }
 
-/// What is usual, where a run was slower than that.
+/// The usual duration, if the run took longer than usual. `None` otherwise.
 pub fn slow(run: &Run, past: Option<&Past>) -> Option<String> {
     let (pace, took) = (past?.without(&run.id)?, run.duration_ms()?);
     let usual = view::duration(pace.median_ms);
@@ -35,15 +35,15 @@ pub fn slow(run: &Run, past: Option<&Past>) -> Option<String> {
         .then(|| format!("slower than usual: half of the last {} took {usual} or less", pace.runs))
 }
 
-/// The reason of a run or a step as its reader tells the time.
+/// The reason of a run or a step, with its instants in the reader's time zone and format.
 pub fn reason(text: &str, now: &Now) -> String {
     now.words(&spoken(text))
 }
 
-/// The reason of a run that failed, where one line must do: what an error of Docker's means rather than what it says.
+/// A short reason of a failed run for one line: the meaning of a Docker error in place of the error.
 pub fn in_short(text: &str, now: &Now) -> String {
     let (name, error) = text.split_once(": ").unwrap_or(("", text));
-    // It stands in a sentence that has an end of its own.
+    // The text becomes part of a sentence that has its own full stop.
     match plain(error).map(|meaning| meaning.trim_end_matches('.')) {
         Some(meaning) if name.is_empty() => meaning.to_owned(),
         Some(meaning) => format!("{name}: {meaning}"),
@@ -51,9 +51,9 @@ pub fn in_short(text: &str, now: &Now) -> String {
     }
 }
 
-/// The reason of a run or a step without the words that only programs look for.
+/// The reason of a run or a step without the prefixes that only programs read.
 pub fn spoken(text: &str) -> String {
-    /// How a reason begins, and what people read instead of that beginning.
+    /// The prefixes of reasons and their replacements for people.
     const BEGINS: [(&str, &str); 10] = [
         (
             "not_running: a restart acts on what runs",
@@ -77,9 +77,9 @@ pub fn spoken(text: &str) -> String {
     text.replace("not_running", "not running").replace("nothing_napped", "nothing was napping")
 }
 
-/// What an error of Docker's means, and what to do about it; `None` where it is in plain words already.
+/// The meaning of a Docker error and what to do about it. `None` for an unknown error.
 pub fn plain(error: &str) -> Option<&'static str> {
-    /// What such an error holds, and what it means.
+    /// Fragments of an error message, any of which identifies the error, and the meaning of the error.
     const KNOWN: [(&[&str], &str); 11] = [
         (
             &["no such image", "image not found", "manifest unknown"],
@@ -91,7 +91,7 @@ pub fn plain(error: &str) -> Option<&'static str> {
         ),
         (&["no space left"], "the disk is full. “docker system df” shows what takes the room."),
         (
-            // As runc says it: exec: "/app": stat /app: no such file or directory.
+            // Example of runc's message: exec: "/app": stat /app: no such file or directory.
             &["executable file not found", "exit code 127", "\": stat /"],
             "its program was not found in the image. Check its command and the version of its image.",
         ),
@@ -158,14 +158,14 @@ mod tests {
                     allocated";
         assert!(plain(port).expect("known").contains("another program uses a port"));
         assert!(plain("No such image: shop:latest").expect("known").contains("Pull it again"));
-        let told = in_short(
+        let text = in_short(
             "media-photos-1: Docker refused (400): exec: \"/nosuch\": stat /nosuch: no such file or directory",
             &Now::sample(),
         );
-        assert!(told.starts_with("media-photos-1: its program was not found"), "{told}");
-        assert!(!told.ends_with('.'), "{told}");
-        let told = in_short("web: it ended right after the start", &Now::sample());
-        assert_eq!(told, "web: it ended right after the start");
+        assert!(text.starts_with("media-photos-1: its program was not found"), "{text}");
+        assert!(!text.ends_with('.'), "{text}");
+        let text = in_short("web: it ended right after the start", &Now::sample());
+        assert_eq!(text, "web: it ended right after the start");
         assert!(plain("it was restarted within 3 s of its start").is_none(), "plain as it is");
     }
 }

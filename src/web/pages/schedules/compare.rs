@@ -1,4 +1,4 @@
-//! Several schedules at once: switched or deleted together, or two that meet, side by side.
+//! Pages about several schedules: the bulk actions of the list, and two conflicting schedules side by side.
 
 use askama::Template;
 use axum::extract::Path;
@@ -17,23 +17,23 @@ use crate::web::picture::RuleWeek;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Link};
 
-/// Schedules changed at once at most.
+/// The largest number of schedules in one bulk action.
 const MOST: usize = 200;
 
-/// What is done to all of them: its word in the form, its verb, what they are afterwards.
+/// The bulk actions: the word in the form field `do`, the verb of the button, and the participle in the message.
 const TARGET_ACTIONS: [(&str, &str, &str); 3] = [
     ("enable", "Switch on", "switched on"),
     ("disable", "Switch off", "switched off"),
     ("delete", "Delete", "deleted"),
 ];
 
-/// Asks once, then does it to each.
+/// Shows a confirmation first. With the form field `sure` it acts on each schedule.
 pub(super) async fn bulk(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let ids: Vec<ScheduleId> = typed.all("id").take(MOST).map(ScheduleId::from).collect();
-    let deed = TARGET_ACTIONS.into_iter().find(|(word, ..)| *word == typed.get("do"));
-    let (Some((word, verb, done)), false) = (deed, ids.is_empty()) else {
-        let told = Flash::new("info", "Nothing was ticked, so nothing was done.");
-        return Ok(page.redirect_with("/schedules", told).await);
+    let action = TARGET_ACTIONS.into_iter().find(|(word, ..)| *word == typed.get("do"));
+    let (Some((word, verb, done)), false) = (action, ids.is_empty()) else {
+        let message = Flash::new("info", "Nothing was ticked, so nothing was done.");
+        return Ok(page.redirect_with("/schedules", message).await);
     };
     if !typed.has("sure") {
         let mut names = Vec::new();
@@ -77,18 +77,18 @@ pub(super) async fn bulk(page: Page<Operator>, typed: Typed) -> Result<Response>
             Err(error) => return Err(error),
         }
     }
-    let told = format!("{} {done}.", view::count(changed, "schedule"));
-    Ok(page.redirect_with("/schedules", Flash::of_many(told, &refused)).await)
+    let message = format!("{} {done}.", view::count(changed, "schedule"));
+    Ok(page.redirect_with("/schedules", Flash::of_many(message, &refused)).await)
 }
 
-/// Two schedules that meet, side by side.
+/// The page of two conflicting schedules.
 #[derive(Template)]
 #[template(path = "schedules/conflict.html")]
 struct ConflictPage<'a> {
     shell: &'a Shell,
-    /// What happens where they meet; none where they do not.
+    /// What happens where the schedules conflict. `None` if there is no conflict.
     sentence: Option<&'a str>,
-    /// The one asked about, and the one it meets.
+    /// The schedule from the URL and, if there is one, the schedule it conflicts with.
     sides: Vec<ScheduleView>,
 }
 
@@ -108,7 +108,7 @@ impl ConflictPage<'_> {
     }
 }
 
-/// What a schedule meets.
+/// The conflict of a schedule, if it has one.
 pub(super) async fn conflict(page: Page<Viewer>, Path(id): Path<ScheduleId>) -> Result<Response> {
     let one = service::get(&page.app, &page.actor, &id).await?;
     let conflicts = service::conflicts(&page.app, &page.actor, std::slice::from_ref(&one)).await?;

@@ -1,4 +1,4 @@
-//! Making, changing and previewing a schedule.
+//! The handlers that show, create, update and preview a schedule.
 
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
@@ -20,17 +20,17 @@ use crate::web::session::RestoredForm;
 use crate::web::shell::Flash;
 use crate::zones;
 
-/// What an empty form begins with, as the URL says it.
+/// The query parameters that fill a new form.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Begin {
     /// `stack/KEY` or `container/KEY`.
     target: String,
-    /// The schedule it is a copy of.
+    /// The id of the schedule to copy.
     from: String,
-    /// Sleep hours to begin with.
+    /// A sleep window, as in `sleep 23:00-07:00`.
     window: String,
-    /// A cron expression to begin with.
+    /// A cron expression.
     cron: String,
 }
 
@@ -102,7 +102,7 @@ async fn save(page: &Page<Operator>, id: Option<&ScheduleId>, typed: Typed) -> R
     form.answer(page, status)
 }
 
-/// The form again, its views in step: what it means, with what it would do now where that was asked for.
+/// The form again with its views synchronized. It shows the preview and, for a dry run, the steps that would run now.
 async fn again(
     page: &Page<Operator>,
     fields: Fields,
@@ -125,7 +125,7 @@ async fn again(
     form.answer(page, status)
 }
 
-/// To the list, with what there is to say about what was stored.
+/// Redirects to the list with a message about the stored schedule and its warnings.
 async fn to_list(page: &Page<Operator>, saved: &Saved) -> Response {
     let tone = if saved.warnings.is_empty() { "good" } else { "warn" };
     let mut sentences = vec![format!("“{}” is stored.", saved.view.title)];
@@ -133,8 +133,9 @@ async fn to_list(page: &Page<Operator>, saved: &Saved) -> Response {
     page.redirect_with("/schedules", Flash::new(tone, sentences.join(" "))).await
 }
 
-/// What the form means, refreshed as it is typed. The form may be that of a new schedule or, by `id`, of a stored one.
-/// Asked for too often, the old one stays, marked as paused, and is asked for again (rulings 27).
+/// The preview, refreshed while the user types. The form belongs to a new schedule or, with the field `id`, to a stored
+/// one. Above the rate limit the response is 429: the old preview stays, is marked as paused, and is requested again
+/// (rulings 27).
 pub(super) async fn preview(page: Page<Operator>, typed: Typed) -> Result<Response> {
     if page.web.previews.admit(&page.caller.user().id).is_err() {
         let to = [("hx-retarget", "#preview-paused"), ("hx-reswap", "innerHTML")];
@@ -161,7 +162,7 @@ pub(super) async fn preview(page: Page<Operator>, typed: Typed) -> Result<Respon
     })
 }
 
-/// The zones there are, for the field that takes one.
+/// The known time zones, as options of the time zone field.
 pub(super) async fn zones(page: Page<Viewer>) -> Result<Response> {
     page.render(&Zones { zones: zones::chosen().names() })
 }

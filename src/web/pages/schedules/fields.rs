@@ -1,5 +1,5 @@
-//! The fields of the schedule form: one table says what each is called, begins with and shows of what is stored. What
-//! was typed is kept as it was typed, whatever is wrong with it.
+//! The fields of the schedule form. One table holds the name, label, initial value and options of each field. The form
+//! keeps every value as it was entered, even an invalid one.
 
 use serde_json::{Value, json};
 
@@ -15,30 +15,30 @@ use crate::web::pages::choices::Difference;
 
 /// One field of the form.
 pub struct Field {
-    /// What the form and the API call it; `guard.then` is a field of the API's object.
+    /// The field's name in the form and in the API. A dot separates an object from its field, as in `guard.then`.
     pub name: &'static str,
-    /// What the page calls it where two people changed it.
+    /// The field's label in the list of differences, after two users changed the same schedule.
     pub label: &'static str,
-    /// What it holds in a new form.
+    /// The field's value in a new form.
     usual: &'static str,
     of: Of,
-    /// It is rarely needed and stands under "More".
+    /// Whether the field is rarely needed and is below "More".
     is_rare: bool,
-    /// Its values with their words, where there are only these.
+    /// The allowed values with their labels. Empty if the field is free text.
     pub options: Options,
 }
 
-/// Values with their words.
+/// Values with their labels.
 pub type Options = &'static [(&'static str, &'static str)];
 
-/// For which schedules a field counts.
+/// The schedules for which a field has a meaning. The values of other fields are ignored.
 #[derive(Clone, Copy)]
 enum Of {
     All,
     Kind(&'static str),
-    /// Those that act at an instant.
+    /// Schedules that act at an instant: cron and one-off schedules.
     Edge,
-    /// Those that put something to sleep.
+    /// Schedules that put their target to sleep.
     Sleep,
 }
 
@@ -47,7 +47,7 @@ impl Field {
         Self { name, label, usual, of, is_rare: false, options: &[] }
     }
 
-    /// It stands under "More".
+    /// Puts the field below "More".
     const fn rare(self) -> Self {
         Self { is_rare: true, ..self }
     }
@@ -56,7 +56,7 @@ impl Field {
         Self { options, ..self }
     }
 
-    /// What it holds of a schedule as the API tells it.
+    /// The field's value in the API's JSON of a schedule.
     fn stored(&self, json: &Value) -> String {
         match json.pointer(&format!("/{}", self.name.replace('.', "/"))) {
             None => self.usual.to_owned(),
@@ -69,7 +69,7 @@ impl Field {
 
 const WINDOW: Of = Of::Kind("window");
 
-/// Every field, in the order in which differences are told.
+/// All fields, in the order in which differences are listed.
 static FIELDS: [Field; 21] = [
     Field::new("target", "Target", "", Of::All),
     Field::new("action", "Action", "stop", Of::Edge),
@@ -112,7 +112,7 @@ static FIELDS: [Field; 21] = [
     Field::new("note", "Note", "", Of::All).rare(),
 ];
 
-/// What `POST /api/schedules` takes, in the order in which a file tells it.
+/// The fields that `POST /api/schedules` takes, in the order of an export file.
 pub(super) const IN_FILES: [&str; 21] = [
     "name",
     "host",
@@ -141,19 +141,19 @@ fn field(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
-/// What the form holds: nothing checked. Beside the fields of the table there are `rev`, the revision it was made from;
-/// `save`, the button that was pressed (`on`, `off`, `next` for on but from the next nap, `dry` for a dry run, empty
-/// for a preview); and what the views of a rule hold.
+/// The content of the form, unchecked. Besides the fields of the table, `typed` holds `rev` (the revision that the form
+/// was made from), `save` (the pressed button: `on`, `off`, `next` for on from the next nap, `dry` for a dry run, empty
+/// for a preview), and the fields of the views.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     pub(super) typed: Typed,
-    /// What is wrong, by field.
+    /// Errors in the form fields.
     pub errors: Vec<FieldError>,
-    /// The painted week.
+    /// The content of the week view.
     pub week: WeekFields,
-    /// The sentence of a window, where one holds it.
+    /// The sentence of the window. `None` if the window does not fit into one sentence.
     pub sentence: Option<Sentence>,
-    /// The sentence of a cron expression, where one holds it.
+    /// The sentence of the cron expression. `None` if the expression does not fit into one sentence.
     pub cron_sentence: Option<Sentence>,
 }
 
@@ -164,7 +164,7 @@ impl Fields {
         fields
     }
 
-    /// A new form, which begins with sleep hours or with a cron expression; either may be empty.
+    /// A new form with a sleep window or a cron expression. Both may be empty.
     pub fn beginning(target: &str, window: &str, cron: &str) -> Self {
         let mut typed = Typed::of(FIELDS.iter().map(|field| (field.name, field.usual)));
         typed.set("view", "week");
@@ -178,13 +178,13 @@ impl Fields {
         Self::new(typed)
     }
 
-    /// What is stored.
+    /// The form of a stored schedule.
     pub fn of(view: &ScheduleView) -> Self {
         let json = serde_json::to_value(ScheduleJson::from(view.clone())).unwrap_or_default();
         let mut typed = Typed::of(FIELDS.iter().map(|field| (field.name, field.stored(&json))));
         let Schedule { spec, rev, .. } = &view.schedule;
         typed.set("target", &format!("{}/{}", spec.target.target_type(), view.target_key));
-        // A form has both, whatever the kind.
+        // The form has both fields for every kind of schedule.
         typed.set("action", spec.action.as_str());
         typed.set("mode", spec.mode());
         if let When::Once(at) = spec.when {
@@ -195,7 +195,7 @@ impl Fields {
         Self::new(typed)
     }
 
-    /// A copy of what is stored, for a schedule of its own.
+    /// The form of a new schedule that is a copy of a stored one.
     pub fn copy_of(view: &ScheduleView) -> Self {
         let mut fields = Self::of(view);
         fields.set("rev", "");
@@ -205,7 +205,7 @@ impl Fields {
         fields
     }
 
-    /// What was sent.
+    /// The form as the browser sent it.
     pub fn typed(typed: Typed) -> Self {
         let preset = typed.filled("preset").map(str::to_owned);
         let mut fields = Self { typed, ..Self::default() };
@@ -213,7 +213,7 @@ impl Fields {
         if let Some(preset) = preset {
             let is_window = preset.starts_with("sleep ") || preset.starts_with("awake ");
             let kind = if is_window { "window" } else { "cron" };
-            // A preset's field is called as its kind.
+            // The field of a preset has the same name as its kind.
             fields.set(kind, &preset);
             fields.set("kind", kind);
             fields.set("save", "");
@@ -222,7 +222,7 @@ impl Fields {
         fields
     }
 
-    /// Makes every view from the text.
+    /// Renders every view from the stored text of the rule.
     fn rebase(&mut self) {
         let (window, cron) = (self.value("window").to_owned(), self.value("cron").to_owned());
         for (of, text) in [
@@ -239,15 +239,15 @@ impl Fields {
         self.cron_sentence = Sentence::of_cron(&cron);
     }
 
-    /// Takes up the views as they were sent.
+    /// Reads the fields of the views that the browser sent.
     fn take_views(&mut self) {
         if !matches!(self.value("view"), "week" | "sentence") {
             self.set("view", "text");
         }
         if self.typed.has("week.of") {
             self.week = WeekFields::typed(&self.typed);
-            if let Some(asked) = self.typed.filled("do") {
-                self.week.change(asked);
+            if let Some(button) = self.typed.filled("do") {
+                self.week.change(button);
                 self.set("save", "");
             }
         }
@@ -259,7 +259,7 @@ impl Fields {
         self.typed.get(name)
     }
 
-    /// Whether a field holds just that.
+    /// Whether a field has this value.
     pub fn is(&self, name: &str, value: &str) -> bool {
         self.value(name).trim() == value
     }
@@ -268,24 +268,24 @@ impl Fields {
         self.typed.set(name, value);
     }
 
-    /// What is wrong with a field.
+    /// The error of a field.
     pub fn error(&self, name: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == name).map(|error| error.message.as_str())
     }
 
-    /// The values of a field with their words.
+    /// The allowed values of a field with their labels.
     pub fn options(&self, name: &str) -> Options {
         field(name).map_or(&[], |field| field.options)
     }
 
-    /// Whether a value is the chosen one of its field's; the first is where none of them was typed.
+    /// Whether this option of a field is selected. The first option is selected if the entered value is none of them.
     pub fn picks(&self, name: &str, value: &str) -> bool {
         let (typed, options) = (self.value(name), self.options(name));
         let is_known = options.iter().any(|(option, _)| *option == typed);
         if is_known { typed == value } else { options.first().is_some_and(|(option, _)| *option == value) }
     }
 
-    /// A button that stores was pressed.
+    /// Whether the user pressed a button that stores the schedule.
     pub fn is_saved(&self) -> bool {
         matches!(self.value("save"), "on" | "off" | "next")
     }
@@ -300,7 +300,7 @@ impl Fields {
         }
     }
 
-    /// Whether something that stands under "More" is used, or wrong.
+    /// Whether a field below "More" has an error or a value that differs from the initial one.
     pub fn uses_more(&self) -> bool {
         FIELDS.iter().filter(|field| field.is_rare).any(|field| {
             let value = self.value(field.name);
@@ -309,7 +309,7 @@ impl Fields {
         })
     }
 
-    /// What the service takes: of a field that does not count, nothing.
+    /// The draft for the service. It has no values of fields that do not apply to this kind of schedule.
     pub fn draft(&self, id: Option<&ScheduleId>) -> Draft {
         let mut json = json!({});
         for field in FIELDS.iter().filter(|field| self.counts(field)) {
@@ -317,7 +317,7 @@ impl Fields {
             *place = self.value(field.name).into();
         }
         let (target_type, target_id) = self.value("target").split_once('/').unwrap_or_default();
-        // Each field may be a text.
+        // The draft accepts every field as text.
         let draft: Draft = serde_json::from_value(json).unwrap_or_default();
         Draft {
             id: id.cloned(),
@@ -330,12 +330,13 @@ impl Fields {
         }
     }
 
-    /// The revision the form was made from.
+    /// The revision that the form was made from.
     pub fn revision(&self) -> Option<i64> {
         self.value("rev").parse().ok()
     }
 
-    /// Takes up what is wrong, and shows where; the API's names of the target's two fields are the picker's.
+    /// Stores the errors and selects the view that has them. The API's fields for the target (`host`, `target_type`,
+    /// `target_id`) become the form's one field `target`.
     pub fn refuse(&mut self, mut errors: Vec<FieldError>) {
         for error in
             errors.iter_mut().filter(|error| error.field.starts_with("target") || error.field == "host")
@@ -343,7 +344,7 @@ impl Fields {
             "target".clone_into(&mut error.field);
         }
         if !errors.is_empty() && self.value("target").is_empty() {
-            // Two fields of the API, one on this page.
+            // The API reports two errors for the one field of this page.
             errors.retain(|error| error.field != "target");
             errors.insert(0, FieldError::new("target", "pick a stack or container"));
         }
@@ -362,13 +363,14 @@ impl Fields {
         self.errors = errors;
     }
 
-    /// What somebody else saved in the meantime, beside what was typed; `words` are those of a value.
+    /// The differences between the entered values and those that another user stored meanwhile. `words` returns the
+    /// label of a value.
     pub fn differences(
         &self,
         stored: &Self,
         words: impl Fn(&Field, &str) -> Option<String>,
     ) -> Vec<Difference> {
-        let said = |field: &Field, value: &str| {
+        let shown = |field: &Field, value: &str| {
             let option = field.options.iter().find(|(option, _)| *option == value);
             match option {
                 Some((_, words)) => (*words).to_owned(),
@@ -379,8 +381,8 @@ impl Fields {
         let differs = |field: &&Field| self.value(field.name).trim() != stored.value(field.name).trim();
         let difference = |field: &Field| Difference {
             field: field.label,
-            yours: said(field, self.value(field.name)),
-            theirs: said(field, stored.value(field.name)),
+            yours: shown(field, self.value(field.name)),
+            theirs: shown(field, stored.value(field.name)),
         };
         FIELDS.iter().filter(differs).map(difference).collect()
     }

@@ -1,4 +1,4 @@
-//! The schedule form, with its meaning beside it.
+//! The schedule form, with its preview beside it.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -25,10 +25,10 @@ use crate::web::shell::Shell;
 use crate::web::view;
 use crate::web::{error, filters};
 
-/// How late a missed fire may be made up for: what is offered, in seconds.
+/// The options for the longest delay after which a missed fire still runs, in seconds.
 const CATCH_UPS: [i64; 6] = [0, 300, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600];
 
-/// Runs under the form.
+/// The number of runs below the form.
 const RUNS: u32 = 10;
 
 #[derive(Template)]
@@ -36,28 +36,29 @@ const RUNS: u32 = 10;
 pub(super) struct ScheduleForm<'a> {
     shell: &'a Shell,
     stored: Option<&'a ScheduleView>,
-    /// Why it cannot be changed here; the fields are shown all the same.
+    /// Why the schedule cannot be changed here. The form shows its fields all the same.
     read_only: Option<&'static str>,
-    /// The stored schedule is switched on, or there is none yet.
+    /// Whether the stored schedule is switched on. Also true for a new schedule.
     enabled: bool,
     f: Fields,
-    /// What the views of its rule show.
+    /// The content of the views of the rule.
     v: Views,
     groups: Vec<Group>,
     calendars: Vec<(CalendarId, String)>,
     default_zone: String,
     meant: Meant,
-    /// What each side of the rule would do now.
+    /// The results of a dry run, one for each edge of the rule.
     pub dry_runs: Vec<DryRun>,
-    /// What somebody else saved in the meantime.
+    /// The differences from what another user stored meanwhile.
     differences: Vec<Difference>,
-    /// It holds what is not stored.
+    /// Whether the form has changes that are not stored.
     pub dirty: bool,
     runs: Vec<Run>,
 }
 
 impl<'a> ScheduleForm<'a> {
-    /// The form around `f`, with what it means, or with the `fault` of its views.
+    /// Builds the form around the fields `f`. The preview shows their meaning, or only `fault` if the views have an
+    /// error.
     pub async fn new<R: Needs>(
         page: &'a Page<R>,
         mut f: Fields,
@@ -72,9 +73,9 @@ impl<'a> ScheduleForm<'a> {
         let calendars = calendars::names(app, actor).await?;
         let mut runs = Vec::new();
         if let Some(view) = stored {
-            let wanted = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
+            let filter = RunFilter { schedule: Some(view.schedule.id.clone()), ..RunFilter::default() };
             let newest = paging::Page { limit: RUNS, cursor: None };
-            runs = history::list(app, actor, &wanted, &newest).await?.items;
+            runs = history::list(app, actor, &filter, &newest).await?.items;
         }
         let meant = match fault {
             Some(fault) => {
@@ -107,20 +108,20 @@ impl<'a> ScheduleForm<'a> {
         })
     }
 
-    /// The same form with what is wrong.
+    /// The same form with errors.
     pub fn refused(mut self, errors: Vec<FieldError>) -> Self {
         self.f.refuse(errors);
         self
     }
 
-    /// The same form after somebody else saved: what is typed stays, beside what is stored now.
+    /// The same form after another user stored the schedule. The entered values stay, and the differences are listed.
     pub fn stale(mut self, stored: &Fields) -> Self {
         self.differences = self.f.differences(stored, |field, value| self.words(field, value));
         self.f.set("rev", stored.value("rev"));
         self
     }
 
-    /// A target or a calendar by its name.
+    /// The name of a target or a calendar. `None` for the other fields.
     fn words(&self, field: &Field, value: &str) -> Option<String> {
         let target = || self.groups.iter().flat_map(|group| &group.options).find(|one| one.value == value);
         let calendar = || self.calendars.iter().find(|(id, _)| id.as_str() == value);
@@ -135,13 +136,13 @@ impl<'a> ScheduleForm<'a> {
         self.f.draft(self.stored.map(|view| &view.schedule.id))
     }
 
-    /// All of the page, or for htmx the form alone.
+    /// The whole page, or only the form for htmx.
     pub fn answer<R: Needs>(&self, page: &Page<R>, status: StatusCode) -> Result<Response> {
         let text = if page.htmx.partial { self.as_form().render() } else { self.render() };
         Ok((status, Html(text.map_err(error::internal)?)).into_response())
     }
 
-    /// The calls to Docker, in order.
+    /// The requests to Docker in a dry run, in order.
     fn calls(&self, run: &DryRun) -> Vec<String> {
         let call = |step: &PlannedStep| {
             let grace =
@@ -156,12 +157,12 @@ impl<'a> ScheduleForm<'a> {
         runs_now(view)
     }
 
-    /// Whether the coming occurrence is dropped.
+    /// Whether the next fire, or a sleep that has not ended, is skipped.
     fn is_skipping(&self, view: &ScheduleView) -> bool {
         service::is_skipping(&view.schedule, self.shell.now.at)
     }
 
-    /// What is offered, and what was set through the API.
+    /// The offered delays, and the schedule's own one if it was set through the API.
     fn catch_ups(&self) -> Vec<i64> {
         let own = self.f.value("catch_up_seconds").trim().parse().ok();
         let own = own.filter(|seconds| !CATCH_UPS.contains(seconds));

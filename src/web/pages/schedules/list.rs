@@ -1,4 +1,5 @@
-//! The list of schedules: what each says, does and did, in the order a person asks for.
+//! The list of schedules. Each row shows the rule, the next instant and the newest run; the list can be sorted and
+//! grouped.
 
 use askama::Template;
 use axum::extract::Query;
@@ -23,13 +24,13 @@ use crate::web::picture::RuleWeek;
 use crate::web::shell::Shell;
 use crate::web::view::{self, Now};
 
-/// A schedule in the list.
+/// A row of the list.
 pub(super) struct Row<'a> {
     pub shell: &'a Shell,
     pub view: &'a ScheduleView,
-    /// What it gets in the way of.
+    /// The first warning about the schedule, as a rule a conflict with another one. `None` if there is none.
     pub clash: Option<&'a Clash>,
-    /// What stands above it, where it is the first of a group.
+    /// The heading above the row. Set for the first row of a group.
     pub heading: Option<String>,
 }
 
@@ -38,7 +39,7 @@ impl Row<'_> {
         sentence(self.view, &self.shell.now)
     }
 
-    /// The zone, where it is not the reader's.
+    /// The schedule's time zone. `None` if it is the reader's.
     fn zone(&self) -> Option<&str> {
         Some(self.view.effective_timezone.as_str()).filter(|zone| *zone != self.shell.zone)
     }
@@ -47,13 +48,13 @@ impl Row<'_> {
         service::is_skipping(&self.view.schedule, self.shell.now.at)
     }
 
-    /// The path of the picture of its week.
+    /// The path data of the chart of a week.
     fn week(&self) -> Option<String> {
         let (when, now) = (&self.view.schedule.spec.when, &self.shell.now);
         RuleWeek::of(&service::marks(when, &self.view.zone(), now.at), "", now).map(|picture| picture.path)
     }
 
-    /// Where it came from, where that is not this form.
+    /// The source of the schedule. `None` for a schedule from the form.
     fn source(&self) -> Option<&'static str> {
         match self.view.schedule.source {
             Source::Ui => None,
@@ -63,12 +64,12 @@ impl Row<'_> {
         }
     }
 
-    /// When its newest run ended, or was due.
+    /// When the newest run ended or, if it has not ended, was due.
     fn last_at(&self) -> Option<Timestamp> {
         self.view.last_run.as_ref().and_then(|run| run.finished_at.or(run.fire_at))
     }
 
-    /// What its switch asks for.
+    /// The last segment of the URL of the row's switch.
     fn switch(&self) -> &'static str {
         if self.view.schedule.spec.enabled { "disable" } else { "enable" }
     }
@@ -77,13 +78,13 @@ impl Row<'_> {
         runs_now(self.view)
     }
 
-    /// Whether it can be changed here.
+    /// Whether the schedule can be changed in the form.
     fn is_editable(&self) -> bool {
         self.view.schedule.source != Source::Label
     }
 }
 
-/// One row of the list, after it was switched.
+/// One row alone, after the user switched the schedule on or off.
 #[derive(Template)]
 #[template(path = "schedules/_row.html")]
 pub(super) struct SwitchedRow<'a> {
@@ -91,7 +92,7 @@ pub(super) struct SwitchedRow<'a> {
     pub row: Row<'a>,
 }
 
-/// The list of schedules.
+/// The page with the list of schedules.
 #[derive(Template)]
 #[template(path = "schedules/index.html", blocks = ["rows"])]
 struct SchedulesPage<'a> {
@@ -99,11 +100,11 @@ struct SchedulesPage<'a> {
     query: ListQuery,
     rows: Vec<Row<'a>>,
     older: Option<String>,
-    /// Only so many are laid out in that order.
+    /// The largest number of rows in a sorted or grouped list. Set only if the list has more.
     laid_out: Option<u32>,
 }
 
-/// How the list can be sorted and grouped.
+/// The sort orders and groupings: label, value of `sort`, value of `group`.
 const ORDERS: [(&str, &str, &str); 5] = [
     ("Newest first", "", ""),
     ("By name", "name", ""),
@@ -112,7 +113,7 @@ const ORDERS: [(&str, &str, &str); 5] = [
     ("By time", "", "time"),
 ];
 
-/// The fields of the URL: a text to look for; by `name` or `next`; in groups by `stack` or `time`.
+/// The query parameters: a search text; `sort` by `name` or `next`; `group` by `stack` or `time`.
 const URL: [&str; 3] = ["q", "sort", "group"];
 
 impl SchedulesPage<'_> {
@@ -124,12 +125,12 @@ impl SchedulesPage<'_> {
         (self.query.get("sort"), self.query.get("group")) == (sort, group)
     }
 
-    /// Neither all of it nor its first page.
+    /// Whether the list is filtered or shows a later page.
     fn is_part(&self) -> bool {
         !self.query.get("q").is_empty() || !self.query.is_first()
     }
 
-    /// Ready-made rules to begin with: the form, and what they are called.
+    /// Links to a new form with a preset window, each with its label.
     fn presets(&self) -> [(String, &'static str); 4] {
         WINDOWS.map(|preset| {
             let query = serde_urlencoded::to_string([("window", preset.text)]).unwrap_or_default();
@@ -138,10 +139,10 @@ impl SchedulesPage<'_> {
     }
 }
 
-/// Rows laid out at once where they are sorted or grouped.
+/// The largest number of rows in a sorted or grouped list.
 const MOST: u32 = 200;
 
-/// Sorts the schedules as they are to be shown.
+/// Sorts the schedules as the query says.
 fn sort(items: &mut [ScheduleView], query: &ListQuery) {
     let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
     match (query.get("group"), query.get("sort")) {
@@ -152,7 +153,7 @@ fn sort(items: &mut [ScheduleView], query: &ListQuery) {
     }
 }
 
-/// What a row's group is called.
+/// The heading of the row's group. `None` if the list is not grouped.
 fn heading(view: &ScheduleView, query: &ListQuery, now: &Now) -> Option<String> {
     match query.get("group") {
         "stack" => Some(view::shown_name(&view.target_name)),
@@ -168,7 +169,7 @@ fn heading(view: &ScheduleView, query: &ListQuery, now: &Now) -> Option<String> 
 pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
     let (shell, query) = (&page.shell, ListQuery::new("/schedules", &URL, typed));
     let filter = ScheduleFilter { text: Some(query.get("q").to_owned()), ..ScheduleFilter::default() };
-    // To be laid out it has to be known whole.
+    // Sorting and grouping need the whole list, so there are no pages then.
     let is_laid_out =
         matches!(query.get("sort"), "name" | "next") || matches!(query.get("group"), "stack" | "time");
     let cut = if is_laid_out { paging::Page { limit: MOST, cursor: None } } else { query.page()? };
@@ -194,7 +195,7 @@ pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Res
     page.render_live(&list, &list.as_rows())
 }
 
-/// All schedules as a file.
+/// All schedules as a CSV or JSON file.
 pub(super) async fn file(page: Page<Viewer>, form: Form) -> Result<Response> {
     let Page { app, actor, shell, .. } = page;
     let json = |view: ScheduleView| serde_json::to_value(ScheduleJson::from(view)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the schedule form means, beside it: in words, with the instants to come.
+//! The preview beside the schedule form: the rule in words, its next instants, and charts.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -16,21 +16,21 @@ use crate::web::pages::choices::{CRONS, WINDOWS};
 use crate::web::picture::{Ahead, RuleWeek};
 use crate::web::shell::Shell;
 
-/// What the form means, or what is wrong where that cannot be told.
+/// The preview, or the errors of the form if it has no meaning yet.
 #[derive(Default)]
 pub(super) struct Meant {
     pub preview: Option<Preview>,
     pub faults: Vec<FieldError>,
-    /// What it does in a week.
+    /// The chart of the rule in a week.
     pub week: Option<RuleWeek>,
-    /// What the stored rule does in a week, where that is something else.
+    /// The chart of the stored rule in a week. `None` if it is the same.
     pub before: Option<RuleWeek>,
-    /// Of a window: the coming 24 hours.
+    /// The chart of the coming 24 hours. Only for a window.
     pub today: Option<Ahead>,
 }
 
 impl Meant {
-    /// What the fields mean, beside what is stored.
+    /// The preview of the fields, compared with the stored schedule.
     pub async fn of<R: Needs>(page: &Page<R>, f: &Fields, stored: Option<&ScheduleView>) -> Result<Self> {
         let now = &page.shell.now;
         let draft = f.draft(stored.map(|view| &view.schedule.id));
@@ -53,13 +53,13 @@ impl Meant {
         Self { faults, ..Self::default() }
     }
 
-    /// The containers that saving a window puts to sleep at once.
+    /// The containers that are put to sleep at once when the window is stored.
     pub fn naps_now(&self) -> &[String] {
         let now = self.preview.as_ref().and_then(|preview| preview.now.as_ref());
         now.map_or(&[], |now| &now.will_stop)
     }
 
-    /// How long a window sleeps: `56 h a week asleep, 33 %`.
+    /// The sleep time of a window from minutes per week, as in `56 h a week asleep, 33 %`.
     pub fn share(&self, minutes: &i64) -> String {
         const WEEK: i64 = 7 * 24 * 60;
         let hours = match minutes % 60 {
@@ -69,8 +69,8 @@ impl Meant {
         format!("{hours} a week asleep, {}\u{a0}%", (minutes * 100 + WEEK / 2) / WEEK)
     }
 
-    /// An instant in the schedule's own zone. Beside the word of an edge there is less room; the line below has it in
-    /// full.
+    /// An instant in the schedule's time zone. The short form without year and zone is for edges, whose label takes up
+    /// space in the row.
     #[expect(clippy::ref_option, reason = "a template hands a field over")]
     pub fn local(&self, shell: &Shell, preview: &Preview, at: &Timestamp, begins: &Option<Phase>) -> String {
         let zone = crate::domain::time::zone(&preview.zone).unwrap_or(TimeZone::UTC);
@@ -79,29 +79,29 @@ impl Meant {
     }
 }
 
-/// The part of the form that is refreshed as it is typed.
+/// The parts of the form that are refreshed while the user types.
 #[derive(Template)]
 #[template(path = "schedules/meaning.html")]
 pub(super) struct Meaning<'a> {
     pub shell: &'a Shell,
     pub stored: Option<&'a ScheduleView>,
-    /// Never: what is sent in parts can be changed.
+    /// Always `None`: only a form that can be changed sends requests for a preview.
     pub read_only: Option<&'static str>,
-    /// The stored schedule is switched on, or there is none yet.
+    /// Whether the stored schedule is switched on. Also true for a new schedule.
     pub enabled: bool,
     pub f: Fields,
     pub v: Views,
     pub meant: Meant,
 }
 
-/// Says that the preview is not of what is typed now, and asks for it in a moment.
+/// The note that the preview is out of date. It requests the preview again after a short delay.
 #[derive(Template)]
 #[template(path = "schedules/paused.html")]
 pub(super) struct Paused<'a> {
     pub shell: &'a Shell,
 }
 
-/// The zones there are, as the choices of a field.
+/// The known time zones, as options of the time zone field.
 #[derive(Template)]
 #[template(path = "schedules/_zones.html")]
 pub(super) struct Zones {

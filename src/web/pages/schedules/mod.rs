@@ -1,4 +1,4 @@
-//! The list of schedules, their form, and what can be done with one.
+//! The pages of schedules: the list, the form, and the actions on one schedule or on several.
 
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
@@ -56,20 +56,20 @@ pub(super) fn routes() -> Routes {
 #[derive(Clone, Debug)]
 pub struct ScheduleLine {
     pub id: String,
-    /// What to call it.
+    /// The name of the schedule, or a title made from its rule.
     pub title: String,
-    /// The action's symbol.
+    /// The icon of the action.
     pub icon: &'static str,
-    /// `Stop at 23:00`.
+    /// The rule in words, as in `Stop at 23:00`.
     pub sentence: String,
-    /// It is switched on.
+    /// Whether the schedule is switched on.
     pub enabled: bool,
-    /// When it acts next.
+    /// The next instant at which the schedule acts.
     pub next: Option<When>,
 }
 
 impl ScheduleLine {
-    /// A schedule in one line.
+    /// The line of a schedule.
     pub fn new(view: &ScheduleView, now: &Now) -> Self {
         Self {
             id: view.schedule.id.to_string(),
@@ -82,7 +82,8 @@ impl ScheduleLine {
     }
 }
 
-/// What it does and when: `Stop: At 23:00; may wait up to 30 min`. A window says both.
+/// The action and the rule in words, as in `Stop at 23:00; may wait up to 30 min`. The words of a window already
+/// contain the action.
 fn sentence(view: &ScheduleView, now: &Now) -> String {
     let spec = &view.schedule.spec;
     let sentence = if view.schedule.is_window() {
@@ -96,12 +97,12 @@ fn sentence(view: &ScheduleView, now: &Now) -> String {
     })
 }
 
-/// The symbol of what it does: of a window the moon, whether it stops or pauses.
+/// The icon of the action. A window has the moon, whether it stops or pauses.
 fn icon(view: &ScheduleView) -> &'static str {
     if view.schedule.is_window() { "moon" } else { view::action_icon(view.schedule.spec.action) }
 }
 
-/// Buttons that do now what it does: of a window there are two edges.
+/// The buttons that run the schedule now. A window has one for each edge.
 fn runs_now(view: &ScheduleView) -> Vec<Act> {
     let act = |edge: &str, label, icon| Act {
         action: "run",
@@ -117,16 +118,16 @@ fn runs_now(view: &ScheduleView) -> Vec<Act> {
     }
 }
 
-/// The row again for htmx, the list for a browser.
+/// The row for htmx, or a redirect to the list for a browser.
 async fn switched(page: &Page<Operator>, view: &ScheduleView) -> Result<Response> {
-    let told = Flash::new("good", format!("“{}” is switched off.", view::shown_name(&view.title)))
+    let message = Flash::new("good", format!("“{}” is switched off.", view::shown_name(&view.title)))
         .with_undo(format!("/schedules/{}/enable", view.schedule.id));
     let (is_off, shell) = (!view.schedule.spec.enabled, &page.shell);
     let row = list::SwitchedRow { shell, row: list::Row { shell, view, clash: None, heading: None } };
     match (page.htmx.partial, is_off) {
-        (true, true) => Ok(told.beside(shell, &row)?.into_response()),
+        (true, true) => Ok(message.beside(shell, &row)?.into_response()),
         (true, false) => page.render(&row),
-        (false, true) => Ok(page.redirect_with("/schedules", told).await),
+        (false, true) => Ok(page.redirect_with("/schedules", message).await),
         (false, false) => Ok(page.redirect("/schedules")),
     }
 }
@@ -143,8 +144,8 @@ async fn disable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Res
 
 async fn skip(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
     service::skip_next(&page.app, &page.actor, &id).await?;
-    let told = Flash::new("good", "The next one is left out; the ones after it stay.");
-    Ok(page.redirect_with(&format!("/schedules/{id}"), told).await)
+    let message = Flash::new("good", "The next one is left out; the ones after it stay.");
+    Ok(page.redirect_with(&format!("/schedules/{id}"), message).await)
 }
 
 async fn unskip(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
@@ -152,11 +153,11 @@ async fn unskip(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Resp
     Ok(page.redirect(&format!("/schedules/{id}")))
 }
 
-/// Which edge of a window is asked for, as the URL says it.
+/// The query parameter that names an edge of a window.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct Edge {
-    /// `sleep` or `wake`; empty for the other kinds.
+    /// `sleep` or `wake`. Empty for cron and one-off schedules.
     edge: String,
 }
 
@@ -210,13 +211,13 @@ async fn run(
 ) -> Result<Response> {
     let submitted = service::run_now(&page.app, &page.actor, &id, Trigger::Manual, edge.named()).await?;
     let view = service::get(&page.app, &page.actor, &id).await?;
-    let deed = match edge.named() {
+    let action = match edge.named() {
         Some("wake") => TargetAction::Wake,
         Some(_) => TargetAction::Nap,
         None => TargetAction::Do(view.schedule.spec.action),
     };
     let back = Whence::sent(&typed).or(&format!("/schedules/{id}"));
-    let toast = actions::told(deed, &view.target_name, &submitted);
+    let toast = actions::result_message(action, &view.target_name, &submitted);
     page.stay(&back, toast).await
 }
 
@@ -241,20 +242,20 @@ async fn delete(page: Page<Operator>, Path(id): Path<ScheduleId>, typed: Typed) 
     let rev = typed.filled("rev").and_then(|rev| rev.parse().ok());
     let title = service::get(&page.app, &page.actor, &id).await?.title;
     service::delete(&page.app, &page.actor, &id, rev).await?;
-    let told = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)))
+    let message = Flash::new("good", format!("“{}” is deleted.", view::shown_name(&title)))
         .with_undo(format!("/schedules/{id}/restore"));
     if page.htmx.partial {
-        return Ok(told.alone(&page.shell)?.into_response());
+        return Ok(message.alone(&page.shell)?.into_response());
     }
-    Ok(page.redirect_with("/schedules", told).await)
+    Ok(page.redirect_with("/schedules", message).await)
 }
 
 async fn restore(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
     let view = service::restore(&page.app, &page.actor, &id).await?;
     if page.htmx.partial {
-        // The list is live: it shows what is back by itself.
+        // The list refreshes itself and shows the schedule again.
         return Ok(StatusCode::OK.into_response());
     }
-    let told = Flash::new("good", format!("“{}” is back.", view::shown_name(&view.title)));
-    Ok(page.redirect_with("/schedules", told).await)
+    let message = Flash::new("good", format!("“{}” is back.", view::shown_name(&view.title)));
+    Ok(page.redirect_with("/schedules", message).await)
 }

@@ -1,5 +1,5 @@
-//! A stack or container that is not there any more, as long as schedules are still for it: they can be re-attached to
-//! another target.
+//! The page of a stack or container that no longer exists but still has schedules. The page can re-attach the schedules
+//! to another target.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -21,10 +21,10 @@ use crate::web::pages::choices::{Group, targets};
 use crate::web::shell::{Flash, Shell};
 use crate::web::view;
 
-/// Schedules that are looked through.
+/// The largest number of schedules to search.
 const MOST: u32 = 200;
 
-/// What is left of a target.
+/// The page of a target that no longer exists.
 #[derive(Template)]
 #[template(path = "schedules/orphans.html")]
 struct OrphansPage {
@@ -33,13 +33,13 @@ struct OrphansPage {
     kind: &'static str,
     /// `container/0123456789abcdef`
     target: String,
-    /// What it was called.
+    /// The last known name of the target.
     name: String,
-    /// The schedules that are still for it.
+    /// The schedules of the target.
     schedules: Vec<ScheduleLine>,
-    /// Where they can go; empty for whoever may not move them.
+    /// The targets to choose from. Empty if the reader may not change schedules.
     groups: Vec<Group>,
-    /// What is wrong with what was picked.
+    /// Errors in the form fields.
     errors: Vec<FieldError>,
 }
 
@@ -49,18 +49,18 @@ impl OrphansPage {
     }
 }
 
-/// The schedules of a target of that key.
-async fn left(web: &Web, actor: &Actor, kind: TargetType, key: &str) -> Result<Vec<ScheduleView>> {
+/// The schedules of the target with this key.
+async fn schedules_of(web: &Web, actor: &Actor, kind: TargetType, key: &str) -> Result<Vec<ScheduleView>> {
     let all = paging::Page { limit: MOST, cursor: None };
     let mut schedules = service::list(&web.app, actor, &ScheduleFilter::default(), &all).await?.items;
     schedules.retain(|view| view.schedule.target_type() == kind && view.target_key == key);
     Ok(schedules)
 }
 
-/// The page of a target that is gone.
+/// The page of a target that no longer exists, with status 404.
 ///
 /// # Errors
-/// `missing`, where no schedule is for it.
+/// Returns `missing` if the target has no schedules.
 pub async fn page(
     web: &Web,
     actor: &Actor,
@@ -68,20 +68,20 @@ pub async fn page(
     (kind, key): (TargetType, &str),
     missing: Error,
 ) -> Result<Response> {
-    let left = left(web, actor, kind, key).await?;
-    if left.is_empty() {
+    let remaining = schedules_of(web, actor, kind, key).await?;
+    if remaining.is_empty() {
         return Err(missing);
     }
-    let page = shown(web, actor, shell, (kind, key), &left, Vec::new()).await?;
+    let page = orphans_page(web, actor, shell, (kind, key), &remaining, Vec::new()).await?;
     Ok((StatusCode::NOT_FOUND, pages::html(&page)?).into_response())
 }
 
-async fn shown(
+async fn orphans_page(
     web: &Web,
     actor: &Actor,
     shell: Shell,
     (kind, key): (TargetType, &str),
-    left: &[ScheduleView],
+    remaining: &[ScheduleView],
     errors: Vec<FieldError>,
 ) -> Result<OrphansPage> {
     let groups = if shell.can_operate() {
@@ -92,28 +92,28 @@ async fn shown(
     Ok(OrphansPage {
         kind: kind.as_str(),
         target: format!("{kind}/{key}"),
-        name: left.first().map(|view| view::shown_name(&view.target_name)).unwrap_or_default(),
-        schedules: left.iter().map(|view| ScheduleLine::new(view, &shell.now)).collect(),
+        name: remaining.first().map(|view| view::shown_name(&view.target_name)).unwrap_or_default(),
+        schedules: remaining.iter().map(|view| ScheduleLine::new(view, &shell.now)).collect(),
         groups,
         errors,
         shell,
     })
 }
 
-/// Points the schedules of a target that is gone at another. Each stays on or off, and begins with its next change:
-/// what the new target would do at once nobody has looked at.
+/// Moves the schedules of a target that no longer exists to another target. Each schedule stays on or off. It acts from
+/// its next edge or fire on, because nobody has checked what it would do to the new target at once.
 pub(super) async fn reattach(page: Page<Operator>, typed: Typed) -> Result<Response> {
     let missing = || Error::not_found("target", typed.get("from"));
     let (kind, key) = typed.get("from").split_once('/').ok_or_else(missing)?;
     let kind = TargetType::parse(kind).ok_or_else(missing)?;
-    let left = left(&page.web, &page.actor, kind, key).await?;
-    if left.is_empty() {
+    let remaining = schedules_of(&page.web, &page.actor, kind, key).await?;
+    if remaining.is_empty() {
         return Err(missing());
     }
     let to = typed.get("to");
     let mut moved = 0;
     let mut refused = Vec::new();
-    for view in left.iter().filter(|view| view.schedule.source != Source::Label) {
+    for view in remaining.iter().filter(|view| view.schedule.source != Source::Label) {
         let mut fields = Fields::of(view);
         fields.set("target", to);
         let draft = Draft {
@@ -127,7 +127,9 @@ pub(super) async fn reattach(page: Page<Operator>, typed: Typed) -> Result<Respo
             Err(Error::Invalid(errors)) if errors.iter().any(|error| error.field.starts_with("target")) => {
                 let errors = vec![FieldError::new("to", "pick the stack or container they are for now")];
                 let Page { web, actor, shell, .. } = &page;
-                return page.refuse(&shown(web, actor, shell.clone(), (kind, key), &left, errors).await?);
+                return page.refuse(
+                    &orphans_page(web, actor, shell.clone(), (kind, key), &remaining, errors).await?,
+                );
             }
             Err(error @ (Error::Invalid(_) | Error::Stale { .. } | Error::Conflict { .. })) => {
                 refused.push(format!("{}: {error}", view::shown_name(&view.title)));
@@ -135,7 +137,7 @@ pub(super) async fn reattach(page: Page<Operator>, typed: Typed) -> Result<Respo
             Err(error) => return Err(error),
         }
     }
-    let told = format!("{} re-attached.", view::count(moved, "schedule"));
+    let message = format!("{} re-attached.", view::count(moved, "schedule"));
     let (kind, key) = to.split_once('/').unwrap_or(("stack", ""));
-    Ok(page.redirect_with(&format!("/{kind}s/{key}"), Flash::of_many(told, &refused)).await)
+    Ok(page.redirect_with(&format!("/{kind}s/{key}"), Flash::of_many(message, &refused)).await)
 }

@@ -1,5 +1,5 @@
-//! Three views of one rule, brought in step: the one that a person changed says what is stored, with scripts or without,
-//! and the others follow.
+//! Synchronizes the three views of a rule: the view that the user changed determines the stored text, and the other
+//! views are rendered from that text. This works with scripts and without.
 
 use super::fields::Fields;
 use super::views::{Renewed, Sentence, WeekFields};
@@ -7,7 +7,7 @@ use crate::app::FieldError;
 use crate::domain::cron::Cron;
 use crate::domain::window::Window;
 
-/// The views, in the order in which they count where two were changed and neither is shown.
+/// The views. If two hidden views were changed, the earlier one in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
     Text,
@@ -16,7 +16,7 @@ enum View {
 }
 
 impl Fields {
-    /// The view that was changed: the one on show where that is one of several.
+    /// The view that the user changed. If several were changed, the visible one counts.
     fn changed(&self, of: [(View, bool); 3]) -> View {
         let shown = match self.value("view") {
             "week" => View::Week,
@@ -30,13 +30,13 @@ impl Fields {
             .unwrap_or(View::Text)
     }
 
-    /// Whether a view says something else than the text it was made from, where the form showed it.
+    /// Whether the form had this view and its content differs from the text that the view was made from.
     fn is_new(&self, of: &str, differs: impl Fn(&str) -> bool) -> bool {
         self.typed.has(of) && differs(self.value(of))
     }
 
-    /// Lets the view that was changed say what is stored, and the others follow. What is wrong leaves all as it was
-    /// typed.
+    /// Stores the text of the changed view and renders the other views from it. If the changed view has an error, all
+    /// fields stay as they were entered.
     pub(super) fn settle(&mut self) -> Result<Renewed, FieldError> {
         match self.value("kind") {
             "window" => self.settle_window(),
@@ -47,13 +47,13 @@ impl Fields {
 
     fn settle_window(&mut self) -> Result<Renewed, FieldError> {
         let week = self.is_new("week.of", |of| self.week.differs(of));
-        let said = self.sentence.is_some()
+        let sentence = self.sentence.is_some()
             && self.is_new("sentence.of", |of| Sentence::of_window(of) != self.sentence);
         let text = self.is_new("window.of", |of| of.trim() != self.value("window").trim());
-        let leads = self.changed([(View::Week, week), (View::Sentence, said), (View::Text, text)]);
+        let leads = self.changed([(View::Week, week), (View::Sentence, sentence), (View::Text, text)]);
         let text = match (leads, &self.sentence) {
             (View::Week, _) => self.week.text()?,
-            (View::Sentence, Some(said)) => said.window()?,
+            (View::Sentence, Some(sentence)) => sentence.window()?,
             _ => self.value("window").to_owned(),
         };
         let mut renewed = Renewed::default();
@@ -79,11 +79,11 @@ impl Fields {
     }
 
     fn settle_cron(&mut self) -> Result<Renewed, FieldError> {
-        let said = self.cron_sentence.is_some()
+        let sentence = self.cron_sentence.is_some()
             && self.is_new("cron_sentence.of", |of| Sentence::of_cron(of) != self.cron_sentence);
         let cron = self.value("cron").to_owned();
         let text = self.is_new("cron.of", |of| of.trim() != cron.trim());
-        let leads = self.changed([(View::Sentence, said), (View::Text, text), (View::Week, false)]);
+        let leads = self.changed([(View::Sentence, sentence), (View::Text, text), (View::Week, false)]);
         let mut renewed = Renewed::default();
         if let (View::Sentence, Some(acts)) = (leads, &self.cron_sentence) {
             let text = acts.cron()?;
@@ -120,10 +120,14 @@ mod tests {
         all.extend(["window.of", "week.of", "sentence.of"].map(|name| (name.to_owned(), window.to_owned())));
         let painted = (0..7 * SLOTS).filter(|at| fields.week.asleep.has(at / SLOTS, at % SLOTS));
         all.extend(painted.map(|at| ("w".to_owned(), at.to_string())));
-        if let Some(said) = fields.sentence {
+        if let Some(sentence) = fields.sentence {
             all.extend(
-                [("sentence.days", said.days), ("sentence.from", said.from), ("sentence.to", said.to)]
-                    .map(|(name, value)| (name.to_owned(), value)),
+                [
+                    ("sentence.days", sentence.days),
+                    ("sentence.from", sentence.from),
+                    ("sentence.to", sentence.to),
+                ]
+                .map(|(name, value)| (name.to_owned(), value)),
             );
         }
         for (number, row) in fields.week.rows.iter().enumerate() {
@@ -195,7 +199,7 @@ mod tests {
             assert_eq!(settled("sleep 22:00-23:00", view, &typed).0, "sleep Sat 01:00-02:00", "{view}");
         }
         assert_eq!(settled("sleep Mon 22:00-23:00", "text", &[("w", "46")]).0, "sleep Mon 22:00-23:30");
-        // Where both were changed the one on show counts.
+        // If both views were changed, the visible one counts.
         let both = [("window", "sleep Sat 01:00-02:00"), ("w", "46")];
         assert_eq!(settled("sleep Mon 22:00-23:00", "week", &both).0, "sleep Mon 22:00-23:30");
     }

@@ -1,37 +1,37 @@
-//! Three views of one rule: painted, as a sentence, as text. What is stored is the text; each view carries the text it
-//! was made from, so that it is plain which of them a person changed, with scripts or without.
+//! Three views of a rule: a painted week, a sentence, and text. The text is stored. Each view carries the text it was
+//! made from, so that the server can see which view the user changed, even without scripts.
 
 use crate::app::FieldError;
 use crate::domain::cron::Cron;
 use crate::domain::window::{Clock, Days, Grid, Part, Phase, SLOTS, Week, Window, short, weekday};
 use crate::web::form::Typed;
 
-/// Rows of exact times that are read at most: no rule holds more.
+/// The largest number of rows with exact times that the server reads. No rule has more.
 const MOST_ROWS: usize = 64;
-/// The longest part that a row can say, in minutes.
+/// The longest part of a rule that a row can hold, in minutes.
 const DAY: i16 = 24 * 60;
 
-/// What the week view holds.
+/// The content of the week view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeekFields {
-    /// What the text names: when it sleeps, or when it is awake.
+    /// Whether the text names the times asleep or the times awake.
     pub names: Phase,
-    /// The half hours painted asleep.
+    /// The half hours painted as asleep.
     pub asleep: Grid,
-    /// Exact times.
+    /// Times that are not on a half hour.
     pub rows: Vec<Row>,
 }
 
-/// Exact times, as typed.
+/// A row with exact times, as entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The days on which they begin.
+    /// The days on which the time range starts.
     pub days: Days,
-    /// `23:10`.
+    /// The start, as in `23:10`.
     pub from: String,
-    /// `07:20`, on the next day where it is not later.
+    /// The end, as in `07:20`. On the next day if it is not later than the start.
     pub to: String,
-    /// The text of a part that is longer than a day: no row can say it, so it stays as it is.
+    /// The text of a part that is longer than a day. A row cannot hold such a part, so the text stays unchanged.
     pub kept: String,
 }
 
@@ -42,7 +42,7 @@ impl Default for WeekFields {
 }
 
 impl Row {
-    /// An empty one, for every day.
+    /// An empty row for every day.
     pub(super) fn empty() -> Self {
         Self { days: Days::ALL, from: String::new(), to: String::new(), kept: String::new() }
     }
@@ -58,7 +58,7 @@ impl Row {
         Self { days: part.days, from: Clock(part.start).to_string(), to: clock(part), ..Self::empty() }
     }
 
-    /// The parts it stands for; none where it is empty.
+    /// The parts of the rule that the row stands for. Empty for an empty row.
     fn parts(&self, number: usize) -> Result<Vec<Part>, FieldError> {
         let wrong = |field: &str, message: String| FieldError::new(format!("row-{number}-{field}"), message);
         let (from, to) = (self.from.trim(), self.to.trim());
@@ -77,13 +77,13 @@ impl Row {
     }
 }
 
-/// The end of a part as a time field takes it: midnight is 00:00.
+/// The end of a part in the format of a time field, where midnight is 00:00.
 fn clock(part: Part) -> String {
     Clock(part.end_minute() % DAY).to_string()
 }
 
 impl WeekFields {
-    /// What a text paints; nothing where it cannot be read.
+    /// The week of a window's text. Empty if the text cannot be parsed.
     pub fn of(text: &str) -> Self {
         let Ok(window) = Window::parse(text) else { return Self::default() };
         let week = Week::of(&window);
@@ -116,13 +116,13 @@ impl WeekFields {
         Self { names: Phase::parse(typed.get("week.names")).unwrap_or(Phase::Asleep), asleep, rows }
     }
 
-    /// Whether it says something else than a text; rows that are still empty say nothing.
+    /// Whether the week differs from a window's text. Empty rows are ignored.
     pub(super) fn differs(&self, text: &str) -> bool {
         let rows = self.rows.iter().filter(|row| !row.is_empty()).cloned().collect();
         Self { rows, ..self.clone() } != Self::of(text)
     }
 
-    /// The text it paints.
+    /// The text of the window that the week shows.
     pub(super) fn text(&self) -> Result<String, FieldError> {
         let mut exact = Vec::new();
         for (number, row) in self.rows.iter().enumerate() {
@@ -133,9 +133,10 @@ impl WeekFields {
         Ok(window.to_string())
     }
 
-    /// Does what a button asks: `copy-0-all`, `copy-0-weekdays`, `turn-0`, `row-add`, `row-del-2`.
-    pub(super) fn change(&mut self, asked: &str) {
-        let words: Vec<&str> = asked.split('-').collect();
+    /// Applies a button of the view: `copy-0-all`, `copy-0-weekdays`, `turn-0`, `row-add`, `row-del-2`. The number is
+    /// the day (0 is Monday) or the row.
+    pub(super) fn change(&mut self, button: &str) {
+        let words: Vec<&str> = button.split('-').collect();
         match (words.as_slice(), words.get(1).and_then(|number| number.parse().ok())) {
             (["copy", _, "all"], Some(day)) => self.asleep.copy(day, 0..7),
             (["copy", _, "weekdays"], Some(day)) => self.asleep.copy(day, 0..5),
@@ -153,19 +154,19 @@ impl WeekFields {
     }
 }
 
-/// What the sentence of a window holds.
+/// The fields of the sentence of a window or of a cron expression.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sentence {
-    /// `Mon-Fri`.
+    /// The days, as in `Mon-Fri`.
     pub days: String,
-    /// When it falls asleep, or, for a cron expression, when it acts.
+    /// When the target falls asleep or, for a cron expression, when the schedule fires.
     pub from: String,
-    /// When it wakes.
+    /// When the target wakes. Empty for a cron expression.
     pub to: String,
 }
 
 impl Sentence {
-    /// What a window's text says where one sentence holds it.
+    /// The sentence of a window's text. `None` if the window does not fit into one sentence.
     pub fn of_window(text: &str) -> Option<Self> {
         let window = Window::parse(text).ok()?;
         let [part] = window.parts[..] else { return None };
@@ -176,13 +177,13 @@ impl Sentence {
         })
     }
 
-    /// What a cron expression says where one sentence holds it.
+    /// The sentence of a cron expression. `None` if the expression does not fit into one sentence.
     pub fn of_cron(text: &str) -> Option<Self> {
         let (days, minute) = Cron::parse(text.trim()).ok()?.daily()?;
         Some(Self { days: days.to_string(), from: Clock(minute).to_string(), to: String::new() })
     }
 
-    /// Empty where the form did not show it.
+    /// The sentence that the browser sent. `None` if the form did not have it.
     pub(super) fn typed(typed: &Typed, prefix: &str) -> Option<Self> {
         let name = |field: &str| format!("{prefix}.{field}");
         typed.has(&name("from")).then(|| Self {
@@ -209,7 +210,7 @@ impl Sentence {
         if self.from.trim().is_empty() {
             return Err(wrong("say at what time".to_owned()));
         }
-        // A window that begins then says which days and which minute.
+        // A window that starts at this time serves to parse the days and the minute.
         let window = Window::parse(&format!("sleep {} {}-24:00", self.days, self.from.trim()));
         let window = window.map_err(|error| wrong(error.to_string()))?;
         let part = window.parts.first().ok_or_else(|| wrong("say at what time".to_owned()))?;
@@ -217,7 +218,7 @@ impl Sentence {
     }
 }
 
-/// Which views say something new since the page was made.
+/// The views whose content changed since the page was rendered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Renewed {
     /// The painted week.

@@ -1,4 +1,5 @@
-//! A week to paint, and what else the views of a rule show.
+//! The data for the templates of the three views: the week grid, the rows with exact times, and the day options of the
+//! sentences.
 
 use super::fields::Fields;
 use super::views::{Renewed, Row, Sentence};
@@ -6,50 +7,50 @@ use crate::domain::user::Habits;
 use crate::domain::window::{Clock, Days, SLOTS, Window, short, weekday};
 use crate::web::view::{Choice, clocked};
 
-/// One week to paint.
+/// The grid of a week.
 #[derive(Clone, Debug, Default)]
 pub struct WeekView {
-    /// `00` … `23`.
+    /// The hours `00` to `23`.
     pub hours: Vec<String>,
-    /// In the order of the reader's week.
+    /// The days, in the reader's order.
     pub days: Vec<DayView>,
-    /// Exact times.
+    /// The rows with exact times.
     pub rows: Vec<RowView>,
-    /// `asleep` or `awake`: what the text names, and so do the exact times.
+    /// `asleep` or `awake`: which of the two the text and the exact times name.
     pub names: &'static str,
 }
 
-/// One day of it.
+/// One day of the grid.
 #[derive(Clone, Debug)]
 pub struct DayView {
-    /// From 0, which is Monday.
+    /// The number of the day; 0 is Monday.
     pub number: usize,
-    /// `Mon`.
+    /// The short name, as in `Mon`.
     pub name: &'static str,
-    /// `Monday`.
+    /// The full name, as in `Monday`.
     pub long: String,
-    /// Its half hours.
+    /// The half hours of the day.
     pub cells: Vec<Cell>,
 }
 
-/// One half hour.
+/// One half hour of the grid.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// What is sent.
+    /// The value of the checkbox: the index of the half hour in the week.
     pub value: usize,
-    /// `Mon 07:30, asleep`.
+    /// The label, as in `Mon 07:30, asleep`.
     pub label: String,
-    /// It is painted.
+    /// Whether the half hour is painted as asleep.
     pub asleep: bool,
-    /// An exact time reaches into it.
+    /// Whether an exact time covers part of the half hour.
     pub exact: bool,
 }
 
-/// Exact times.
+/// A row with exact times.
 #[derive(Clone, Debug)]
 pub struct RowView {
     pub row: Row,
-    /// The days to tick.
+    /// The days with their checkboxes.
     pub days: Vec<Choice>,
 }
 
@@ -92,7 +93,7 @@ impl WeekView {
     }
 }
 
-/// The minutes that exact times name, day by day.
+/// The time ranges of the exact times for each day, in minutes of the day. `None` if there are none.
 fn exact(rows: &[Row]) -> Option<[Vec<(i16, i16)>; 7]> {
     let part = |row: &Row| {
         if row.kept.is_empty() { format!("{} {}-{}", row.days, row.from, row.to) } else { row.kept.clone() }
@@ -102,23 +103,23 @@ fn exact(rows: &[Row]) -> Option<[Vec<(i16, i16)>; 7]> {
     Window::parse(&format!("sleep {}", parts.join(";"))).ok().map(|window| window.asleep_by_day())
 }
 
-/// What the views show beside the fields' own values.
+/// The data of the views that is not in the form fields.
 #[derive(Clone, Debug, Default)]
 pub struct Views {
-    /// The week to paint.
+    /// The grid of the week.
     pub week: WeekView,
-    /// Days to choose in a window's sentence.
+    /// The day options of a window's sentence.
     pub sentence_days: Vec<Choice>,
-    /// Days to choose in a cron expression's sentence.
+    /// The day options of a cron expression's sentence.
     pub cron_sentence_days: Vec<Choice>,
-    /// They are sent one by one, each to its place on a page that is open.
+    /// Whether each view is sent as an out-of-band swap for an open page.
     pub oob: bool,
-    /// Which of them are sent then.
+    /// The views that are sent to an open page.
     pub renewed: Renewed,
 }
 
 impl Views {
-    /// What the fields say.
+    /// The views of the fields.
     pub fn new(f: &Fields, habits: Habits) -> Self {
         Self { week: WeekView::new(f, habits), ..Self::without_week(f, habits) }
     }
@@ -129,15 +130,15 @@ impl Views {
         Self { sentence_days, cron_sentence_days, ..Self::default() }
     }
 
-    /// The same for a page that is open: only what says something new.
+    /// The views for an open page: only those with changed content.
     pub fn renewing(f: &Fields, renewed: Renewed, habits: Habits) -> Self {
-        // Most of what is typed leaves the week as it is: it is not put together for nothing.
+        // Most input does not change the week, so the grid is built only if necessary.
         let views = if renewed.week { Self::new(f, habits) } else { Self::without_week(f, habits) };
         Self { oob: true, renewed, ..views }
     }
 }
 
-/// The days a sentence offers: the usual ones, and what it says already.
+/// The day options of a sentence: the usual ones, and the present value.
 fn days(sentence: Option<&Sentence>, habits: Habits) -> Vec<Choice> {
     let Some(sentence) = sentence else { return Vec::new() };
     let usual = [("Mon-Sun", "every day"), ("Mon-Fri", "every weekday"), ("Sat,Sun", "every weekend")];
@@ -151,8 +152,8 @@ fn days(sentence: Option<&Sentence>, habits: Habits) -> Vec<Choice> {
             .map(|day| (short(day).to_owned(), format!("every {}", Days::only(day).meaning()))),
     );
     if pairs.iter().all(|(value, _)| *value != sentence.days) {
-        let said = Window::parse(&format!("sleep {} 00:00-01:00", sentence.days));
-        let label = said.ok().and_then(|window| window.parts.first().map(|part| part.days.meaning()));
+        let window = Window::parse(&format!("sleep {} 00:00-01:00", sentence.days));
+        let label = window.ok().and_then(|window| window.parts.first().map(|part| part.days.meaning()));
         pairs.push((sentence.days.clone(), label.unwrap_or_else(|| sentence.days.clone())));
     }
     let choice = |(value, label): (String, String)| Choice { chosen: value == sentence.days, value, label };

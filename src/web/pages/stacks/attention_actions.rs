@@ -1,4 +1,4 @@
-//! What is done to a line of "Needs attention" where it stands: hidden for a while, shown again, mended.
+//! The buttons of the "Needs attention" list: hide a line for a while, show it again, or act on its cause.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -24,11 +24,11 @@ pub(super) fn routes() -> Routes {
         .post("/needs/storage", Access::OPERATOR, storage)
 }
 
-/// Hides a line from who asks. One that is not there any more, or that something new happened to since, is left as it
-/// is: the list that comes back shows how it is now.
+/// Hides a line from the user who sent the request. A line that no longer exists, or whose cause has changed, is left
+/// as it is, and the response shows the present list.
 async fn hide(page: Page, Path(id): Path<String>) -> Result<Response> {
-    let needs = AttentionInput::look(&page).await?.needs(&page.shell.now);
-    let told = match needs.iter().find(|need| !need.id.is_empty() && need.id == id) {
+    let needs = AttentionInput::load(&page).await?.needs(&page.shell.now);
+    let message = match needs.iter().find(|need| !need.id.is_empty() && need.id == id) {
         Some(need) => {
             let until = attention::hide(&page.app, &page.actor, &need.id).await?;
             let until = page.shell.now.when(until).short;
@@ -37,7 +37,7 @@ async fn hide(page: Page, Path(id): Path<String>) -> Result<Response> {
         }
         None => Flash::new("info", "This line has changed or gone: here is the list as it is now."),
     };
-    answer(&page, told, DashboardFilter::default()).await
+    answer(&page, message, DashboardFilter::default()).await
 }
 
 async fn show(page: Page, Path(id): Path<String>) -> Result<Response> {
@@ -46,12 +46,12 @@ async fn show(page: Page, Path(id): Path<String>) -> Result<Response> {
     answer(&page, Flash::new("good", "Shown again."), find).await
 }
 
-/// The list as it is now for htmx, the first page for a browser; with a message.
-async fn answer(page: &Page, told: Flash, find: DashboardFilter) -> Result<Response> {
+/// The present list for htmx, or a redirect to the dashboard for a browser, each with a message.
+async fn answer(page: &Page, message: Flash, find: DashboardFilter) -> Result<Response> {
     if page.htmx.partial {
-        dashboard::now(page, find, told).await
+        dashboard::now(page, find, message).await
     } else {
-        Ok(page.redirect_with("/", told).await)
+        Ok(page.redirect_with("/", message).await)
     }
 }
 
@@ -62,20 +62,20 @@ async fn hosts(page: Page<Operator>) -> Result<Response> {
 
 async fn owners(page: Page<Operator>) -> Result<Response> {
     let taken = schedules::adopt(&page.app, &page.actor).await?;
-    let told = format!("{} taken over.", view::count(taken, "schedule"));
-    Ok(page.redirect_with("/", Flash::new("good", told)).await)
+    let message = format!("{} taken over.", view::count(taken, "schedule"));
+    Ok(page.redirect_with("/", Flash::new("good", message)).await)
 }
 
 async fn storage(page: Page<Operator>) -> Result<Response> {
-    let told = if attention::try_storage(&page.app, &page.actor).await? {
+    let message = if attention::try_storage(&page.app, &page.actor).await? {
         Flash::new("good", "The database stores again.")
     } else {
         Flash::new("bad", "The database still cannot store anything.")
     };
-    Ok(page.redirect_with("/", told).await)
+    Ok(page.redirect_with("/", message).await)
 }
 
-/// Puts back to sleep what was found running in its sleep.
+/// Puts a target to sleep again that was found running in its sleep window.
 async fn nap_again(page: Page<Operator>, kind: TargetType, Path(key): Path<String>) -> Result<Response> {
     let target = targets::find(&page.app, kind, &key)?;
     overrides::nap_again(&page.app, &page.actor, &target).await?;

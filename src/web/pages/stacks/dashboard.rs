@@ -1,4 +1,4 @@
-//! The dashboard: what sleeps, what comes next, what needs somebody, and every stack in a line.
+//! The dashboard: the "Needs attention" list, the next actions, the naps of this week, and the list of all stacks.
 
 use askama::Template;
 use axum::extract::Query;
@@ -24,18 +24,18 @@ use crate::web::picture::Donut;
 use crate::web::shell::{Flash, Shell};
 use crate::web::view::{self, Badge};
 
-/// Lines under "Next", and under "Napped this week".
+/// The number of rows below "Next" and below "Napped this week".
 const LINES: usize = 3;
 
-/// Which stacks are wanted, as the URL says it.
+/// The filter of the list, from the URL's query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
 pub struct DashboardFilter {
-    /// A part of a name: of the stack or of a container of it.
+    /// A part of the name of a stack or of one of its containers.
     pub q: String,
-    /// The word of a state.
+    /// The CSS class of a state. Empty for all states.
     pub state: String,
-    /// `show`: what the reader hid is listed too.
+    /// `show`: also list the lines of "Needs attention" that the reader hid.
     pub hidden: String,
 }
 
@@ -50,7 +50,7 @@ impl DashboardFilter {
         (self.state.is_empty() || Badge::from(row.shown).class == self.state) && is_named()
     }
 
-    /// The page with this choice, and another state.
+    /// The URL of the dashboard with this search text and another state.
     fn href(&self, state: &str) -> String {
         let fields = [("q", self.q.trim()), ("state", state)];
         let fields: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
@@ -61,28 +61,29 @@ impl DashboardFilter {
     }
 }
 
-/// The first page.
+/// The dashboard.
 #[derive(Template)]
 #[template(path = "stacks/index.html", blocks = ["now", "board"])]
 pub(super) struct Dashboard<'a> {
     shell: &'a Shell,
     sight: &'a AttentionInput,
-    /// Everything there is: the stacks, then the containers without one.
+    /// All stacks, then all containers without a stack.
     rows: Vec<Row<'a>>,
-    /// How long everything napped this week.
+    /// How long targets napped this week.
     napped: Napped,
-    /// What a person should look at.
+    /// The lines of "Needs attention".
     needs: Vec<AttentionItem>,
-    /// What of that the reader hid.
+    /// The lines of "Needs attention" that the reader hid.
     hidden: Vec<AttentionItem>,
-    /// How many are in which state.
+    /// The number of targets per state.
     donut: Donut,
-    /// What is looked for.
+    /// The filter of the list.
     find: DashboardFilter,
 }
 
 impl<'a> Dashboard<'a> {
-    /// The host that does not answer: why, since when, and from when what is shown is.
+    /// The first unreachable host: the reason, the instant at which the connection was lost, and the instant of the
+    /// shown data.
     fn away(&self) -> Option<(&str, Timestamp, Option<Timestamp>)> {
         self.sight.overview.hosts.iter().find_map(|host| match &host.link {
             Link::Unreachable { reason, since } => Some((reason.as_str(), *since, host.seen_at)),
@@ -90,12 +91,12 @@ impl<'a> Dashboard<'a> {
         })
     }
 
-    /// What is hidden is listed too.
+    /// Whether the hidden lines are listed too.
     fn shows_hidden(&self) -> bool {
         self.find.hidden == "show" && !self.hidden.is_empty()
     }
 
-    /// What comes next, with the name of what it is done to.
+    /// The next actions, each with the name of its target.
     fn coming(&self) -> Vec<(&NextAction, &str)> {
         let mut all: Vec<_> = self.rows.iter().filter_map(|row| Some((row.next?, row.name))).collect();
         all.sort_by_key(|(next, name)| (next.at, *name));
@@ -103,7 +104,8 @@ impl<'a> Dashboard<'a> {
         all
     }
 
-    /// Nothing has a rule yet: the targets to begin with.
+    /// The targets to choose from for a first schedule. Empty if any target has a schedule, if the reader may not
+    /// create one, or if a host is unreachable.
     fn begin(&self) -> Vec<Group> {
         let is_new = self.rows.iter().all(|row| row.next.is_none() && !row.wanted.has_window);
         if is_new && self.shell.can_operate() && self.away().is_none() {
@@ -113,21 +115,21 @@ impl<'a> Dashboard<'a> {
         }
     }
 
-    /// What napped longest this week and is still there, by name.
+    /// The targets that napped longest this week and still exist, each with its name and the seconds.
     fn longest(&self) -> Vec<(&Target, &str, i64)> {
         let each = self.napped.each.iter().filter(|(_, seconds)| *seconds >= 60);
         let name = |target: &Target| self.rows.iter().find(|row| row.target == *target).map(|row| row.name);
         each.filter_map(|(target, seconds)| Some((target, name(target)?, *seconds))).take(LINES).collect()
     }
 
-    /// Those of a kind that are looked for.
+    /// The rows of a target type that match the filter.
     fn found(&self, kind: TargetType) -> Vec<&Row<'a>> {
         let of_kind = self.rows.iter().filter(|row| row.target.target_type() == kind);
         of_kind.filter(|row| self.find.fits(row)).collect()
     }
 }
 
-/// The states in the order of a donut and its list.
+/// The states in the order of the donut chart and its legend.
 const STATES: [ShownState; 10] = [
     ShownState::Running,
     ShownState::Starting,
@@ -141,16 +143,16 @@ const STATES: [ShownState; 10] = [
     ShownState::Unreachable,
 ];
 
-/// The page as somebody sees it now, given to `answer`.
+/// Loads the dashboard for the user and passes it to `answer`.
 async fn with_page<R: Needs>(
     page: &Page<R>,
     find: DashboardFilter,
     answer: impl FnOnce(&Dashboard<'_>) -> Result<Response>,
 ) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let sight = &AttentionInput::look(page).await?;
+    let sight = &AttentionInput::load(page).await?;
     let hidden = service::hidden(app, actor).await?;
-    let (needs, hidden) = attention::part(sight.needs(&shell.now), &hidden);
+    let (needs, hidden) = attention::split(sight.needs(&shell.now), &hidden);
     let napped = report::week(app, actor, &shell.now.zone, shell.now.habits.week_start.day()).await?;
     let (stacks, loose) = (&sight.overview.stacks, &sight.overview.loose);
     let rows: Vec<Row> = stacks.iter().map(Row::from).chain(loose.iter().map(Row::from)).collect();
@@ -159,14 +161,15 @@ async fn with_page<R: Needs>(
     answer(&Dashboard { shell, sight, rows, napped, needs, hidden, donut, find })
 }
 
-/// What is of the moment, with a message in the corner.
-pub(super) async fn now<R: Needs>(page: &Page<R>, find: DashboardFilter, told: Flash) -> Result<Response> {
+/// The parts of the dashboard that change with time, with a message in the corner.
+pub(super) async fn now<R: Needs>(page: &Page<R>, find: DashboardFilter, message: Flash) -> Result<Response> {
     use axum::response::IntoResponse as _;
-    with_page(page, find, |whole| Ok(told.beside(&page.shell, &whole.as_now())?.into_response())).await
+    with_page(page, find, |whole| Ok(message.beside(&page.shell, &whole.as_now())?.into_response())).await
 }
 
 pub(super) async fn index(page: Page, Query(find): Query<DashboardFilter>) -> Result<Response> {
-    // The region that asks says so by its id; a search is about the list.
+    // htmx names the region that sent the request by its id. Any other source is the search form, which changes only
+    // the list.
     let region = page.htmx.source.as_deref().filter(|_| page.htmx.partial);
     with_page(&page, find, |whole| match region {
         None => page.render(whole),

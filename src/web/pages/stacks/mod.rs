@@ -1,4 +1,4 @@
-//! The first page, and one stack.
+//! The dashboard, the page of a stack, and the rows of both kinds of target in the dashboard's list.
 
 use crate::app::stacks::{NextAction, ShownState};
 use crate::domain::action::Action;
@@ -38,7 +38,8 @@ impl From<ShownState> for Badge {
     }
 }
 
-/// The symbol and the word of what will happen, and the query that runs it now: of a window there are two edges.
+/// The icon and the label of the next action, and the query of the URL that runs it now. A window has two edges, so the
+/// query names one of them.
 fn coming(next: &NextAction) -> (&'static str, &'static str, &'static str) {
     match (next.by_window, next.action) {
         (true, Action::Start) => ("sunrise", "Wake", "?edge=wake"),

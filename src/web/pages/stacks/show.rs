@@ -1,4 +1,5 @@
-//! One stack.
+//! The page of one stack: its containers, its next sleep, the start order, and tabs for schedules, runs, audit and
+//! labels.
 
 use askama::Template;
 use axum::extract::{Path, Query};
@@ -27,7 +28,7 @@ use crate::web::picture::{Bars, Graph, Week};
 use crate::web::shell::Shell;
 use crate::web::view::{self, Badge};
 
-/// What stands below the containers.
+/// The tabs below the containers.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, strum::AsRefStr, strum::EnumString, strum::VariantArray,
 )]
@@ -36,9 +37,9 @@ enum Tab {
     #[default]
     Schedules,
     Runs,
-    /// Who did what to it.
+    /// Audit rows about the stack.
     Audit,
-    /// What its labels say.
+    /// The labels of the stack's containers.
     Labels,
 }
 
@@ -46,45 +47,45 @@ impl Tab {
     const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 }
 
-/// What of the page is wanted, as the URL says it.
+/// The query parameters of the page.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct ShowQuery {
     tab: String,
 }
 
-/// One stack.
+/// The page of one stack.
 #[derive(Template)]
 #[template(path = "stacks/show.html", blocks = ["live"])]
 struct StackPage<'a> {
     shell: &'a Shell,
     view: &'a StackView,
-    /// The newest runs.
+    /// The newest runs of the stack.
     runs: &'a [Run],
     schedules: Vec<ScheduleLine>,
-    /// Which of its containers waits for which.
+    /// The start order: which containers wait for which.
     waits: Vec<Waits>,
-    /// Containers that may wake it.
+    /// Containers that may wake the stack.
     wakers: Vec<Waker>,
-    /// A sleep that is near.
+    /// The next sleep of the stack, if near.
     upcoming: Option<Sleep>,
-    /// Somebody locked it.
+    /// Whether a user locked the stack.
     locked: bool,
     tab: Tab,
-    /// Who did what to it, newest first; for its tab.
+    /// Audit rows about the stack, newest first. Only filled for the audit tab.
     audit: Vec<AuditRow>,
 }
 
-/// Lines in a tab.
+/// The number of rows in a tab.
 const LINES: usize = 10;
 
 impl StackPage<'_> {
-    /// What the schedule form takes as its target, and the filter of the runs.
+    /// The stack as the value of the schedule form's target field and of the run filter.
     fn target(&self) -> String {
         format!("stack/{}", self.view.stack.key)
     }
 
-    /// The reader may do something to it.
+    /// Whether the reader may act on the stack.
     fn is_touchable(&self) -> bool {
         self.shell.can_operate() && self.view.protected.is_none()
     }
@@ -94,13 +95,13 @@ impl StackPage<'_> {
         self.runs.iter().find(|run| !run.state.is_terminal())
     }
 
-    /// The newest run that did something, where something of it failed.
+    /// The newest run that began, if some of its steps failed.
     fn failed(&self) -> Option<&Run> {
         let run = self.runs.iter().find(|run| run.started_at.is_some())?;
         matches!(run.state, RunState::Partial | RunState::Failed).then_some(run)
     }
 
-    /// Wake, Nap and Restart, and the other buttons.
+    /// The main buttons (Wake, Nap, Restart), and the other buttons.
     fn acts(&self) -> (Vec<Act>, Vec<Act>) {
         let StackView { stack, napping, .. } = self.view;
         let (target, counts) = (self.view.target(), stack.counts);
@@ -120,7 +121,7 @@ impl StackPage<'_> {
         (power, others)
     }
 
-    /// Its containers: what did not become what it should comes first.
+    /// The containers of the stack. After a failed run, the containers whose state is not the run's goal come first.
     fn containers(&self) -> Vec<&ContainerView> {
         let mut containers: Vec<_> = self.view.containers.iter().collect();
         if let Some(run) = self.failed() {
@@ -129,7 +130,7 @@ impl StackPage<'_> {
         containers
     }
 
-    /// Containers that the Docker daemon brings back when it restarts.
+    /// Containers that the Docker daemon starts when the daemon itself restarts, even after a stop.
     fn brought_back(&self) -> Vec<String> {
         let always = self.view.containers.iter().filter(|one| {
             one.container.is_ordinary()
@@ -139,10 +140,10 @@ impl StackPage<'_> {
         always.map(|one| view::shown_name(&one.container.name)).collect()
     }
 
-    /// The picture of the order: services of the stack, and what they wait for elsewhere.
+    /// The graph of the start order: the stack's services, and the services elsewhere for which they wait.
     fn graph(&self) -> Option<Graph> {
         let own = self.view.containers.iter().map(|one| &one.container).filter(|one| one.is_ordinary());
-        // Between whole stacks: that is no order within this one.
+        // An edge between whole stacks is not part of the order within this stack.
         let is_stack = |subject: &Subject| matches!(subject, Subject::Stack(_));
         let inner = self.waits.iter().filter(|one| {
             one.added.as_ref().is_none_or(|edge| !is_stack(&edge.dependant) && !is_stack(&edge.dependency))
@@ -169,7 +170,7 @@ impl StackPage<'_> {
         Graph::new(&nodes, &lines)
     }
 
-    /// The labels that the reader may see, of each container that has some.
+    /// The labels that the reader may see, for each container that has any.
     fn labels(&self) -> Vec<(&str, Vec<(&str, &str)>)> {
         let containers = self.view.containers.iter().map(|one| &one.container);
         let groups = containers.map(|one| (one.name.as_str(), shown_labels(&one.labels, self.shell)));

@@ -1,4 +1,5 @@
-//! A stack, or a container without one, in the list of the first page.
+//! The rows of the dashboard's list: a stack, or a container without a stack. A row is also rendered alone when an
+//! event asks the browser to refresh it.
 
 use askama::Template;
 use axum::extract::Path;
@@ -17,23 +18,23 @@ use crate::web::picture::Strip;
 use crate::web::shell::Shell;
 use crate::web::view;
 
-/// What the list shows of a stack, or of a container without one.
+/// The content of a row: a stack, or a container without a stack.
 pub(super) struct Row<'a> {
     pub target: Target,
     pub name: &'a str,
-    /// A stack's containers.
+    /// The containers of a stack. Empty for a container.
     pub members: &'a [ContainerView],
     pub shown: ShownState,
-    /// How many of a stack's containers are how.
+    /// The number of containers per state. `None` for a container.
     pub counts: Option<Counts>,
-    /// Why it is never touched.
+    /// Why DockNap does not act on the target. `None` if the target is not protected.
     pub protected: Option<&'a str>,
-    /// It is of a kind that DockNap may touch.
+    /// Whether the target is of a kind that DockNap acts on.
     pub is_ordinary: bool,
     pub wanted: &'a WantedView,
-    /// What comes next.
+    /// The next action on the target.
     pub next: Option<&'a NextAction>,
-    /// Something of it is up; something of it is down.
+    /// Whether something of the target is up, and whether something is down.
     pub way: (bool, bool),
 }
 
@@ -77,17 +78,17 @@ impl<'a> From<&'a ContainerView> for Row<'a> {
 }
 
 impl Row<'_> {
-    /// Its element, and the event that says it changed.
+    /// The id of the row's element. The event that announces a change of the target has the same name.
     pub(super) fn id(&self) -> String {
         format!("{}-{}", self.target.target_type(), self.target.key())
     }
 
-    /// The reader may do something to it.
+    /// Whether the reader may act on the target.
     pub(super) fn is_touchable(&self, shell: &Shell) -> bool {
         shell.can_operate() && self.protected.is_none() && self.is_ordinary
     }
 
-    /// Its hours today.
+    /// The wanted state over the hours of today.
     pub(super) fn strip(&self, shell: &Shell) -> Option<Strip> {
         Strip::of_day(format!("day-{}", self.target.key()), &self.wanted.intervals, 0, &shell.now)
     }
@@ -97,7 +98,7 @@ impl Row<'_> {
     }
 }
 
-/// One row by itself, as an event asks for it.
+/// One row alone.
 #[derive(Template)]
 #[template(path = "stacks/_row.html")]
 struct Tile<'a> {
@@ -105,7 +106,7 @@ struct Tile<'a> {
     row: Row<'a>,
 }
 
-/// The row, or word that its place goes where what it showed is gone.
+/// The row alone. If the target is gone, the response tells htmx to remove the row.
 pub(super) async fn stack(page: Page, Path(key): Path<String>) -> Result<Response> {
     let day = (page.shell.now.midnight(0), page.shell.now.midnight(1));
     let host = targets::host_of(&page.app, TargetType::Stack, &key);

@@ -1,4 +1,4 @@
-//! The list: what was done and what is to come, day by day.
+//! The agenda view: past runs and coming events as a list, day by day.
 
 use std::collections::BTreeMap;
 
@@ -14,62 +14,62 @@ use crate::domain::simulate::{Event, EventKind};
 use crate::domain::target::Target;
 use crate::web::view::{self, Badge};
 
-/// Rows on one page; the rest begins on the next.
+/// The largest number of rows on one page. The rest is on the next page.
 const MOST: usize = 300;
 
-/// What happens at an instant.
+/// One row: a run that has ended, or a coming fire or edge.
 pub struct Row<'a> {
     pub at: Timestamp,
-    /// For an edge: what is wanted from then on; `None` for a fire and for a run.
+    /// The state that is wanted from an edge on. `None` for a fire and for a run.
     pub begins: Option<Badge>,
-    /// What a fire or a run does.
+    /// The action of a fire or a run. `None` for an edge.
     pub does: Option<Action>,
     pub target: &'a Target,
     pub name: &'a str,
-    /// Whose it is; `None` for an override.
+    /// The id and the title of the schedule. `None` for an override.
     pub schedule: Option<(&'a str, &'a str)>,
-    /// What has been done.
+    /// The run. `None` for a coming event.
     pub run: Option<&'a Run>,
-    /// It counts.
+    /// Whether the row acts. False for an event that is left out and for a run that was skipped or missed.
     pub acts: bool,
-    /// Why it does not, or what comes of it; may be empty.
+    /// Why the row does not act, or another remark. May be empty.
     pub reason: &'a str,
 }
 
-/// One day.
+/// One day of the list.
 #[derive(Default)]
 pub struct ListedDay<'a> {
-    /// What is special about it.
+    /// The remarks about the date: clock changes and calendars.
     pub marks: &'a [Mark],
-    /// In time order.
+    /// The rows in order of time.
     pub rows: Vec<Row<'a>>,
 }
 
 pub struct Agenda<'a> {
-    /// Days on which something happens or is special.
+    /// The days with rows or remarks.
     pub days: BTreeMap<Date, ListedDay<'a>>,
-    /// Things that happen.
+    /// The number of rows on the page.
     pub count: usize,
-    /// Those among them that are left out.
+    /// The number of coming events that are left out and of skipped runs.
     pub left_out: usize,
-    /// Where it goes on, since there is too much for one page.
+    /// The URL of the next page. `None` on the last page.
     pub more: Option<String>,
 }
 
 impl<'a> Agenda<'a> {
-    /// The list of a stretch of time.
+    /// The list of the requested time range, which ends at `until`.
     pub fn new(scene: &Scene<'a>, until: Timestamp) -> Self {
         let (look, zone) = (scene.look, &scene.shell.now.zone);
         let date_of = |at: Timestamp| at.to_zoned(zone.clone()).date();
-        let told = look.foretold.as_ref();
-        let mut events = told.map(|told| told.simulation.events.as_slice()).unwrap_or_default();
-        let mut cut = told.and_then(|told| told.simulation.cut);
+        let foretold = look.foretold.as_ref();
+        let mut events = foretold.map(|foretold| foretold.simulation.events.as_slice()).unwrap_or_default();
+        let mut cut = foretold.and_then(|foretold| foretold.simulation.cut);
         let mut runs = look.runs.as_slice();
         if let Some(lost) = runs.get(MOST) {
             cut = lost.finished_at;
             (runs, events) = (&runs[..MOST], &[]);
         } else if let Some(lost) = events.get(MOST - runs.len()) {
-            // An instant is told whole, though it be more than a page.
+            // All events of one instant are on the same page, even if that page becomes too long.
             let mut end = events.partition_point(|event| event.at < lost.at);
             if end + runs.len() == 0 {
                 end = events.partition_point(|event| event.at <= lost.at);
@@ -82,7 +82,9 @@ impl<'a> Agenda<'a> {
         for date in look.marks.keys().filter(|date| **date <= last) {
             days.entry(*date).or_default().marks = marks_of(look, *date);
         }
-        let named = |event: &Event| told.and_then(|told| told.names.get(&event.target)).map(String::as_str);
+        let named = |event: &Event| {
+            foretold.and_then(|foretold| foretold.names.get(&event.target)).map(String::as_str)
+        };
         let coming = events.iter().map(|event| Row::coming(event, named(event).unwrap_or_default()));
         for row in runs.iter().map(Row::done).chain(coming) {
             days.entry(date_of(row.at)).or_default().rows.push(row);
@@ -137,12 +139,12 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What is special about a date.
+/// The remarks about a date.
 pub fn marks_of(look: &TimelineData, date: Date) -> &[Mark] {
     look.marks.get(&date).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// What is special about a day, in words.
+/// A remark about a date, in words.
 pub fn mark_words(mark: &Mark) -> String {
     match mark {
         Mark::ClockChange(minutes) => {

@@ -1,4 +1,4 @@
-//! A day: a lane for each target, what is planned over what is known of how it was.
+//! The day view: for each target a lane with two bands, the planned states above and the known past states below.
 
 use jiff::Timestamp;
 
@@ -17,37 +17,37 @@ use crate::web::page::Page;
 use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Now};
 
-/// A day as it was and as it is planned.
+/// The day view.
 pub struct DayView<'a> {
     pub day: Day,
-    /// What is special about it.
+    /// The remarks about the date: clock changes and calendars.
     pub marks: &'a [Mark],
-    /// By name, a container below its stack.
+    /// The lanes in order of name. A container is below its stack.
     pub lanes: Vec<Lane<'a>>,
-    /// Stacks of which there is nothing to say.
+    /// The stacks without a lane, each with its name.
     pub idle: Vec<(Target, String)>,
 }
 
-/// A target's day.
+/// The day of one target.
 pub struct Lane<'a> {
     pub target: Target,
     pub name: String,
     pub state: Option<ShownState>,
-    /// What happens to it.
+    /// The coming fires and edges of the target.
     events: Vec<&'a Event>,
-    /// What was done to it.
+    /// The runs of the target that have ended.
     runs: Vec<&'a Run>,
     planned: Vec<Stretch<Badge>>,
     lived: Vec<Stretch<Badge>>,
     pub slots: Vec<Slot>,
 }
 
-/// An hour.
+/// One hour of a lane.
 #[derive(Default)]
 pub struct Slot {
-    /// Where a click leads: to the run that was in it, or to a new rule in it.
+    /// The link: to the hour's last run, or to the form of a new schedule for the hour.
     pub href: Option<String>,
-    /// What it is and what a click does; may be empty.
+    /// The content of the hour and the purpose of the link. May be empty.
     pub title: String,
 }
 
@@ -71,7 +71,7 @@ impl<'a> DayView<'a> {
     }
 }
 
-/// What the Engine holds of a target now: its name and state.
+/// The name and the present state of a target. `None` if Docker does not have the target.
 fn present<'a>(target: &Target, overview: &'a Overview) -> Option<(&'a str, ShownState)> {
     match &target.subject {
         Subject::Stack(_) => {
@@ -87,7 +87,7 @@ fn present<'a>(target: &Target, overview: &'a Overview) -> Option<(&'a str, Show
     }
 }
 
-/// What a target is called, though it may be gone.
+/// The name of a target, which may no longer exist.
 fn name(target: &Target, look: &TimelineData, overview: &Overview) -> String {
     let there = present(target, overview).map(|(name, _)| name);
     let foretold = || look.foretold.as_ref()?.names.get(target).map(String::as_str);
@@ -99,15 +99,19 @@ fn name(target: &Target, look: &TimelineData, overview: &Overview) -> String {
 impl<'a> Lane<'a> {
     fn new(target: Target, done: &[DoneAction], day: Day, scene: &Scene<'a>, overview: &Overview) -> Self {
         let (look, now) = (scene.look, scene.shell.now.at);
-        let told = look.foretold.as_ref().map(|foretold| &foretold.simulation);
-        let events = told.iter().flat_map(|told| &told.events).filter(|event| event.target == target);
+        let simulation = look.foretold.as_ref().map(|foretold| &foretold.simulation);
+        let events = simulation
+            .iter()
+            .flat_map(|simulation| &simulation.events)
+            .filter(|event| event.target == target);
         let events: Vec<&Event> = events.collect();
         let runs: Vec<&Run> = look.runs.iter().filter(|run| run.target == target).collect();
         let state = present(&target, overview).map(|(_, shown)| shown);
-        // Unreachable: nobody can say that it is otherwise.
+        // The present state is the last one of today's band. If the host is unreachable, the state is unknown and the
+        // band goes on as before.
         let ends = state.and_then(known).filter(|_| day.holds(now));
         let lived = timeline::lived(done, day.start, day.end.min(now).max(day.start), ends);
-        let planned = timeline::planned(&target, &look.rules, told, &day, now);
+        let planned = timeline::planned(&target, &look.rules, simulation, &day, now);
         let name = name(&target, look, overview);
         let hours = day.hours().into_iter();
         Self {
@@ -122,7 +126,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// For a container: its stack.
+    /// The stack of a container. `None` for other targets.
     pub fn of(&self) -> Option<&str> {
         match &self.target.subject {
             Subject::Container(ContainerIdentity::Service { project, .. }) => Some(project),
@@ -130,13 +134,13 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// What is planned, and what was.
+    /// The bands of the lane. The flag is false for planned states and true for past ones.
     pub fn bands(&self) -> impl Iterator<Item = (&Stretch<Badge>, bool)> {
         let planned = self.planned.iter().map(|band| (band, false));
         planned.chain(self.lived.iter().map(|band| (band, true)))
     }
 
-    /// Fires and runs: when, of which colour, and whether it was done.
+    /// The marks of fires and runs: the instant, the CSS class, and whether the mark is of a run.
     pub fn ticks(&self) -> Vec<(Timestamp, &'static str, bool)> {
         let fires = self.events.iter().filter(|event| event.acts && event.action().is_some());
         let runs = self.runs.iter().filter_map(|run| {
@@ -146,28 +150,28 @@ impl<'a> Lane<'a> {
         fires.map(|event| (event.at, "fires", false)).chain(runs).collect()
     }
 
-    /// What is planned, in words.
+    /// The planned states and fires, in words.
     pub fn planned_words(&self, day: &Day, now: &Now) -> Vec<String> {
         let fires = self.events.iter().filter_map(|event| {
-            let told = format!("{} at {}", event.action()?.label().to_lowercase(), clock(event.at, day, now));
+            let text = format!("{} at {}", event.action()?.label().to_lowercase(), clock(event.at, day, now));
             let why = || words::reason(&event.reason, now);
-            Some(if event.acts { told } else { format!("{told} left out: {}", why()) })
+            Some(if event.acts { text } else { format!("{text} left out: {}", why()) })
         });
-        told(spans(&self.planned, day, now).chain(fires), "nothing planned")
+        or_nothing(spans(&self.planned, day, now).chain(fires), "nothing planned")
     }
 
-    /// What was, in words.
+    /// The past states and runs, in words.
     pub fn lived_words(&self, day: &Day, now: &Now) -> Vec<String> {
         let runs = self.runs.iter().filter_map(|run| {
             let (at, state) = (clock(run.finished_at?, day, now), Badge::from(run.state).word.to_lowercase());
             Some(format!("{} at {at}: {state}", run.action.label().to_lowercase()))
         });
         let nothing = if day.start < now.at { "nothing known" } else { "still to come" };
-        told(spans(&self.lived, day, now).chain(runs), nothing)
+        or_nothing(spans(&self.lived, day, now).chain(runs), nothing)
     }
 }
 
-fn told(words: impl Iterator<Item = String>, nothing: &str) -> Vec<String> {
+fn or_nothing(words: impl Iterator<Item = String>, nothing: &str) -> Vec<String> {
     let words: Vec<String> = words.collect();
     if words.is_empty() { vec![nothing.to_owned()] } else { words }
 }
@@ -193,7 +197,7 @@ fn badge(known: Known) -> Option<Badge> {
     }
 }
 
-/// How a state ends a day; `None` where nobody can say.
+/// The kind of band for a present state. `None` for an unknown state.
 fn known(shown: ShownState) -> Option<Known> {
     match shown {
         ShownState::Running | ShownState::Starting | ShownState::Unhealthy | ShownState::RestartLooping => {
@@ -207,7 +211,7 @@ fn known(shown: ShownState) -> Option<Known> {
     }
 }
 
-/// What the clock shows, with 24:00 for the end of the day.
+/// The time of day of an instant. The end of the day is 24:00.
 fn clock(at: Timestamp, day: &Day, now: &Now) -> String {
     if at >= day.end { now.words("24:00") } else { now.clock(&at.to_zoned(now.zone.clone())) }
 }

@@ -1,6 +1,7 @@
-//! The timeline: what was and what is to come, as a day, a week, a month or a list (ui 4.8).
+//! The timeline: past runs and coming events as a day, a week, a month or an agenda (ui 4.8).
 //!
-//! The list is the same without a picture. Each view is one region, drawn anew at each minute and after each run.
+//! The agenda has the same content as text. Each view is one region of the page, which refreshes itself every minute
+//! and after each run.
 
 use askama::Template;
 use axum::extract::Query;
@@ -38,39 +39,39 @@ use day::DayView;
 use month::MonthView;
 use week::WeekView;
 
-/// Days of the list where its end is not said.
+/// The number of days in the agenda if the URL has no last day.
 const LISTED: i64 = 7;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get("/timeline", Access::VIEWER, index).get("/simulate", Access::VIEWER, moved)
 }
 
-/// How time is shown.
+/// The view of the timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::AsRefStr, strum::EnumString, strum::VariantArray)]
 #[strum(serialize_all = "lowercase")]
 enum View {
-    /// A band for each target.
+    /// A lane for each target.
     Day,
-    /// How much happens in each hour.
+    /// The number of changes in each hour.
     Week,
-    /// How much happens on each day.
+    /// The number of changes on each day.
     Month,
-    /// A list.
+    /// A list of the changes.
     Agenda,
 }
 
 impl View {
     const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// The one that is asked for; where none is, the list on a phone and the day elsewhere.
+    /// The view that the URL names. Without a valid name the default is the agenda on a phone and the day elsewhere.
     fn of(word: &str, headers: &HeaderMap) -> Self {
         let agent = headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-        // What browsers on phones have in common, and those on tablets and desks lack.
+        // Browsers on phones send this word; those on tablets and desktops do not.
         let is_phone = agent.is_some_and(|agent| agent.contains("Mobi"));
         word.parse().unwrap_or(if is_phone { Self::Agenda } else { Self::Day })
     }
 
-    /// The first date shown, and the first not shown, around a date.
+    /// The first date of the view around `date`, and the date after its last.
     fn dates(self, date: Date, start: WeekStart) -> (Date, Date) {
         let after = |date: Date, days: i64| date.saturating_add(days.days());
         match self {
@@ -84,7 +85,7 @@ impl View {
         }
     }
 
-    /// What is shown, as its heading.
+    /// The heading of the view.
     fn title(self, date: Date, first: Date, beyond: Date) -> String {
         let last = beyond.yesterday().unwrap_or(first);
         match self {
@@ -99,14 +100,14 @@ impl View {
     }
 }
 
-/// What the URL asks for.
+/// The query of the URL.
 struct TimelineQuery {
     list: ListQuery,
     view: View,
     date: Date,
-    /// The first and the first not shown.
+    /// The first date, and the date after the last.
     dates: (Date, Date),
-    /// Where the list goes on in the middle of a day.
+    /// The instant at which a further page of the agenda begins.
     from: Option<Timestamp>,
 }
 
@@ -136,7 +137,7 @@ impl TimelineQuery {
         Self { list, view, date, dates, from }
     }
 
-    /// `stack/KEY` or `container/KEY`; empty = everything.
+    /// The selected target as `stack/KEY` or `container/KEY`. Empty for all targets.
     fn picked(&self) -> &str {
         self.list.get("target")
     }
@@ -145,7 +146,7 @@ impl TimelineQuery {
         self.dates.1.since(self.dates.0).map_or(1, |span| i64::from(span.get_days()))
     }
 
-    /// The address of a view of a date, with what is picked.
+    /// The URL of a view of a date, with the same target.
     fn href(&self, view: View, date: Date) -> String {
         let lists = view == View::Agenda && self.view == View::Agenda && self.days() != LISTED;
         let to = lists.then(|| date.saturating_add((self.days() - 1).days()).to_string());
@@ -153,13 +154,13 @@ impl TimelineQuery {
         self.list.with(&[("view", view.as_ref()), ("date", &date.to_string()), ("to", &to)])
     }
 
-    /// The list of one day.
+    /// The URL of the agenda of one day.
     fn list_of(&self, date: Date) -> String {
         let date = date.to_string();
         self.list.with(&[("view", "agenda"), ("date", &date), ("to", &date)])
     }
 
-    /// The last date shown.
+    /// The last date of the view.
     fn last(&self) -> Date {
         self.dates.1.yesterday().unwrap_or(self.dates.0)
     }
@@ -168,7 +169,7 @@ impl TimelineQuery {
         self.view == View::Agenda
     }
 
-    /// The stretch so many stretches later.
+    /// The URL of the same view, moved by so many days, weeks, months or agenda lengths.
     fn shifted(&self, by: i64) -> String {
         let date = match self.view {
             View::Month => self.date.first_of_month().saturating_add(by.months()),
@@ -177,7 +178,7 @@ impl TimelineQuery {
         self.href(self.view, date)
     }
 
-    /// The instants of it.
+    /// The first instant of the view and the first instant after it. `None` at the ends of jiff's calendar.
     fn stretch(&self, now: &Now) -> Option<(Timestamp, Timestamp)> {
         let start = |date| Some(Day::of(date, &now.zone)?.start);
         let (first, beyond) = (start(self.dates.0)?, start(self.dates.1)?);
@@ -185,17 +186,18 @@ impl TimelineQuery {
     }
 }
 
-/// What all views are drawn from.
+/// The data from which all views are built.
 struct Scene<'a> {
     shell: &'a Shell,
     asked: &'a TimelineQuery,
     look: &'a TimelineData,
-    /// The zone in which a new schedule is read.
+    /// The default time zone of new schedules.
     zone: TimeZone,
 }
 
 impl Scene<'_> {
-    /// The form of a new schedule for the hour that begins then; `None` for whoever may not make one.
+    /// The URL of the form for a new schedule that sleeps during the hour from `at`. `None` if the reader may not
+    /// create schedules.
     fn new_rule(&self, target: Option<&Target>, at: Timestamp) -> Option<String> {
         let target = target.map_or_else(|| self.asked.picked().to_owned(), view::target_value);
         let query = [("target", target), ("window", hour_of(at, &self.zone))];
@@ -205,7 +207,7 @@ impl Scene<'_> {
     }
 }
 
-/// A rule that sleeps for the hour that begins then.
+/// A window that sleeps during the hour from `at`.
 fn hour_of(at: Timestamp, zone: &TimeZone) -> String {
     let local = at.to_zoned(zone.clone());
     let (hour, minute) = (local.hour(), local.minute());
@@ -213,13 +215,13 @@ fn hour_of(at: Timestamp, zone: &TimeZone) -> String {
     format!("sleep {}-{end:02}:{minute:02}", local.strftime("%a %H:%M"))
 }
 
-/// What is shown.
+/// The content of the view.
 enum Shown<'a> {
     Day(DayView<'a>),
     Week(WeekView),
     Month(MonthView<'a>),
     Agenda(Agenda<'a>),
-    /// Something is wrong with what was asked.
+    /// The query has errors, so there is no content.
     Nothing,
 }
 
@@ -228,7 +230,7 @@ enum Shown<'a> {
 struct TimelinePage<'a> {
     shell: &'a Shell,
     asked: &'a TimelineQuery,
-    /// What can be looked at.
+    /// The targets to choose from.
     groups: Vec<Group>,
     look: Option<&'a TimelineData>,
     shown: Shown<'a>,
@@ -239,7 +241,7 @@ impl TimelinePage<'_> {
         self.asked.view.title(self.asked.date, self.asked.dates.0, self.asked.dates.1)
     }
 
-    /// The stretch that holds today; none where this is it.
+    /// The URL of the view around today. `None` if the view contains today.
     fn today(&self) -> Option<String> {
         let (asked, today) = (self.asked, self.shell.now.today());
         let is_here = asked.dates.0 <= today && today < asked.dates.1;
@@ -247,18 +249,19 @@ impl TimelinePage<'_> {
         (!is_here).then(|| asked.href(asked.view, today))
     }
 
-    /// The page's own address, where it changes as time goes on.
+    /// The URL from which the view refreshes itself. `None` for a view of the past, which does not change.
     fn live(&self) -> Option<String> {
         let asked = self.asked;
         (asked.dates.1 > self.shell.now.today()).then(|| asked.href(asked.view, asked.date))
     }
 
-    /// From when on what comes is not shown, and the list has no further page.
+    /// The instant from which coming events are not shown. `None` if they are all shown or if the agenda has a further
+    /// page.
     fn cut(&self) -> Option<Timestamp> {
         self.look?.foretold.as_ref()?.simulation.cut.filter(|_| !self.goes_on())
     }
 
-    /// The first run that is shown, where there are too many.
+    /// The end of the first run on the page. `None` if all runs are shown or if the agenda has a further page.
     fn runs_since(&self) -> Option<Timestamp> {
         self.look?.runs_since.filter(|_| !self.goes_on())
     }
@@ -273,7 +276,7 @@ async fn index(page: Page, Query(typed): Query<Typed>, headers: HeaderMap) -> Re
     let shell = &page.shell;
     let mut asked = TimelineQuery::of(typed, &headers, &shell.now);
     let overview = stacks::overview(&page.app, &page.actor).await?;
-    let look = look(&page, &mut asked).await?;
+    let look = load_data(&page, &mut asked).await?;
     let asked = &asked;
     let groups = targets(&overview, asked.picked(), None);
     let Some((look, until)) = &look else {
@@ -290,8 +293,9 @@ async fn index(page: Page, Query(typed): Query<Typed>, headers: HeaderMap) -> Re
     page.render_live(&whole, &whole.as_region())
 }
 
-/// What happens then, and until when that is; where something is wrong with what was asked, that is noted instead.
-async fn look(page: &Page, asked: &mut TimelineQuery) -> Result<Option<(TimelineData, Timestamp)>> {
+/// The data of the view, and the end of its time range. If the query has errors, they are stored in `asked` and the
+/// result is `None`.
+async fn load_data(page: &Page, asked: &mut TimelineQuery) -> Result<Option<(TimelineData, Timestamp)>> {
     let target = match target_of(&page.app, asked.picked()) {
         Err(Error::NotFound { .. }) => {
             let gone = FieldError::new("target", "this is not there now; pick another one");
@@ -325,12 +329,12 @@ async fn look(page: &Page, asked: &mut TimelineQuery) -> Result<Option<(Timeline
     Ok(None)
 }
 
-/// What happened is a run that was left out, or whose time passed while DockNap was down.
+/// Whether the run was skipped, or missed because DockNap was down.
 fn did_nothing(run: &Run) -> bool {
     matches!(run.state, RunState::Skipped | RunState::Missed)
 }
 
-/// Where "Look ahead" was.
+/// Redirects from the former "Look ahead" page.
 async fn moved(page: Page, Query(typed): Query<Typed>) -> Redirect {
     let mut query = vec![("view", "agenda")];
     for (old, new) in [("from", "date"), ("to", "to"), ("target", "target")] {
@@ -387,7 +391,7 @@ mod tests {
         for (at, window) in [
             ("2026-11-27T12:00:00Z", "sleep Fri 13:00-14:00"),
             ("2026-11-27T22:00:00Z", "sleep Fri 23:00-24:00"),
-            // Seen from a zone that is half an hour apart.
+            // The hour of a reader whose zone is half an hour apart begins at half past.
             ("2026-11-27T22:30:00Z", "sleep Fri 23:30-00:30"),
             ("2026-11-28T23:00:00Z", "sleep Sun 00:00-01:00"),
         ] {

@@ -1,4 +1,4 @@
-//! A month: how much happens on each day, and which days are special.
+//! The month view: the number of changes on each day, and the days with remarks.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::domain::run::RunState;
 use crate::domain::simulate::EventKind;
 use crate::web::view;
 
-/// What happens on a date: how much is put to sleep, how much is woken, and restarts and whatever else.
+/// The number of changes on a date: sleeps, wakes, and others such as restarts.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub sleeps: usize,
@@ -32,24 +32,24 @@ impl Tally {
 
     fn words(self) -> String {
         let parts = [(self.sleeps, "sleep"), (self.wakes, "wake"), (self.others, "other")];
-        let told = parts.into_iter().filter(|(count, _)| *count > 0);
-        let told: Vec<String> = told.map(|(count, noun)| view::count(count, noun)).collect();
-        if told.is_empty() { "nothing".to_owned() } else { told.join(", ") }
+        let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = parts.map(|(count, noun)| view::count(count, noun)).collect();
+        if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
     }
 }
 
-/// A date.
+/// One date of the view.
 pub struct Cell<'a> {
     pub date: Date,
     pub tally: Tally,
-    /// What is special about it.
+    /// The remarks about the date: clock changes and calendars.
     pub marks: &'a [Mark],
-    /// It is of the month.
+    /// Whether the date belongs to the month.
     pub inside: bool,
 }
 
 impl Cell<'_> {
-    /// `Friday 27 November: 3 sleeps, 2 wakes. In the calendar of Nights`.
+    /// The title, as in `Friday 27 November: 3 sleeps, 2 wakes. In the calendar of Nights`.
     pub fn title(&self) -> String {
         let title = format!("{}: {}", self.date.strftime("%A %-d %B"), self.tally.words());
         self.marks.iter().fold(title, |title, mark| format!("{title}. {}", mark_words(mark)))
@@ -95,7 +95,7 @@ impl<'a> MonthView<'a> {
         self.0.chunks(7)
     }
 
-    /// Nothing happens in all of it.
+    /// Whether the month has no changes at all.
     pub fn is_quiet(&self) -> bool {
         self.0.iter().filter(|cell| cell.inside).all(|cell| cell.tally == Tally::default())
     }

@@ -1,4 +1,4 @@
-//! A week: how much happens in each hour, so that herds and quiet times show.
+//! The week view: the number of changes in each hour, so that busy and quiet hours are visible.
 
 use std::collections::HashMap;
 
@@ -10,22 +10,23 @@ use crate::domain::run::Run;
 use crate::domain::time::resolve;
 use crate::web::view;
 
-/// An hour of a day.
+/// One hour of a day.
 pub struct Cell {
-    /// How much happens.
+    /// The number of changes.
     pub count: usize,
-    /// `Mon 23 Nov 13:00: 3 changes`.
+    /// The title, as in `Mon 23 Nov 13:00: 3 changes`.
     pub title: String,
-    /// Where a click leads; `None` where there is nothing to do.
+    /// The link: to a run, to the agenda of the day, or to the form of a new schedule. `None` if there is no use for
+    /// one.
     pub href: Option<String>,
-    /// It has passed, or the clocks leave it out, and nothing happens in it.
+    /// Whether the hour has no colour: a past hour without changes, or an hour that a clock change leaves out.
     pub blank: bool,
 }
 
-/// A week, in the order of the reader's week.
+/// The seven days in the reader's order.
 pub struct WeekView(pub Vec<(Date, Vec<Cell>)>);
 
-/// What happens in an hour of a date.
+/// The changes in an hour of a date.
 #[derive(Default)]
 struct Hour<'a> {
     count: usize,
@@ -41,7 +42,8 @@ impl WeekView {
             (local.date(), local.hour())
         };
         for run in look.runs.iter().filter(|run| !did_nothing(run)) {
-            // When it was to be: a herd stays one though its runs end apart.
+            // A run counts in the hour of its fire, so that runs of one instant stay together although they end at
+            // different times.
             let Some(at) = run.fire_at.or(run.started_at).or(run.finished_at) else { continue };
             let hour = hours.entry(place(at)).or_default();
             hour.count += 1;
@@ -61,12 +63,12 @@ impl WeekView {
         self.0.iter().flat_map(|(_, cells)| cells)
     }
 
-    /// All that happens in it.
+    /// The number of changes in the week.
     pub fn count(&self) -> usize {
         self.cells().map(|cell| cell.count).sum()
     }
 
-    /// The hour in which most happens, with how much.
+    /// The title of the hour with the most changes. `None` if no hour has more than one.
     pub fn busiest(&self) -> Option<&str> {
         let busy = self.cells().filter(|cell| cell.count > 1);
         busy.max_by_key(|cell| cell.count).map(|cell| &*cell.title)
@@ -77,7 +79,7 @@ fn cell(scene: &Scene, date: Date, hour: i8, found: Option<&Hour>) -> Cell {
     let (now, wall) = (&scene.shell.now, date.at(hour, 0, 0, 0));
     let start = resolve(wall, &now.zone).unwrap_or(now.at);
     let missing = start.to_zoned(now.zone.clone()).hour() != hour;
-    // One that comes twice is one cell: it ends when the next begins.
+    // An hour that a clock change repeats has one cell, which ends when the next hour begins.
     let next = wall.checked_add(1.hour()).ok().and_then(|wall| resolve(wall, &now.zone));
     let past = next.is_none_or(|next| next <= now.at);
     let count = found.map_or(0, |found| found.count);
@@ -118,7 +120,7 @@ mod tests {
     use crate::web::shell::Shell;
     use crate::web::view::Now;
 
-    /// A week of fires at these instants, as somebody in Berlin sees it before it begins.
+    /// A week with fires at these instants, for a reader in Berlin before the week begins.
     fn week(first: &str, fires: &[&str]) -> WeekView {
         let zone = TimeZone::get("Europe/Berlin").expect("a zone");
         let event = |at: &&str| Event {

@@ -1,4 +1,4 @@
-//! Each kind of thing that needs attention, as a line.
+//! Builds the lines of the "Needs attention" list, with one function for each kind of cause.
 
 use std::fmt::Write as _;
 
@@ -19,25 +19,25 @@ use crate::web::pages::actions::{Act, TargetAction};
 use crate::web::pages::runs::words;
 use crate::web::view::{self, Badge, Now, shown_name};
 
-/// What a rule wants may take this long to become so, in seconds.
-const SETTLES: i64 = 120;
+/// The longest time in seconds that a target may take to reach its wanted state.
+const SETTLE_SECONDS: i64 = 120;
 
-/// Names told in one line: `a, b, c and 2 more`.
-fn several(names: &[String]) -> String {
+/// A short list of names, as in `a, b, c and 2 more`.
+fn short_list(names: &[String]) -> String {
     view::first_few(names, ", ", " and ")
 }
 
 fn names<'a>(of: impl Iterator<Item = &'a ContainerView>) -> String {
-    several(&of.map(|view| shown_name(&view.container.name)).collect::<Vec<_>>())
+    short_list(&of.map(|view| shown_name(&view.container.name)).collect::<Vec<_>>())
 }
 
-/// What is looked at, and when.
+/// The data for the lines, and the present time.
 struct Lines<'a> {
     input: &'a AttentionInput,
     now: &'a Now,
 }
 
-/// All of them, in no order.
+/// All lines, unsorted.
 pub(super) fn all(input: &AttentionInput, now: &Now) -> Vec<AttentionItem> {
     let AttentionInput { overview, runs, left, storage } = input;
     let lines = Lines { input, now };
@@ -62,11 +62,11 @@ pub(super) fn all(input: &AttentionInput, now: &Now) -> Vec<AttentionItem> {
     items
 }
 
-/// Nothing can be stored: nor can it be that somebody hid this.
+/// The database cannot store anything. The line has no id, because hiding it could not be stored either.
 fn unstored(fault: &'static str) -> AttentionItem {
     let again = Act::post("Try again", "rotate-cw", "/needs/storage", "to store");
     AttentionItem::new("bad", "triangle-alert", "Nothing can be stored", capital(fault), "/health")
-        .mended_by(Cure::at_once(again))
+        .with_cure(Cure::at_once(again))
 }
 
 fn unreachable(host: &HostView) -> Option<AttentionItem> {
@@ -75,11 +75,11 @@ fn unreachable(host: &HostView) -> Option<AttentionItem> {
     let title = format!("Host {} does not answer", shown_name(name));
     let connect = Act::post("Connect now", "rotate-cw", "/needs/hosts", format!("to host {name}"));
     let item = AttentionItem::new("bad", Badge::UNREACHABLE.icon, title, shown_name(reason), "/health");
-    let item = item.known_by(&["host", name, &since.to_string()]).at(Some(*since));
-    Some(item.mended_by(Cure::at_once(connect)))
+    let item = item.with_id_from(&["host", name, &since.to_string()]).at(Some(*since));
+    Some(item.with_cure(Cure::at_once(connect)))
 }
 
-/// Schedules that nobody keeps: one line for all of them.
+/// One line for all schedules without an owner.
 fn ownerless(left: &[(Schedule, String)]) -> Option<AttentionItem> {
     let (first, by) = left.first()?;
     let titles: Vec<String> = left.iter().map(|(one, _)| shown_name(&one.title())).collect();
@@ -93,13 +93,13 @@ fn ownerless(left: &[(Schedule, String)]) -> Option<AttentionItem> {
         [_] => (format!("{} has no owner", titles[0]), gone, format!("/schedules/{}", first.id)),
         all => {
             let title = format!("{} schedules have no owner", all.len());
-            (title, format!("{gone}: {}", several(&titles)), "/schedules".to_owned())
+            (title, format!("{gone}: {}", short_list(&titles)), "/schedules".to_owned())
         }
     };
     let count = view::count(left.len(), "schedule");
     let adopt = Act::post("Take over", "circle-user", "/needs/owners", count);
     let item = AttentionItem::new("warn", "circle-user", title, text, href);
-    Some(item.known_by(&["left", &ids.join(" ")]).mended_by(Cure::at_once(adopt)))
+    Some(item.with_id_from(&["left", &ids.join(" ")]).with_cure(Cure::at_once(adopt)))
 }
 
 fn unwell(view: &ContainerView) -> Option<AttentionItem> {
@@ -111,20 +111,20 @@ fn unwell(view: &ContainerView) -> Option<AttentionItem> {
         }
         _ => return None,
     };
-    // Since when it is up; of one that restarts again and again that says nothing.
+    // The start of the present execution. A container that restarts again and again has no meaningful start.
     let up = container.started_at.filter(|_| view.shown != ShownState::RestartLooping);
     let badge = Badge::from(view.shown);
     let title = format!("{} is {}", shown_name(&container.name), badge.word.to_lowercase());
     let item = AttentionItem::new("warn", badge.icon, title, text, page(view));
-    let item = item.known_by(&["unwell", badge.word, &container.id, &instant(up)]).at(since);
-    Some(AttentionItem { since, ..item.mended_by(cure(view, action)) })
+    let item = item.with_id_from(&["unwell", badge.word, &container.id, &instant(up)]).at(since);
+    Some(AttentionItem { since, ..item.with_cure(cure(view, action)) })
 }
 
 fn odd_label(view: &ContainerView) -> Option<AttentionItem> {
     let problem = labels::problems(&view.container.labels).into_iter().next()?;
     let title = format!("{} has a label DockNap cannot read", shown_name(&view.container.name));
     let item = AttentionItem::new("warn", "triangle-alert", title, shown_name(&problem), page(view));
-    Some(item.known_by(&["label", &view.container.key(), &problem]))
+    Some(item.with_id_from(&["label", &view.container.key(), &problem]))
 }
 
 fn page(view: &ContainerView) -> String {
@@ -135,23 +135,23 @@ fn instant(at: Option<Timestamp>) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// The button of a container that may be touched.
+/// The button for an action on a container. `None` if DockNap must not act on the container.
 fn cure(view: &ContainerView, action: Action) -> Option<Cure> {
     let is_touched = view.protected.is_none() && view.container.is_ordinary();
     let act = || Act::new(TargetAction::Do(action), &view.container.target(), &view.container.name);
-    is_touched.then(act).map(Cure::asks)
+    is_touched.then(act).map(Cure::with_confirmation)
 }
 
 impl<'a> Lines<'a> {
-    /// A run of ours is at work on it.
+    /// Whether a run on this target is under way.
     fn is_busy(&self, target: &Target) -> bool {
         self.input.runs.iter().any(|run| !run.state.is_terminal() && run.target == *target)
     }
 
-    /// Whether what is wanted now has been wanted for long enough to be so.
+    /// Whether the present wanted state began long enough ago for the container to have reached it.
     fn has_settled(&self, view: &ContainerView) -> bool {
         let now = self.now.at;
-        let begun = now.checked_sub(SignedDuration::from_secs(SETTLES)).unwrap_or(Timestamp::MIN);
+        let begun = now.checked_sub(SignedDuration::from_secs(SETTLE_SECONDS)).unwrap_or(Timestamp::MIN);
         view.wanted.intervals.iter().any(|interval| interval.from <= begun && now < interval.until)
     }
 
@@ -165,12 +165,12 @@ impl<'a> Lines<'a> {
         let by = view.by_hand().map(|by| self.now.words(&shown_name(&by)));
         let text = by.unwrap_or_else(|| "It is down".to_owned());
         let item = AttentionItem::new("bad", "circle-x", title, text, page(view)).at(container.finished_at);
-        let item = item.known_by(&["crashed", &container.id, &instant(container.finished_at)]);
-        Some(item.mended_by(cure(view, Action::Start)))
+        let item = item.with_id_from(&["crashed", &container.id, &instant(container.finished_at)]);
+        Some(item.with_cure(cure(view, Action::Start)))
     }
 
-    /// A stack of which something is down that neither naps, nor failed, nor has done its work: what failed is told
-    /// itself.
+    /// A stack that is only partly up. Containers that nap, failed or completed do not count as down, and a failed one
+    /// has a line of its own.
     fn partly_up(&self, view: &StackView) -> Option<AttentionItem> {
         let (target, name) = (view.target(), &view.stack.name);
         if view.stack.status != StackStatus::Partial || self.is_busy(&target) {
@@ -186,13 +186,13 @@ impl<'a> Lines<'a> {
         let text = format!("{} is down{others}. {}", shown_name(&first.container.name), shown_name(&by));
         let ends = down.iter().map(|one| format!("{} {:?}", one.container.id, one.container.finished_at));
         let ends = ends.collect::<Vec<_>>().join(" ");
-        let start = || Cure::asks(Act::new(TargetAction::Do(Action::Start), &target, name));
+        let start = || Cure::with_confirmation(Act::new(TargetAction::Do(Action::Start), &target, name));
         let title = format!("{} is only partly up", shown_name(name));
         let (icon, href) = (Badge::PARTIAL.icon, view::target_page(&target));
         let item = AttentionItem::new("warn", icon, title, self.now.words(&text), href)
-            .known_by(&["partly", &view.stack.key, &ends])
+            .with_id_from(&["partly", &view.stack.key, &ends])
             .at(down.iter().filter_map(|one| one.container.finished_at).max());
-        Some(item.mended_by(view.protected.is_none().then(start)))
+        Some(item.with_cure(view.protected.is_none().then(start)))
     }
 
     fn drifted_stack(&self, view: &StackView) -> Option<AttentionItem> {
@@ -211,7 +211,7 @@ impl<'a> Lines<'a> {
         tells.then(|| self.drift(wanted, &[view], &target, &view.container.name, "It"))
     }
 
-    /// What is `off` of a target.
+    /// The line for a target whose containers in `off` are not in the wanted state.
     fn drift(
         &self,
         wanted: DesiredState,
@@ -233,7 +233,8 @@ impl<'a> Lines<'a> {
         };
         let (is, should) = if asleep { ("up", "asleep") } else { ("napping", "awake") };
         let title = format!("{} is {is} although it should be {should}", shown_name(name));
-        // What makes it this drift and no other: what is wanted until when, and since when what is off is as it is.
+        // The drift is identified by the wanted state, its end, and the instant since which each container in `off` has
+        // its present state.
         let mut mark = wanted.as_str().to_owned();
         for view in off {
             let change = view.wanted.transitions.first().map(|change| change.at);
@@ -242,11 +243,11 @@ impl<'a> Lines<'a> {
         }
         let act = if asleep { TargetAction::Nap } else { TargetAction::Wake };
         AttentionItem::new("warn", Badge::DRIFTED.icon, title, text, view::target_page(target))
-            .known_by(&["drift", &target.key(), &mark])
-            .mended_by(Cure::asks(Act::new(act, target, name)))
+            .with_id_from(&["drift", &target.key(), &mark])
+            .with_cure(Cure::with_confirmation(Act::new(act, target, name)))
     }
 
-    /// What was found running in its sleep, by nobody knows whose hand: one line for all of a stack.
+    /// One line for all containers of a target that were found running in their sleep window without a known cause.
     fn found(&self, of: &[&ContainerView], target: &Target, name: &str) -> Option<AttentionItem> {
         let up = of.iter().filter(|view| view.container.state.is_up());
         let found = up.filter_map(|view| {
@@ -264,12 +265,13 @@ impl<'a> Lines<'a> {
         let title = format!("{shown} was found running in its sleep hours");
         let text = format!("{which}tarted while nobody was watching, so it stays awake until {until}");
         let item = AttentionItem::new("warn", Badge::DRIFTED.icon, title, text, page)
-            .known_by(&["found", &target.key(), &ids.join(" ")])
+            .with_id_from(&["found", &target.key(), &ids.join(" ")])
             .at(found.iter().map(|(_, one)| one.created_at).max());
-        Some(item.mended_by(Cure::at_once(again)))
+        Some(item.with_cure(Cure::at_once(again)))
     }
 
-    /// The newest run of each target that tells something, where it is not long ago.
+    /// The newest recent run of each target. Runs that never began do not count, except those that found nothing to
+    /// wake.
     fn newest(&self, runs: &'a [Run]) -> impl Iterator<Item = &'a Run> {
         let hours = SignedDuration::from_hours(FAILURE_HOURS);
         let oldest = self.now.at.checked_sub(hours).unwrap_or(Timestamp::MIN);
@@ -288,17 +290,17 @@ impl<'a> Lines<'a> {
             let start = Act::new(TargetAction::Do(Action::Start), &run.target, &run.target_name);
             let text = "DockNap had put nothing of it to sleep";
             AttentionItem::new("warn", "sunrise", format!("Nothing of {name} was woken"), text, href)
-                .mended_by(Cure::asks(Act { label: "Start all now", ..start }))
+                .with_cure(Cure::with_confirmation(Act { label: "Start all now", ..start }))
         } else if run.state.needs_attention() {
             let badge = Badge::from(run.state);
             let title = format!("{} {name}: {}", run.action.label(), badge.word.to_lowercase());
             let label = if run.state == RunState::Partial { "Retry failed only" } else { "Try again" };
             let retry = Act { label, of: name, ..Act::retry(run) };
             AttentionItem::new("bad", badge.icon, title, words::in_short(&run.reason, self.now), href)
-                .mended_by(Cure::at_once(retry))
+                .with_cure(Cure::at_once(retry))
         } else {
             return None;
         };
-        Some(item.known_by(&["run", run.id.as_str()]).at(Some(run.finished_at.unwrap_or(run.created_at))))
+        Some(item.with_id_from(&["run", run.id.as_str()]).at(Some(run.finished_at.unwrap_or(run.created_at))))
     }
 }

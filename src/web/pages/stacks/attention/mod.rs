@@ -1,4 +1,5 @@
-//! What a person should look at, each with what mends it, and what somebody hid for a while.
+//! The "Needs attention" list of the dashboard: conditions that a user should look at, each with a button that helps,
+//! and the lines that the user hid for a while.
 
 use std::cmp::Reverse;
 
@@ -19,14 +20,14 @@ use crate::web::view::Now;
 
 mod lines;
 
-/// What mends something: a button, and whether it does that at once, without a question.
+/// The button of a line, and whether the button acts at once, without a confirmation.
 pub(super) struct Cure {
     pub act: Act,
     pub at_once: bool,
 }
 
 impl Cure {
-    fn asks(act: Act) -> Self {
+    fn with_confirmation(act: Act) -> Self {
         Self { act, at_once: false }
     }
 
@@ -35,32 +36,32 @@ impl Cure {
     }
 }
 
-/// Something a person should look at.
+/// One line of the list.
 #[derive(Default)]
 pub(super) struct AttentionItem {
-    /// Stands for the thing and what happened to it: something new makes it another one. Empty where it cannot be
-    /// hidden.
+    /// A hash of the object and of its condition. A new condition has another id, so that a hidden line shows again.
+    /// Empty for a line that cannot be hidden.
     pub id: String,
     /// `bad` or `warn`.
     pub tone: &'static str,
     pub icon: &'static str,
-    /// What, as a link.
+    /// The text of the line's link.
     pub title: String,
     pub text: String,
-    /// Since when.
+    /// When the condition began.
     pub at: Option<Timestamp>,
-    /// Where to look.
+    /// The path of the page with the details.
     pub href: String,
-    /// What mends it.
+    /// The button of the line.
     pub cure: Option<Cure>,
-    /// Until when it is hidden, where it is.
+    /// The end of the time for which the line is hidden. `None` for a visible line.
     pub until: Option<Timestamp>,
-    /// Since when, where that alone tells it from the time before.
+    /// When the condition began, if the id alone does not tell this occurrence from the one before.
     since: Option<Timestamp>,
 }
 
 impl AttentionItem {
-    /// The word in the URL that hides it, or shows it again.
+    /// The last segment of the URL that hides the line or shows it again.
     pub(super) fn turn(&self) -> &'static str {
         if self.until.is_none() { "hide" } else { "show" }
     }
@@ -75,8 +76,8 @@ impl AttentionItem {
         Self { tone, icon, title: title.into(), text: text.into(), href: href.into(), ..Self::default() }
     }
 
-    /// With all that makes what happened to the thing this and no other.
-    fn known_by(self, parts: &[&str]) -> Self {
+    /// Sets the id from all parts that identify the object and its condition.
+    fn with_id_from(self, parts: &[&str]) -> Self {
         let mut digest = Sha256::new();
         for part in parts {
             digest.update(part.as_bytes());
@@ -89,25 +90,25 @@ impl AttentionItem {
         Self { at, ..self }
     }
 
-    fn mended_by(self, cure: impl Into<Option<Cure>>) -> Self {
+    fn with_cure(self, cure: impl Into<Option<Cure>>) -> Self {
         Self { cure: cure.into(), ..self }
     }
 }
 
-/// All that is looked at for the first page.
+/// The data from which the lines are built.
 pub(super) struct AttentionInput {
     /// Hosts, stacks and containers.
     pub overview: Overview,
     /// The newest runs.
     runs: Vec<Run>,
-    /// Schedules whose account is gone, with its name.
+    /// Schedules whose owner's account was deleted, each with that account's name.
     left: Vec<(Schedule, String)>,
-    /// What stands in the way of storing anything.
+    /// Why the database cannot store anything. `None` if it can.
     storage: Option<&'static str>,
 }
 
 impl AttentionInput {
-    pub(super) async fn look<R: Needs>(page: &Page<R>) -> Result<Self> {
+    pub(super) async fn load<R: Needs>(page: &Page<R>) -> Result<Self> {
         let (app, actor, now) = (&page.app, &page.actor, &page.shell.now);
         Ok(Self {
             overview: stacks::board(app, actor, (now.midnight(0), now.midnight(1))).await?,
@@ -117,15 +118,15 @@ impl AttentionInput {
         })
     }
 
-    /// Everything there is to look at was looked at.
+    /// Whether all hosts were reachable, so that no line is missing.
     pub(super) fn is_whole(&self) -> bool {
         self.overview.hosts.iter().all(|host| matches!(host.link, Link::Connected { .. }))
     }
 
-    /// What does not answer or store, what is unwell or failed now, stacks that are only partly up, what is not as its
-    /// rule says, labels that mean nothing, schedules that nobody keeps, and each target whose newest run failed not
-    /// long ago. The newest first; what has no known beginning comes last, but for what keeps DockNap itself from its
-    /// work.
+    /// All lines: a faulty database, unreachable hosts, unhealthy or crashed containers, stacks that are only partly
+    /// up, targets that are not in the wanted state, unreadable labels, schedules without an owner, and targets whose
+    /// newest run failed recently. Lines that cannot be hidden come first, then the newest conditions. Lines without a
+    /// known beginning come last.
     pub(super) fn needs(&self, now: &Now) -> Vec<AttentionItem> {
         let mut needs = lines::all(self, now);
         needs.sort_by_key(|need| (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second))));
@@ -133,8 +134,11 @@ impl AttentionInput {
     }
 }
 
-/// Those that are to be seen, and those that are hidden.
-pub(super) fn part(needs: Vec<AttentionItem>, hidden: &[Hidden]) -> (Vec<AttentionItem>, Vec<AttentionItem>) {
+/// Splits the lines into visible and hidden ones.
+pub(super) fn split(
+    needs: Vec<AttentionItem>,
+    hidden: &[Hidden],
+) -> (Vec<AttentionItem>, Vec<AttentionItem>) {
     let (mut seen, mut unseen) = (Vec::new(), Vec::new());
     for need in needs {
         let is_new = |since: Timestamp| need.since.is_some_and(|begun| begun > since);
