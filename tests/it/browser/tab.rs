@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use docknap::clock::Clock;
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
 use super::PATIENCE;
-use crate::support::wait;
+use crate::support::wait::{self, PAUSE};
 
 /// A browser, and the site it is for.
 pub struct Tab {
@@ -82,15 +83,24 @@ impl Tab {
 
     /// The first element of a selector, once there is one that shows.
     pub async fn find(&self, css: &str) -> WebElement {
-        let found = std::cell::RefCell::new(None);
-        wait::until(&format!("{css} shows on {:?}", self.driver.current_url().await), PATIENCE, async || {
-            let Ok(element) = self.driver.find(By::Css(css)).await else { return false };
-            let shows = element.is_displayed().await.unwrap_or(false);
-            *found.borrow_mut() = Some(element);
-            shows
-        })
-        .await;
-        found.into_inner().expect("it was found")
+        let clock = Clock::system();
+        let give_up = clock.monotonic() + PATIENCE;
+        loop {
+            if let Ok(element) = self.driver.find(By::Css(css)).await
+                && element.is_displayed().await.unwrap_or(false)
+            {
+                return element;
+            }
+            if clock.monotonic() > give_up {
+                let page = self.driver.find(By::Tag("main")).await;
+                let text = match page {
+                    Ok(page) => page.text().await.unwrap_or_default(),
+                    Err(error) => error.to_string(),
+                };
+                panic!("never: {css} shows on {}:\n{text}", self.address().await);
+            }
+            clock.sleep(PAUSE).await;
+        }
     }
 
     pub async fn text(&self, css: &str) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use docknap::clock::Clock;
 
 /// Time between two checks.
-const PAUSE: Duration = Duration::from_millis(25);
+pub const PAUSE: Duration = Duration::from_millis(25);
 
 /// Checks repeatedly until `is_so` returns true; fails the test after `limit`.
 pub async fn until(what: &str, limit: Duration, is_so: impl AsyncFn() -> bool) {
