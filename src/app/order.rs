@@ -18,7 +18,7 @@ use crate::domain::text::shorten;
 
 /// An edge as sent by a form or as JSON, not validated yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[schema(as = EdgeBody, description = "An edge as it is sent.")]
+#[schema(as = EdgeBody, description = "An edge of the start order, as sent.")]
 pub struct Draft {
     /// Default: `local`.
     pub host: Option<String>,

@@ -28,7 +28,7 @@ use crate::domain::window::Phase;
 
 /// An override as sent by a form or as JSON, not validated yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[schema(as = OverrideBody, description = "An override as it is sent.")]
+#[schema(as = OverrideBody, description = "An override, as sent.")]
 pub struct Draft {
     /// Default: `local`.
     pub host: Option<String>,

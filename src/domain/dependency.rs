@@ -105,7 +105,7 @@ pub(super) fn excerpt(text: &str) -> String {
 
 /// Order edge that a person added: the dependant starts after the dependency, and stops before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = EdgeJson, description = "An edge: the dependant starts after the dependency, and stops before it.")]
+#[schema(as = EdgeJson, description = "An edge of the start order: the dependant starts after the dependency, and stops before it.")]
 pub struct AddedEdge {
     pub id: String,
     #[schema(value_type = String)]

@@ -24,7 +24,7 @@ const MOST: usize = 200;
 
 /// A predicted action on a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = NextJson, description = "What a schedule does next.")]
+#[schema(as = NextJson, description = "The next action of a schedule.")]
 pub struct NextAction {
     #[serde(serialize_with = "serialize_instant")]
     #[schema(value_type = Instant)]

@@ -15,7 +15,7 @@ use crate::domain::time::to_text;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(
     as = ScheduleBody,
-    description = "What can be said about a schedule. Read-only fields of a schedule may be sent too and are not looked at."
+    description = "The settings of a schedule. Read-only fields of a schedule may be sent too and are ignored."
 )]
 pub struct Draft {
     // The stored schedule this draft would replace: it does not conflict with itself.

@@ -16,7 +16,7 @@ const MAX_FAULTS: usize = 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(
     as = CalendarBody,
-    description = "What can be said about a calendar. Read-only fields of a calendar may be sent too and are not looked at."
+    description = "The settings of a calendar. Read-only fields of a calendar may be sent too and are ignored."
 )]
 pub struct CalendarDraft {
     /// The name; unique, ignoring case.

@@ -183,19 +183,19 @@ mod tests {
 
     fn described(status: &str, answer: &mut Response) {
         let words = match status {
-            "200" => "What was asked for.",
-            "201" => "It is stored.",
-            "202" => "It is under way.",
-            "204" => "It is done.",
-            "401" => "There is no login with this request, or it has ended.",
-            "403" => "Not allowed to this role, or protected.",
-            "404" => "There is no such thing.",
-            "409" => "Not possible as things are.",
-            "412" => "Somebody has changed it in the meantime.",
-            "413" => "More than can be sent at once.",
-            "422" => "Something in it is wrong; `errors` says what.",
-            "429" => "Too many tries.",
-            "default" => "Anything else that keeps it from being done.",
+            "200" => "The requested object or list.",
+            "201" => "Stored.",
+            "202" => "Started; the run goes on.",
+            "204" => "Done.",
+            "401" => "The request has no valid login.",
+            "403" => "The role does not allow this, or the target is protected.",
+            "404" => "No such object.",
+            "409" => "Not possible in the present state.",
+            "412" => "The object has changed since it was read.",
+            "413" => "The body is too large.",
+            "422" => "Invalid input; `errors` lists the fields.",
+            "429" => "Too many requests; see Retry-After.",
+            "default" => "Any other error.",
             other => panic!("say what {other} means"),
         };
         words.clone_into(&mut answer.description);
