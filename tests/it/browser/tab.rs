@@ -201,7 +201,9 @@ impl Tab {
                       window.note = (all) => all.filter((one) => !one.hadRecentInput).forEach((one) => \
                       one.sources.filter((from) => from.node && from.node.nodeType !== Node.TEXT_NODE) \
                       .forEach(({node, currentRect: is, previousRect: was}) => window.moved.push(\
-                      `${node.nodeName}#${node.id}.${node.className} by ${is.x - was.x} across, ${is.y - was.y} down`))); \
+                      `${node.nodeName}#${node.id}.${node.className} by ${is.x - was.x} across, ${is.y - was.y} down, \
+                      ${was.height} to ${is.height} high, in ${node.closest('[id]')?.id}: \
+                      ${node.innerText?.slice(0, 80)}`))); \
                       window.watch = new PerformanceObserver((list) => window.note(list.getEntries())); \
                       window.watch.observe({type: 'layout-shift'}); return true";
         assert!(self.ask::<bool>(script).await);
