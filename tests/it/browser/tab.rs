@@ -194,12 +194,13 @@ impl Tab {
         panic!("the Tab key never reaches {css} on {}", self.address().await);
     }
 
-    /// Notes from now on what moves on the page though nobody touched it. Words that follow on the line of one that
-    /// changed have to.
+    /// Records from now on which elements move up or down. What stands on one line with a word that changes has to move
+    /// along it, and the summary of all (`#now`) is drawn anew as a whole. Chrome's own mark for moves after an input is of no use: it covers half a second after each click.
     pub async fn watch_moves(&self) {
         let script = "window.moved = []; \
-                      window.note = (all) => all.filter((one) => !one.hadRecentInput).forEach((one) => \
-                      one.sources.filter((from) => from.node && from.node.nodeType !== Node.TEXT_NODE) \
+                      window.note = (all) => all.forEach((one) => \
+                      one.sources.filter((from) => from.node && from.node.nodeType !== Node.TEXT_NODE \
+                      && from.currentRect.y !== from.previousRect.y && !from.node.closest('#now')) \
                       .forEach(({node, currentRect: is, previousRect: was}) => window.moved.push(\
                       `${node.nodeName}#${node.id}.${node.className} by ${is.x - was.x} across, ${is.y - was.y} down, \
                       ${was.height} to ${is.height} high, in ${node.closest('[id]')?.id}: \
