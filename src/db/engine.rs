@@ -91,6 +91,25 @@ pub(super) fn byte_collation(db: &Db) -> &'static str {
     }
 }
 
+/// The rows of `table` that belong to each row of `of`, found along an index: its column `key` with their `columns`. On
+/// PostgreSQL the planner would read the whole table and join by hash; `OFFSET 0` keeps it from that.
+pub(super) fn for_each(
+    db: &Db,
+    (of, key): (&str, &str),
+    (table, columns): (&str, &str),
+    which: &str,
+) -> String {
+    match db {
+        Db::Sqlite { .. } => {
+            format!("SELECT {key}, {columns} FROM {of} CROSS JOIN {table} WHERE {which}")
+        }
+        Db::Pg(_) => format!(
+            "SELECT {key}, found.* FROM {of} CROSS JOIN LATERAL \
+             (SELECT {columns} FROM {table} WHERE {which} OFFSET 0) AS found"
+        ),
+    }
+}
+
 /// The tables that `app::rulebook` reads, each with the version column (`db::rulebook`) that counts the writes to the
 /// table. The counting is done by triggers, so no write is missed. A table that `app::rulebook` reads must be listed
 /// here.

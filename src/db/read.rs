@@ -77,8 +77,15 @@ impl<'a> Row<'a> {
 
     /// The error for a row with a value that DockNap never writes.
     pub fn damage(&self, what: impl Into<String>) -> DbError {
-        let id =
-            ["id", "identity", "target_identity", "user_id"].into_iter().find_map(|key| self.get(key).ok());
+        // The stored text, whatever it is: an id that is damaged too must not be reported in turn.
+        let text = |name: &'static str| {
+            let index = match self.engine {
+                Engine::Sqlite(row) => name.index(row),
+                Engine::Pg(row) => name.index(row),
+            };
+            self.raw::<String>(index.ok()?).ok().flatten()
+        };
+        let id = ["id", "identity", "target_identity", "user_id"].into_iter().find_map(text);
         DbError::Damaged { table: self.table, id: id.unwrap_or_default(), what: what.into() }
     }
 

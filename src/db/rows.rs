@@ -113,13 +113,12 @@ pub(super) fn around_values(
 }
 
 /// Splits rows into chunks of [`SIZES`], in order.
-fn chunks<T>(mut rows: Vec<T>) -> Vec<Vec<T>> {
-    let mut chunks = Vec::new();
-    while let Some(size) = SIZES.into_iter().find(|size| *size <= rows.len()) {
-        let rest = rows.split_off(size);
-        chunks.push(std::mem::replace(&mut rows, rest));
-    }
-    chunks
+fn chunks<T>(rows: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rows = rows.into_iter();
+    std::iter::from_fn(move || {
+        let size = SIZES.into_iter().find(|size| *size <= rows.len())?;
+        Some(rows.by_ref().take(size).collect())
+    })
 }
 
 /// The ids that are missing in the result. In the usual case of equal numbers nothing is compared.
@@ -142,9 +141,9 @@ mod tests {
     fn rows_are_cut_into_few_sizes_and_none_is_lost() {
         for count in [0, 1, 7, 8, 41, 500] {
             let rows: Vec<usize> = (0..count).collect();
-            assert_eq!(chunks(rows.clone()).concat(), rows);
-            assert!(chunks(rows).iter().all(|chunk| SIZES.contains(&chunk.len())));
+            assert_eq!(chunks(rows.clone()).collect::<Vec<_>>().concat(), rows);
+            assert!(chunks(rows).all(|chunk| SIZES.contains(&chunk.len()) && chunk.capacity() <= SIZES[0]));
         }
-        assert_eq!(chunks(vec![(); 500]).len(), 15 + 2 + 4);
+        assert_eq!(chunks(vec![(); 500]).count(), 15 + 2 + 4);
     }
 }

@@ -149,7 +149,8 @@ pub struct ScheduleSpec {
     pub stop_timeout_seconds: Option<i64>,
     /// For a window, the policy for starts and stops by others inside the window.
     pub policy: Policy,
-    /// The action at the start of a window's sleep: `stop` or `pause`. For other schedules, their action.
+    /// The action at the start of a window's sleep: `stop` or `pause`. For other schedules `stop`.
+    // In the program, the action of every schedule; an answer of the API has it in a field of its own.
     #[serde(rename = "mode")]
     #[schema(value_type = String)]
     pub action: Action,

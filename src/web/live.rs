@@ -9,8 +9,7 @@
 //!
 //! | name | what changed |
 //! |---|---|
-//! | `stack-KEY`, `container-KEY` | the target: its state, lock, runs or naps; a container also sends its stack's event
-//! |
+//! | `stack-KEY`, `container-KEY` | the target: its state, lock, runs or naps |
 //! | `hosts` | the link to Docker, or which stacks and containers there are |
 //! | `runs` | any run |
 //! | `schedules` | any schedule or calendar |

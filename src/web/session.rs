@@ -187,14 +187,14 @@ pub(super) async fn open(State(web): State<Web>, mut request: Request, next: Nex
     };
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let store = Arc::new(Store::new(web.app.clone(), via.ip, user_agent.map(str::to_owned), sent.clone()));
-    let mut accounts = Accounts { app: web.app.clone(), loaded: None };
+    let mut accounts = Accounts(None);
     let mut id = None;
     match (opened, &sent) {
         (Opened::Live(row, user), Some(ticket)) => {
             id = Some(store.load_data(ticket, &row.data));
             let identity = Identity::new(user.clone(), Login::Session(row.id_hash), via.ip);
             request.extensions_mut().insert(identity);
-            accounts.loaded = Some(Account::new(user));
+            accounts = Accounts(Some(Account::new(user)));
         }
         (Opened::Ended(row), Some(ticket)) => {
             let kept = row.kept_form.as_deref().and_then(|text| serde_json::from_str(text).ok());

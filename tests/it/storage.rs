@@ -82,6 +82,17 @@ async fn a_damaged_row_is_named(test: TestDb) {
     assert_eq!(error.to_string(), "the users row u1 is damaged: its role");
 }
 
+/// SQLite takes NULL for the id of a row: a file that somebody changed by hand may have one.
+#[tokio::test]
+async fn a_row_without_an_id_is_reported_like_any_other() {
+    let test = TestDb::sqlite().await;
+    let insert = "INSERT INTO users (id, name, name_key, role, password_hash, disabled, password_set_ms, rev, \
+                  created_ms, updated_ms) VALUES (NULL, 'ada', 'ada', 'king', '', FALSE, 0, 1, 0, 0)";
+    run(&test.db, insert).await;
+    let error = db::users::list(&test.db).await.expect_err("it has no id");
+    assert!(error.to_string().contains("is damaged: its "), "{error}");
+}
+
 /// Runs one statement on whichever engine it is.
 async fn run(db: &db::Db, sql: &'static str) -> u64 {
     match db {

@@ -79,9 +79,8 @@ impl<'a> Place<'a> {
 }
 
 /// The part of the statement after the values of the places. Each kind of identity has its own subquery along the index
-/// of targets; conditions joined with OR would read all schedules of the host. Not every engine has a lateral join for
-/// the limits, so each subquery ends before a certain id: that of the first schedule beyond the limit, or `z`, which is
-/// greater than every hexadecimal id. The limit is part of the text, because SQLite prepares the statement again for
+/// of targets; conditions joined with OR would read all schedules of the host. Each subquery ends before a certain id: that
+/// of the first schedule beyond the limit, or `z`, which is greater than every hexadecimal id. The limit is part of the text, because SQLite prepares the statement again for
 /// every bound limit.
 fn touching_sql(db: &Db, limit: i64) -> String {
     let byte_collation = engine::byte_collation(db);
@@ -98,8 +97,8 @@ fn touching_sql(db: &Db, limit: i64) -> String {
         format!("(SELECT id FROM schedules WHERE {which} ORDER BY id LIMIT 1 OFFSET {limit}) AS {name}_end")
     });
     let beside = subqueries("bounded").map(|(name, _, which)| {
-        let of_each = format!("SELECT place, id, {RULE} FROM bounded CROSS JOIN schedules");
-        format!("{of_each} WHERE {which} AND id < COALESCE({name}_end, 'z')")
+        let which = format!("{which} AND id < COALESCE({name}_end, 'z')");
+        engine::for_each(db, ("bounded", "place"), ("schedules", &format!("id, {RULE}")), &which)
     });
     format!(
         concat!(

@@ -63,7 +63,9 @@ impl Activity {
         let last = (end - SignedDuration::from_millis(1)).to_zoned(now.zone.clone());
         let hour = ZonedRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc);
         let hour = last.round(hour).unwrap_or(last).timestamp();
-        hour - SignedDuration::from_hours(i64::try_from(Self::HOURS - 1).unwrap_or(0))
+        let before = SignedDuration::from_hours(i64::try_from(Self::HOURS - 1).unwrap_or(0));
+        // The day of the filter may be the first that there is.
+        hour.checked_sub(before).unwrap_or(Timestamp::MIN)
     }
 
     fn new(
@@ -258,4 +260,17 @@ async fn file(page: Page, form: Form, Query(typed): Query<Typed>) -> Result<Resp
         async move { audit::list(&app, &actor, &wanted, &part).await }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hours_before_the_first_day_begin_with_it() {
+        assert_eq!(
+            Activity::start(Timestamp::MIN + SignedDuration::from_hours(2), &Now::default()),
+            Timestamp::MIN
+        );
+    }
 }

@@ -2,6 +2,7 @@
 //! request.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ use tower_sessions::{SessionStore, session_store};
 use super::LOGIN;
 use crate::app::auth::devices::{self, Presented};
 use crate::app::auth::sessions::{self, Ticket};
-use crate::app::{App, Error, auth};
+use crate::app::{App, Error};
 use crate::domain::ids::UserId;
 use crate::domain::text::chain;
 use crate::domain::user::User;
@@ -51,43 +52,22 @@ impl AuthUser for Account {
     }
 }
 
-/// Name and password as typed.
-pub struct Credentials {
-    pub name: String,
-    pub password: secrecy::SecretString,
-    /// The address of the browser.
-    pub ip: Option<IpAddr>,
-}
-
 /// The backend of axum-login for one request. It knows only the account that was read together with the session.
-#[derive(Clone)]
-pub struct Accounts {
-    pub(super) app: App,
-    pub(super) loaded: Option<Account>,
-}
-
-impl fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").finish_non_exhaustive()
-    }
-}
+#[derive(Clone, Debug)]
+pub struct Accounts(pub(super) Option<Account>);
 
 impl AuthnBackend for Accounts {
     type User = Account;
-    type Credentials = Credentials;
+    /// Passwords are checked by `app::auth::login`, which knows the browser too.
+    type Credentials = Infallible;
     type Error = Error;
 
-    async fn authenticate(&self, typed: Credentials) -> Result<Option<Account>, Error> {
-        let unknown = Presented::default();
-        match auth::login(&self.app, &typed.name, &typed.password, typed.ip, &unknown).await {
-            Ok(user) => Ok(Some(Account::new(user))),
-            Err(Error::WrongCredentials) => Ok(None),
-            Err(other) => Err(other),
-        }
+    async fn authenticate(&self, never: Infallible) -> Result<Option<Account>, Error> {
+        match never {}
     }
 
     async fn get_user(&self, id: &BackendUserId<Self>) -> Result<Option<Account>, Error> {
-        Ok(self.loaded.clone().filter(|account| account.id() == *id))
+        Ok(self.0.clone().filter(|account| account.id() == *id))
     }
 }
 

@@ -40,6 +40,8 @@ enum Of {
     Edge,
     /// Schedules that put their target to sleep.
     Sleep,
+    /// Schedules that wake their target.
+    Wake,
 }
 
 impl Field {
@@ -59,7 +61,11 @@ impl Field {
     /// The field's value in the API's JSON of a schedule.
     fn stored(&self, json: &Value) -> String {
         match json.pointer(&format!("/{}", self.name.replace('.', "/"))) {
-            None => self.usual.to_owned(),
+            None => {
+                // A schedule without a guard has no fields of one, and the target is set from the view.
+                debug_assert!(self.name.contains('.') || self.name == "target", "no {} in {json}", self.name);
+                self.usual.to_owned()
+            }
             Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
@@ -81,7 +87,7 @@ static FIELDS: [Field; 21] = [
         ("enforce", "Put it back after 5 minutes"),
         ("observe", "Only record it"),
     ]),
-    Field::new("wake", "Wakes", "restore", WINDOW)
+    Field::new("wake", "Wakes", "restore", Of::Wake)
         .rare()
         .with(&[("restore", "What it put to sleep"), ("all", "Every container of it")]),
     Field::new("calendar_id", "Calendar", "", Of::All).rare(),
@@ -296,6 +302,7 @@ impl Fields {
             Of::All => true,
             Of::Kind(one) => kind == one,
             Of::Edge => kind != "window",
+            Of::Wake => kind == "window" || self.is("action", "start"),
             Of::Sleep => kind == "window" || self.value("action").parse().is_ok_and(Guard::applies_to),
         }
     }
@@ -304,8 +311,8 @@ impl Fields {
     pub fn uses_more(&self) -> bool {
         FIELDS.iter().filter(|field| field.is_rare).any(|field| {
             let value = self.value(field.name);
-            let is_window = !matches!(field.of, Of::Kind(_)) || self.counts(field);
-            is_window && !value.is_empty() && value != field.usual || self.error(field.name).is_some()
+            let is_shown = !matches!(field.of, Of::Kind(_) | Of::Wake) || self.counts(field);
+            is_shown && !value.is_empty() && value != field.usual || self.error(field.name).is_some()
         })
     }
 
@@ -414,8 +421,8 @@ mod tests {
             fields.set("kind", kind);
             fields.set("action", action);
             let draft = format!("{:?}", fields.draft(None));
-            for field in FIELDS.iter().filter(|field| field.name.len() > 6) {
-                let is_there = draft.contains(&format!("the {}", field.name));
+            for field in FIELDS.iter().filter(|field| !["target", "kind", "action"].contains(&field.name)) {
+                let is_there = draft.contains(&format!("\"the {}\"", field.name));
                 assert_eq!(is_there, fields.counts(field), "{} of {kind}, {action}: {draft}", field.name);
             }
         }
