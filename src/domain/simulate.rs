@@ -2,7 +2,8 @@
 //!
 //! [`simulate`] steps from instant to instant as the scheduler does and uses the same functions: [`due::decide`] for
 //! due fires, [`contradiction`] for conflicts with windows and overrides, and [`Rules`] for the desired state. Actions
-//! of users and of Docker in the meantime are unknown and ignored.
+//! of users and of Docker in the meantime are unknown and ignored. The file is longer than others because the steps of
+//! one instant share the state of `Simulator`: fires, ends of overrides and edges affect one another.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
