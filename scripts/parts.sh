@@ -62,14 +62,18 @@ end_process() {
 # ENGINE_BRIDGE. iptables is disabled: every dockerd uses the same names for its rules, and a second one would delete
 # those of the first.
 start_engine() {
-  local dir=$1 number
+  local dir=$1 number subnet=
   mkdir -p "$dir"
-  for number in $(shuf -i 16-31) ; do
-    ip -4 route show | grep -q "^172\.31\.$number\." || break
+  # Two bridges of one subnet: what a container publishes on the second is not reached.
+  for number in $(shuf -i 0-255); do
+    ip -4 route show root "172.31.$number.0/24" | grep -q . && continue
+    ip -4 route show match "172.31.$number.0/24" | grep -qv '^default' && continue
+    subnet=172.31.$number; break
   done
+  [ -n "$subnet" ] || die "no subnet of 172.31.0.0/16 is free; delete bridges that no Engine uses: ip link del NAME"
   ENGINE_BRIDGE="dn$$x$number"; ENGINE_BRIDGE=${ENGINE_BRIDGE:0:15}
   ip link add name "$ENGINE_BRIDGE" type bridge || die "no network bridge can be made; this needs root"
-  ip addr add "172.31.$number.1/24" dev "$ENGINE_BRIDGE"
+  ip addr add "$subnet.1/24" dev "$ENGINE_BRIDGE"
   ip link set "$ENGINE_BRIDGE" up
   ENGINE_HOST="unix://$dir/docker.sock"
   # An empty configuration file, so that the machine's own is not used.

@@ -14,11 +14,16 @@ const SHOP: Sample = Sample { project: "shop", file: "tests/samples/shop.yaml" }
 const POLICIES: Sample = Sample { project: "policies", file: "tests/samples/policies.yaml" };
 const TUNNEL: Sample = Sample { project: "tunnel", file: "tests/samples/tunnel.yaml" };
 
-/// A sleep of two hours that begins between one and two hours from now, every day; as it is stored, which at its end
-/// calls midnight 24:00.
+/// A sleep of two hours that begins between one and two hours from now, every day.
 fn soon(site: &Site) -> String {
+    sleep_until(site, 4)
+}
+
+/// A sleep that begins with [`soon`] and ends so many hours from now; as it is stored, which at its end calls
+/// midnight 24:00.
+fn sleep_until(site: &Site, end: i64) -> String {
     let hour = |ahead: i64| (site.clock.now() + ahead.hours()).strftime("%H:00").to_string();
-    let window = Window::parse(&format!("sleep {}-{}", hour(2), hour(4))).expect("a window");
+    let window = Window::parse(&format!("sleep {}-{}", hour(2), hour(end))).expect("a window");
     window.to_string()
 }
 
@@ -197,11 +202,7 @@ async fn a_start_by_hand_is_respected_or_put_back_on_a_real_engine() {
     let window = soon(&site);
     let nights = site.schedule(json!({"name": "Nights", "window": window})).await;
     // Of its own, and narrower: it alone decides about this one.
-    let longer = window.split_once('-').map(|(begin, _)| {
-        let end = (site.clock.now() + 6.hours()).strftime("%H:00");
-        format!("{begin}-{end}")
-    });
-    let longer = longer.expect("a window");
+    let longer = sleep_until(&site, 6);
     let strict = site
         .schedule(json!({"name": "Strict", "window": longer, "policy": "enforce",
             "target_type": "container", "target_id": plain}))

@@ -120,7 +120,7 @@ impl Daemon {
         // Bridge and subnet differ by process, so that several tests may run at once.
         let number = std::process::id();
         let bridge = format!("dnt{number}");
-        let subnet = format!("172.30.{}.1/24", number % 254 + 1);
+        let subnet = format!("172.30.{}.1/24", free_subnet(number));
         let pool = format!("base=172.29.{}.0/24,size=26", number % 254 + 1);
         run("ip", &["link", "add", "name", &bridge, "type", "bridge"]);
         run("ip", &["addr", "add", &subnet, "dev", &bridge]);
@@ -215,6 +215,17 @@ impl Drop for Daemon {
             let _ = Command::new("umount").args(["--lazy", mount]).status();
         }
     }
+}
+
+/// The number N of a 172.30.N.0/24 to which no route leads, looked for from here on: an Engine that was killed leaves
+/// its bridge, and of two bridges of one subnet the second is not reached.
+fn free_subnet(from: u32) -> u32 {
+    let routes =
+        Command::new("ip").args(["-4", "route", "show"]).output().expect("ip of the package iproute2");
+    let routes = String::from_utf8_lossy(&routes.stdout).into_owned();
+    let free = |number: &u32| !routes.lines().any(|route| route.starts_with(&format!("172.30.{number}.")));
+    let free = (0..256).map(|step| (from + step) % 256).find(free);
+    free.expect("a free subnet of 172.30.0.0/16; delete bridges that no Engine uses: ip link del NAME")
 }
 
 /// Runs a program; fails the test if that fails.
