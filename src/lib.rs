@@ -15,6 +15,7 @@ pub mod files;
 pub mod lifecycle;
 pub mod scheduler;
 pub mod sim;
+pub mod tasks;
 pub mod telemetry;
 pub mod web;
 pub mod zones;

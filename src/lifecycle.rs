@@ -13,24 +13,23 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::app::auth::password::Cost;
 use crate::app::auth::{KeyError, OpenError, setup};
 use crate::app::execute::runner;
-use crate::app::notices;
 use crate::app::{Activator, ActiveRuns, App, Auth, Bus, ExternalChanges, IdSource, Parts, Vitals};
-use crate::app::{locks, order, traces};
+use crate::app::{hosts, report};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{Durability, FileLock, Holder, Lease};
 use crate::db::{Db, DbError};
+use crate::docker::Hosts;
 use crate::docker::self_detection::SelfHints;
-use crate::docker::{Endpoint, Host, Hosts, Settings};
-use crate::domain::ids::HostId;
 use crate::domain::text::chain;
 use crate::files;
 use crate::scheduler::{self, housekeeping, leader};
+use crate::tasks::keep_alive;
 use crate::web::{self, Web, standby};
 
 /// Why the process could not start.
@@ -126,7 +125,9 @@ async fn open_database(config: &Config, holder: Option<&Holder>) -> Result<Db, S
 }
 
 async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartError> {
-    let local = local_host(&config, &clock)?;
+    if config.local {
+        hosts::local_endpoint(&config).map_err(StartError::Setting)?;
+    }
     let auth = Auth::open(&db, &config, &clock, Cost::OWASP).await?;
     let vitals = Vitals::new(clock.now());
     let app = App::new(Parts {
@@ -136,7 +137,8 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         ids: IdSource::random(),
         bus: Bus::default(),
         scheduler: Activator::default(),
-        hosts: Hosts::new(local),
+        hosts: Hosts::new([]),
+        hints: SelfHints::read(),
         active_runs: ActiveRuns::default(),
         answering: crate::app::idempotency::AtWork::default(),
         external_changes: ExternalChanges::default(),
@@ -146,9 +148,7 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         auth,
         vitals,
     });
-    locks::restore(&app).await.map_err(StartError::from_setup)?;
-    traces::restore(&app).await.map_err(StartError::from_setup)?;
-    order::restore(&app).await.map_err(StartError::from_setup)?;
+    hosts::sync(&app).await.map_err(StartError::from_setup)?;
     Ok(app)
 }
 
@@ -185,9 +185,6 @@ const CALLS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long each of the later steps of shutdown may take, such as HTTP responses in progress and the last commits; 7
 /// s in total.
 const SHUTDOWN_STEP_TIMEOUT: Duration = Duration::from_millis(800);
-
-/// Wait before a loop that panicked is restarted.
-const RESTART_WAIT: Duration = Duration::from_secs(1);
 
 /// The arguments of [`serve`].
 #[derive(Debug)]
@@ -229,28 +226,25 @@ pub async fn serve(
     let work = TaskTracker::new();
     let mut watching = JoinSet::new();
     let stop_watching = CancellationToken::new();
-    for host in app.hosts.all() {
-        tracing::info!(host = %host.id(), address = %host.address(), "looking after the Docker Engine");
-        let stop = stop_watching.clone();
-        watching.spawn(keep_alive("Docker watch", app.clone(), stop_watching.clone(), move || {
-            Arc::clone(&host).watch(stop.clone())
-        }));
-    }
-    let (feed_app, stop_feed) = (app.clone(), stop_watching.clone());
-    watching.spawn(keep_alive("feed", app.clone(), stop_watching.clone(), move || {
-        notices::pass_on(feed_app.clone(), stop_feed.clone())
+    let (hosts_app, stop_hosts) = (app.clone(), stop_watching.clone());
+    watching.spawn(keep_alive("hosts", app.clock.clone(), stop_watching.clone(), move || {
+        hosts::keep(hosts_app.clone(), stop_hosts.clone())
+    }));
+    let report_app = app.clone();
+    watching.spawn(keep_alive("report", app.clock.clone(), stop_watching.clone(), move || {
+        report::keep(report_app.clone())
     }));
     let mut loops = JoinSet::new();
     let (runner_app, stop_runner, tracker) = (app.clone(), stop.clone(), work.clone());
-    loops.spawn(keep_alive("runner", app.clone(), stop.clone(), move || {
+    loops.spawn(keep_alive("runner", app.clock.clone(), stop.clone(), move || {
         runner::run(runner_app.clone(), stop_runner.clone(), tracker.clone())
     }));
     let (scheduler_app, stop_scheduler) = (app.clone(), stop.clone());
-    loops.spawn(keep_alive("scheduler", app.clone(), stop.clone(), move || {
+    loops.spawn(keep_alive("scheduler", app.clock.clone(), stop.clone(), move || {
         scheduler::run(scheduler_app.clone(), stop_scheduler.clone())
     }));
     let (housekeeping_app, stop_housekeeping) = (app.clone(), stop.clone());
-    loops.spawn(keep_alive("housekeeping", app.clone(), stop.clone(), move || {
+    loops.spawn(keep_alive("housekeeping", app.clock.clone(), stop.clone(), move || {
         housekeeping::run(housekeeping_app.clone(), stop_housekeeping.clone())
     }));
     let router = web::router(Web::new(app.clone(), demo));
@@ -362,37 +356,4 @@ async fn finish_work(app: &App, work: TaskTracker, mut loops: JoinSet<()>, web: 
     if app.clock.timeout(SHUTDOWN_STEP_TIMEOUT, &mut *web).await.is_err() {
         web.abort();
     }
-}
-
-/// Runs a loop until it returns, and restarts it after a panic, because one panic must not end the scheduler.
-async fn keep_alive<F>(name: &'static str, app: App, stop: CancellationToken, begin: impl Fn() -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    loop {
-        let Err(error) = AbortOnDropHandle::new(tokio::spawn(begin())).await else { return };
-        if stop.is_cancelled() {
-            return;
-        }
-        tracing::error!(error = %chain(&error), "the {name} loop broke off; it begins again");
-        app.clock.sleep(RESTART_WAIT).await;
-    }
-}
-
-/// The Engine of the settings. The connection is made later and retried, so an unavailable Docker never ends the
-/// program.
-fn local_host(config: &Config, clock: &Clock) -> Result<Arc<Host>, StartError> {
-    let endpoint = Endpoint::from_values(
-        Some(&config.docker_host),
-        config.docker_tls_verify.then_some("1"),
-        config.docker_cert_path.as_ref().and_then(|path| path.to_str()),
-    )
-    .map_err(StartError::Setting)?;
-    let settings = Settings {
-        endpoint,
-        protect: config.protect.clone(),
-        database_host: config.database_host(),
-        hints: SelfHints::read(),
-    };
-    Ok(Host::new(HostId::local(), settings, clock.clone()))
 }

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use super::{Actor, App, Result};
-use crate::docker::DockerError;
 use crate::docker::client::CALLS;
-use crate::domain::inventory::Link;
+use crate::docker::{DockerError, Host};
 use crate::domain::permission::Permission;
 
 /// Time limit for all calls together, so that one call that hangs does not block the page.
@@ -117,26 +116,28 @@ fn proxy_settings(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// Tries every call. Nothing changes: calls that change a container use the id of a container that does not exist.
-pub async fn check(app: &App, actor: &Actor) -> Result<Checked> {
+/// Checks the first host; `None` if there is none.
+pub async fn check(app: &App, actor: &Actor) -> Result<Option<Checked>> {
     actor.require(Permission::Administer)?;
-    let host = app.hosts.local();
+    match app.hosts.first() {
+        Some(host) => Ok(Some(check_host(app, &host).await)),
+        None => Ok(None),
+    }
+}
+
+/// Tries every call on a host, which need not be watched. Nothing changes: calls that change a container use the id of a
+/// container that does not exist.
+pub(super) async fn check_host(app: &App, host: &Host) -> Checked {
     let tried = app.clock.timeout(LIMIT, async {
-        match host.ping().await {
+        match host.engine().await {
             Err(error @ (DockerError::Unreachable { .. } | DockerError::TimedOut)) => Err(error.to_string()),
-            _ => Ok(host.check().await),
+            engine => Ok((engine.unwrap_or_default(), host.check().await)),
         }
     });
     let tried = Box::pin(tried).await.unwrap_or_else(|_| Err(DockerError::TimedOut.to_string()));
-    let engine = match &host.inventory().link {
-        Link::Connected { api_version, engine_version } => {
-            format!("Docker {engine_version}, API {api_version}")
-        }
-        _ => String::new(),
-    };
-    let (away, outcomes) = match tried {
-        Ok(outcomes) => (None, outcomes),
-        Err(reason) => (Some(reason), Vec::new()),
+    let (away, engine, outcomes) = match tried {
+        Ok((engine, outcomes)) => (None, engine, outcomes),
+        Err(reason) => (Some(reason), String::new(), Vec::new()),
     };
     let call = |call: &'static str| {
         let (words, purpose) = description_and_purpose(call);
@@ -155,7 +156,7 @@ pub async fn check(app: &App, actor: &Actor) -> Result<Checked> {
         Purpose::Act => 1,
         Purpose::Extra => 2,
     });
-    Ok(Checked { address: host.address(), away, engine, calls })
+    Checked { address: host.address(), away, engine, calls }
 }
 
 #[cfg(test)]

@@ -183,6 +183,7 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
                     Link::Connecting => "connecting".to_owned(),
                     // The reason is left out: it may contain an address.
                     Link::Unreachable { .. } => "unreachable".to_owned(),
+                    Link::Disabled => "disabled".to_owned(),
                 },
                 clock_ahead_ms: ms(host.ahead),
                 containers: host.containers,

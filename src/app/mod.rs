@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
 use crate::docker::Hosts;
+use crate::docker::self_detection::SelfHints;
 use crate::domain::ids::UserId;
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::ActorRef;
@@ -32,6 +33,7 @@ pub mod execute;
 pub mod external_changes;
 pub mod health;
 pub mod history;
+pub mod hosts;
 pub mod idempotency;
 mod ids;
 pub mod locks;
@@ -82,8 +84,10 @@ pub struct Parts {
     pub bus: Bus,
     /// Wakes the scheduler, for example after a schedule was saved.
     pub scheduler: Activator,
-    /// The connected Docker Engines.
+    /// The Docker Engines, connected or not.
     pub hosts: Hosts,
+    /// What this process can read about the container it runs in.
+    pub hints: SelfHints,
     /// Runs in progress.
     pub active_runs: ActiveRuns,
     /// Requests with an `Idempotency-Key` that are in progress.

@@ -44,18 +44,19 @@ pub fn find(app: &App, target_type: TargetType, name: &str) -> Result<Target> {
     first.or_else(|error| tries.find_map(Result::ok).ok_or(error))
 }
 
-/// The host of the target with this name or key; the configured default host (`local`) where no host has such a target.
+/// The host of the target with this name or key; the first host where none has such a target.
 pub fn host_of(app: &App, target_type: TargetType, name: &str) -> HostId {
-    find(app, target_type, name).map_or_else(|_| app.hosts.local().id().clone(), |target| target.host)
+    let first = || app.hosts.first().map_or_else(|| HostId::from(""), |host| host.id().clone());
+    find(app, target_type, name).map_or_else(|_| first(), |target| target.host)
 }
 
-/// The host with this name; the configured default host (`local`) where the field is empty.
+/// The host with this id; the first host where the field is empty.
 ///
 /// # Errors
 /// [`Error::Invalid`] for `host`.
 pub fn host(app: &App, named: Option<&str>) -> Result<Arc<Host>> {
     match named.map(str::trim).filter(|named| !named.is_empty()) {
-        None => Ok(app.hosts.local()),
+        None => app.hosts.first().ok_or_else(|| Error::field("host", "there is no host yet; add one first")),
         Some(named) => app
             .hosts
             .get(&HostId::from(named))
@@ -161,6 +162,7 @@ pub(super) fn reachable(app: &App, host: &HostId) -> Result<Inventory> {
         Link::Connected { .. } => return Ok(inventory),
         Link::Connecting => "Docker is not connected yet; try again in a moment".to_owned(),
         Link::Unreachable { reason, .. } => format!("Docker cannot be reached: {reason}"),
+        Link::Disabled => format!("the host {} is disabled; an admin can enable it", shorten(host.as_str())),
     };
     Err(Error::Docker { message })
 }

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -115,9 +117,19 @@ pub async fn is_alive(app: &App) -> bool {
         && app.clock.timeout(PATIENCE, accepts_writes(app)).await.unwrap_or_default()
 }
 
-/// Whether the process can serve requests: alive, not shutting down, and Docker responds within the time limit.
+/// Whether the process can serve requests: alive, not shutting down, and one of its hosts, if it has any, responds within
+/// the time limit.
 pub async fn is_ready(app: &App) -> bool {
-    let docker = async { app.hosts.local().ping().await.is_ok() };
+    let hosts: Vec<_> = app.hosts.all().into_iter().filter(|host| host.is_enabled()).collect();
+    let docker = async {
+        let mut pings: FuturesUnordered<_> = hosts.iter().map(|host| host.ping()).collect();
+        while let Some(answer) = pings.next().await {
+            if answer.is_ok() {
+                return true;
+            }
+        }
+        hosts.is_empty()
+    };
     let docker = app.clock.timeout(PATIENCE, docker);
     // Both run at the same time, so that together they take no longer than one.
     let (alive, docker) = tokio::join!(is_alive(app), docker);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+use super::hosts::{self, HostSetting};
 use super::parse::{self, Parsed};
 use super::table::{CONFIG_FILE, Kind, SETTINGS, Setting};
 use super::{Config, Fault, FirstAdmin, Hsts, LogFormat, Metrics, Origin};
@@ -58,7 +59,8 @@ impl Config {
                 found.insert(setting.name, text);
             }
         }
-        let config = build(&found, &mut faults);
+        let mut config = build(&found, &mut faults);
+        config.hosts = file.as_ref().map(|file| file.hosts.clone()).unwrap_or_default();
         if faults.is_empty() {
             let warnings = unknown_variables(&given.env).into_iter().collect();
             Ok(Loaded { config, file: file.map(|file| file.path), warnings })
@@ -79,6 +81,7 @@ pub(super) fn defaults() -> Config {
 struct File {
     path: PathBuf,
     values: BTreeMap<String, String>,
+    hosts: Vec<HostSetting>,
 }
 
 fn settings_file(
@@ -121,8 +124,12 @@ fn settings_file(
             return None;
         }
     };
-    let mut values = BTreeMap::new();
+    let (mut values, mut hosts) = (BTreeMap::new(), Vec::new());
     for (key, value) in table {
+        if key == "host" {
+            hosts = hosts::read(value, &shown, faults);
+            continue;
+        }
         let known = SETTINGS.iter().any(|setting| {
             setting.key() == key || (setting.is_secret() && format!("{}_file", setting.key()) == key)
         });
@@ -143,7 +150,7 @@ fn settings_file(
             }
         }
     }
-    Some(File { path, values })
+    Some(File { path, values, hosts })
 }
 
 fn text_of(value: &toml::Value) -> Option<String> {
@@ -248,6 +255,8 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
         docker_host: reader.value("DOCKER_HOST", String::new(), |_, text| quoted(text, parse::engine)),
         docker_tls_verify: reader.value("DOCKER_TLS_VERIFY", false, |_, text| Ok(!text.is_empty())),
         docker_cert_path: reader.value("DOCKER_CERT_PATH", None, |_, text| Ok(Some(PathBuf::from(text)))),
+        local: reader.value("DOCKNAP_LOCAL", true, |kind, text| Ok(choice(kind, text)? == "on")),
+        hosts: Vec::new(),
         timezone: reader.value("TZ", None, |_, text| {
             crate::domain::time::zone(text).map(|_| Some(text.to_owned())).map_err(|error| error.to_string())
         }),

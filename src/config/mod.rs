@@ -3,6 +3,7 @@
 //! [`Config::load`] is a pure function: command line, environment and file access are arguments, so tests do not
 //! depend on the process's own. It reports all faults at once, so that a user can correct a settings file in one go.
 
+mod hosts;
 mod load;
 mod parse;
 pub mod table;
@@ -15,6 +16,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use crate::domain::ids::HostId;
+
+pub use hosts::HostSetting;
 pub use load::{Given, Loaded};
 
 /// All settings, validated.
@@ -34,6 +38,10 @@ pub struct Config {
     pub docker_tls_verify: bool,
     /// Directory of `ca.pem`, `cert.pem`, `key.pem`.
     pub docker_cert_path: Option<PathBuf>,
+    /// Whether the Engine of `docker_host` is one of the hosts.
+    pub local: bool,
+    /// The hosts of the settings file.
+    pub hosts: Vec<HostSetting>,
     /// IANA name of the time zone for schedules without one; `None` = the zone chosen at setup, else UTC.
     pub timezone: Option<String>,
     /// Name and password of the first admin, who is created while there is no user.
@@ -153,6 +161,11 @@ impl Config {
     /// The base path of every link: empty, or begins with a slash and ends without one.
     pub fn base_path(&self) -> &str {
         self.base_url.as_ref().map_or("", |url| &url.path)
+    }
+
+    /// Id of the host that `DOCKER_HOST` names.
+    pub fn local_host(&self) -> HostId {
+        HostId::local()
     }
 
     /// Host name of the database server, if the database is reached over a network: a container of that name is never

@@ -160,6 +160,14 @@ pub const SETTINGS: &[Setting] = &[
         help: "The directory of `ca.pem`, `cert.pem` and `key.pem` for TLS. Without it `~/.docker` is used.",
     },
     Setting {
+        name: "DOCKNAP_LOCAL",
+        kind: Kind::Choice(&["on", "off"]),
+        default: "on",
+        unit: "",
+        help: "`off` leaves out the Engine of `DOCKER_HOST`, for a DockNap that looks after other hosts only. Other \
+               hosts are added in the page, by the API or as `[[host]]` in the settings file.",
+    },
+    Setting {
         name: "TZ",
         kind: Kind::Zone,
         default: "",

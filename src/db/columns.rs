@@ -9,6 +9,7 @@ use super::Result;
 use super::read::{Column, Row};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
+use crate::domain::host::HostSource;
 use crate::domain::ids::{
     AuditId, CalendarId, FeedId, HostId, OverrideId, RunId, ScheduleId, StepId, UserId,
 };
@@ -117,7 +118,7 @@ macro_rules! words {
 }
 
 words!(
-    Action ClockFace Condition DesiredState Did LinkKind NapKind Phase Policy Role RunState Source StepState TargetType
+    Action ClockFace Condition DesiredState Did HostSource LinkKind NapKind Phase Policy Role RunState Source StepState TargetType
     Trigger Wake WeekStart
 );
 

@@ -247,6 +247,34 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
+pub struct Address {
+    pub endpoint: String,
+    pub tls: Option<TlsSource>,
+    pub insecure: bool,
+}
+pub enum TlsSource {
+    Files { ca: PathBuf, identity: Option<(PathBuf, PathBuf)> },
+    Texts { ca: String, identity: Option<(String, secrecy::SecretString)> },
+}
+pub struct AddressFault {
+    pub field: &'static str,
+    pub message: String,
+}
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    pub subject: String,
+    pub not_after: jiff::Timestamp,
+}
+impl Endpoint {
+    pub fn open(address: &Address, _now: jiff::Timestamp) -> Result<Self, Vec<AddressFault>> {
+        Self::from_values(Some(&address.endpoint), None, None)
+            .map_err(|message| vec![AddressFault { field: "endpoint", message }])
+    }
+    pub fn unusable(address: &str, _reason: String) -> Self {
+        Self { transport: Transport::Unix(PathBuf::from(address)), prefix: String::new() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,35 +32,52 @@ const LIST_INTERVAL_NO_PAGE: Duration = Duration::from_secs(300);
 /// How long a page counts as open after the last call of [`Host::look`].
 const PAGE_OPEN_FOR: Duration = Duration::from_secs(90);
 
-/// All Engines, by id. There is exactly one so far, `local`.
+/// All Engines, disabled ones included. The list changes while DockNap runs; clones share it.
 #[derive(Clone, Debug)]
-pub struct Hosts(Arc<Vec<Arc<Host>>>);
+pub struct Hosts(watch::Sender<Vec<Arc<Host>>>);
 
 impl Hosts {
-    /// A list that holds `local`, the default Engine.
-    pub fn new(local: Arc<Host>) -> Self {
-        Self(Arc::new(vec![local]))
+    pub fn new(hosts: impl IntoIterator<Item = Arc<Host>>) -> Self {
+        Self(watch::Sender::new(hosts.into_iter().collect()))
     }
 
     /// The Engine of this id.
     pub fn get(&self, id: &HostId) -> Option<Arc<Host>> {
-        self.0.iter().find(|host| host.id() == id).cloned()
+        self.0.borrow().iter().find(|host| host.id() == id).cloned()
     }
 
-    /// The default Engine.
-    pub fn local(&self) -> Arc<Host> {
-        Arc::clone(&self.0[0])
+    /// The Engine that is meant where none is named; `None` if there is no host at all.
+    pub fn first(&self) -> Option<Arc<Host>> {
+        self.0.borrow().first().cloned()
     }
 
-    /// All Engines.
+    /// All Engines, in the order in which pages show them.
     pub fn all(&self) -> Vec<Arc<Host>> {
-        self.0.to_vec()
+        self.0.borrow().clone()
+    }
+
+    /// Replaces the list.
+    pub fn set(&self, hosts: Vec<Arc<Host>>) {
+        self.0.send_replace(hosts);
+    }
+
+    /// Receives the list after each change.
+    pub fn changes(&self) -> watch::Receiver<Vec<Arc<Host>>> {
+        self.0.subscribe()
     }
 }
 
 /// Settings for the creation of a [`Host`].
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Name that pages show.
+    pub name: String,
+    /// Whether DockNap calls the Engine at all.
+    pub enabled: bool,
+    /// Container operations that may run at the same time.
+    pub parallelism: usize,
+    /// Differs between two versions of the host's settings.
+    pub revision: i64,
     /// Address of the Engine.
     pub endpoint: Endpoint,
     /// `DOCKNAP_PROTECT`: names of stacks and containers that DockNap never changes.
@@ -104,10 +121,30 @@ pub struct ContainerEvent {
     pub exit_code: Option<i64>,
 }
 
+impl Settings {
+    /// The usual settings of an Engine at this address, outside Docker and without protections.
+    pub fn of(endpoint: Endpoint) -> Self {
+        Self {
+            name: String::new(),
+            enabled: true,
+            parallelism: 16,
+            revision: 0,
+            endpoint,
+            protect: Vec::new(),
+            database_host: None,
+            hints: SelfHints::default(),
+        }
+    }
+}
+
 /// One Engine: the connection to it, its inventory and its API calls.
 #[derive(Debug)]
 pub struct Host {
     pub(super) id: HostId,
+    name: String,
+    enabled: bool,
+    parallelism: usize,
+    revision: i64,
     pub(super) clock: Clock,
     pub(super) client: Client,
     guard: RwLock<Guard>,
@@ -136,7 +173,8 @@ struct State {
 impl Host {
     /// A host that is not connected yet; [`Host::watch`] connects it.
     pub fn new(id: HostId, settings: Settings, clock: Clock) -> Arc<Self> {
-        let Settings { endpoint, protect, database_host, hints } = settings;
+        let Settings { name, enabled, parallelism, revision, endpoint, protect, database_host, hints } =
+            settings;
         let guard = Guard {
             names: protect,
             proxy: endpoint.host_name().map(ToOwned::to_owned),
@@ -145,9 +183,14 @@ impl Host {
         };
         let itself = if hints.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
         let protection_rules = ProtectionRules::new(&guard, &itself, &std::iter::empty());
-        let inventory = Inventory { itself, ..Inventory::empty(id.clone()) };
+        let link = if enabled { Link::Connecting } else { Link::Disabled };
+        let inventory = Inventory { itself, link, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
             client: Client::new(id.clone(), endpoint, clock.clone()),
+            name: if name.is_empty() { id.as_str().to_owned() } else { name },
+            enabled,
+            parallelism,
+            revision,
             id,
             clock,
             guard: RwLock::new(guard),
@@ -167,9 +210,33 @@ impl Host {
         &self.id
     }
 
+    /// Name that pages show.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether DockNap calls the Engine at all.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Container operations that may run at the same time.
+    pub fn parallelism(&self) -> usize {
+        self.parallelism
+    }
+
+    /// Differs between two versions of the host's settings.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
     /// Address of the Engine, in the form of `DOCKER_HOST`.
     pub fn address(&self) -> String {
         self.client.wire().endpoint().to_string()
+    }
+
+    pub fn certificates(&self) -> Vec<super::endpoint::Certificate> {
+        Vec::new()
     }
 
     /// The inventory as last seen. Cheap: makes no call to Docker.
@@ -264,6 +331,24 @@ impl Host {
             !age.is_negative() && age <= SignedDuration::from_secs(3)
         });
         if recent { Ok(()) } else { self.noting_broken_link(self.client.ping().await) }
+    }
+
+    /// The versions of Engine and API, such as `Docker 27.1.1, API 1.46`. They are asked for if there is no connection.
+    ///
+    /// # Errors
+    /// The error of the call.
+    pub async fn engine(&self) -> Result<String, DockerError> {
+        let (engine, api) = match self.inventory().link {
+            Link::Connected { api_version, engine_version } => {
+                self.ping().await?;
+                (engine_version, api_version)
+            }
+            Link::Connecting | Link::Unreachable { .. } | Link::Disabled => {
+                let negotiated = self.client.negotiate().await?;
+                (negotiated.engine_version, negotiated.api_version)
+            }
+        };
+        Ok(format!("Docker {engine}, API {api}"))
     }
 
     /// The container that has this identity now, freshly inspected; `None` if there is none. If two containers have

@@ -50,6 +50,8 @@ pub enum Link {
         /// Start of the outage.
         since: Timestamp,
     },
+    /// An admin has disabled the host: no calls are made.
+    Disabled,
 }
 
 /// All containers of one Engine at one instant. Cheap to clone: a page holds a clone while it renders.

@@ -16,6 +16,7 @@ pub mod due;
 pub mod feed;
 pub mod foretell;
 pub mod guard;
+pub mod host;
 pub mod ids;
 pub mod inventory;
 pub mod lock;

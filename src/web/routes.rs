@@ -97,6 +97,17 @@ impl Routes {
         self.add(Method::DELETE, MethodFilter::DELETE, path, Guard::new(access), handler)
     }
 
+    /// Adds a DELETE route that reads its query string.
+    #[must_use]
+    pub fn delete_by_query<T: 'static>(
+        self,
+        path: &str,
+        access: Access,
+        handler: impl Handler<T, Web>,
+    ) -> Self {
+        self.add(Method::DELETE, MethodFilter::DELETE, path, Guard { takes_query: true, access }, handler)
+    }
+
     /// Adds all routes of `other`.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {

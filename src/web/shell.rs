@@ -142,7 +142,7 @@ impl Shell {
             assets: assets::version(),
             theme: theme_of(cookie(headers, THEME_COOKIE).unwrap_or_default()),
             demo: web.demo,
-            host: Some(web.app.hosts.local().id().clone()),
+            host: web.app.hosts.first().map(|host| host.id().clone()),
             zone: "UTC".to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             ..Self::default()

@@ -172,7 +172,15 @@ async fn a_protected_container_is_refused_and_skipped_inside_a_stack() {
     assert_eq!(asked(&bench), ["stop shop-web-1"]);
     let db = steps.iter().find(|step| step.container == "shop-db-1").expect("it is listed");
     assert_eq!(db.reason, "protected: its label docknap.protect says so");
-    let target = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    let target = bench
+        .app
+        .hosts
+        .first()
+        .expect("a host")
+        .inventory()
+        .by_name("shop-db-1")
+        .expect("it is there")
+        .target();
     let request = Request::now(Action::Stop, target, Trigger::Manual);
     let refused = execute::submit(&bench.app, &person(), request).await;
     assert!(matches!(refused, Err(Error::Protected { .. })), "{refused:?}");
@@ -259,7 +267,15 @@ async fn buffer_one_newest_wins() {
 #[tokio::test]
 async fn stack_and_member_lock_no_deadlock() {
     let bench = Bench::new(NOW, shop()).await;
-    let member = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    let member = bench
+        .app
+        .hosts
+        .first()
+        .expect("a host")
+        .inventory()
+        .by_name("shop-db-1")
+        .expect("it is there")
+        .target();
     let stack = bench.submit(Action::Stop, Bench::stack("shop")).await;
     let single = bench.submit(Action::Stop, member).await;
     bench.settle().await;
@@ -309,7 +325,9 @@ async fn retry_repeats_only_what_failed() {
 async fn a_host_that_is_away_is_waited_for_until_the_deadline() {
     let bench = Bench::new(NOW, shop()).await;
     bench.sim.daemon_down(DaemonEnd::Graceful);
-    bench.until("it is known", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("it is known", async || !bench.app.hosts.first().expect("a host").inventory().is_connected())
+        .await;
     let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
     bench.advance(Duration::from_secs(10 * 60)).await;
     let (run, _) = bench.run(stop.run_id()).await;
@@ -370,7 +388,8 @@ async fn docker_says_in_its_own_words_what_is_missing() {
     let bench = Bench::new(NOW, shop()).await;
     let missing = "network shop_default not found";
     let error = async |action: Action, name: &str| {
-        let container = bench.app.hosts.local().inventory().by_name(name).expect("it is there").target();
+        let container =
+            bench.app.hosts.first().expect("a host").inventory().by_name(name).expect("it is there").target();
         let (run, steps) = bench.carry_out(action, container).await;
         assert_eq!(run.state, RunState::Failed, "{action}: {run:#?}");
         steps[0].error.clone().expect("an error")
@@ -410,7 +429,8 @@ async fn what_shares_the_network_of_one_that_was_made_anew_is_told_the_cure() {
     bench.sim.make_anew("vpn");
     bench.sim.start("vpn").expect("it starts");
     bench.quiet().await;
-    let client = bench.app.hosts.local().inventory().by_name("client").expect("it is there").target();
+    let client =
+        bench.app.hosts.first().expect("a host").inventory().by_name("client").expect("it is there").target();
     let (run, steps) = bench.carry_out(Action::Start, client).await;
     assert_eq!(run.state, RunState::Failed);
     let error = steps[0].error.clone().expect("an error");
@@ -446,7 +466,7 @@ async fn a_restart_that_was_not_answered_is_never_asked_for_twice() {
 }
 
 fn db_id(bench: &Bench) -> String {
-    bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").id.clone()
+    bench.app.hosts.first().expect("a host").inventory().by_name("shop-db-1").expect("it is there").id.clone()
 }
 
 #[tokio::test]
@@ -571,7 +591,15 @@ async fn a_restart_takes_along_what_compose_says_is_to_restart_with_it() {
             .service("logs", |c| c.protect().depends_on("db:service_started:true"))
     });
     let bench = Bench::new(NOW, world).await;
-    let db = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    let db = bench
+        .app
+        .hosts
+        .first()
+        .expect("a host")
+        .inventory()
+        .by_name("shop-db-1")
+        .expect("it is there")
+        .target();
     let plan = execute::preview(&bench.app, &person(), &db, Action::Restart, false).await.expect("a plan");
     let protected = "shop-logs-1 is to restart with shop-db-1 and is left as it is: it is protected \
                      (its label docknap.protect says so)";
@@ -586,7 +614,14 @@ async fn a_restart_takes_along_what_compose_says_is_to_restart_with_it() {
     bench.sim.stop("shop-db-1").expect("somebody stops it");
     bench
         .until("that is seen", async || {
-            bench.app.hosts.local().inventory().by_name("shop-db-1").is_some_and(|one| !one.state.is_up())
+            bench
+                .app
+                .hosts
+                .first()
+                .expect("a host")
+                .inventory()
+                .by_name("shop-db-1")
+                .is_some_and(|one| !one.state.is_up())
         })
         .await;
     bench.carry_out(Action::Start, db).await;
@@ -650,7 +685,15 @@ async fn who_starts_one_container_does_not_call_off_the_stop_of_the_others() {
     bench.sim.update("shop-web-1", |c| c.stops_after(Duration::from_secs(8), 0));
     let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
     bench.until("web is being stopped", async || !bench.sim.acts().is_empty()).await;
-    let db = bench.app.hosts.local().inventory().by_name("shop-db-1").expect("it is there").target();
+    let db = bench
+        .app
+        .hosts
+        .first()
+        .expect("a host")
+        .inventory()
+        .by_name("shop-db-1")
+        .expect("it is there")
+        .target();
     bench.submit(Action::Start, db).await;
     bench.settle().await;
     assert_eq!(bench.sim.running("shop"), ["shop-db-1"], "it was wanted up, and the rest was not");
@@ -663,7 +706,15 @@ async fn who_starts_one_container_does_not_call_off_the_stop_of_the_others() {
     assert_eq!((&*last.container, last.state), ("shop-db-1", StepState::Skipped));
     // What is left to the older one is its own: a restart of one wants nothing else than a start of all.
     let start = bench.submit(Action::Start, Bench::stack("shop")).await;
-    let web = bench.app.hosts.local().inventory().by_name("shop-web-1").expect("it is there").target();
+    let web = bench
+        .app
+        .hosts
+        .first()
+        .expect("a host")
+        .inventory()
+        .by_name("shop-web-1")
+        .expect("it is there")
+        .target();
     bench.submit(Action::Restart, web).await;
     bench.settle().await;
     assert_eq!(bench.run(start.run_id()).await.0.state, RunState::Succeeded);
@@ -717,12 +768,18 @@ async fn waiting_for_a_turn_uses_up_nobodys_time() {
 async fn a_retry_of_what_never_began_does_all_of_it() {
     let bench = Bench::new(NOW, shop()).await;
     bench.sim.daemon_down(DaemonEnd::Graceful);
-    bench.until("it is missed", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("it is missed", async || !bench.app.hosts.first().expect("a host").inventory().is_connected())
+        .await;
     let stop = bench.submit(Action::Stop, Bench::stack("shop")).await;
     bench.settle().await;
     assert_eq!(bench.run(stop.run_id()).await.0.state, RunState::Failed);
     bench.sim.daemon_up().expect("it comes back");
-    bench.until("it is connected", async || bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("it is connected", async || {
+            bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     for name in ["shop-db-1", "shop-api-1", "shop-web-1"] {
         bench.sim.start(name).ok();
     }
@@ -737,7 +794,15 @@ async fn a_retry_of_what_never_began_does_all_of_it() {
 async fn a_look_that_was_not_answered_leaves_a_restart_to_be_done() {
     let bench = Bench::new(NOW, shop()).await;
     bench.sim.fault(Fault::drop_before().on(Endpoint::Inspect).container("shop-web-1").times(1));
-    let web = bench.app.hosts.local().inventory().by_name("shop-web-1").expect("it is there").target();
+    let web = bench
+        .app
+        .hosts
+        .first()
+        .expect("a host")
+        .inventory()
+        .by_name("shop-web-1")
+        .expect("it is there")
+        .target();
     let (run, steps) = bench.carry_out(Action::Restart, web).await;
     all_succeeded(&run, &steps);
     assert_eq!(asked(&bench), ["restart shop-web-1"]);

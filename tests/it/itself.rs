@@ -82,7 +82,7 @@ async fn what_it_may_be_is_shown_as_protected_and_refused_by_every_service() {
     let media = shown.iter().find(|stack| stack.stack.name == "media").expect("it is there");
     assert!(media.protected.as_ref().is_some_and(|reason| reason.contains(UNSURE)), "{:?}", media.protected);
     assert_eq!(media.containers.iter().filter(|one| one.protected.is_some()).count(), 3);
-    let inventory = app.hosts.local().inventory();
+    let inventory = app.hosts.first().expect("a host").inventory();
     let one = |name: &str| inventory.by_name(name).expect("it is there").target();
     let stack = Target::stack(HostId::local(), "media");
     for target in MAY_BE.map(one).into_iter().chain([stack]) {

@@ -82,7 +82,7 @@ async fn nothing_is_well_while_a_host_is_still_connecting() {
     test.bench().sim.daemon_down(DaemonEnd::Crash);
     test.bench()
         .until("it is away", async || {
-            let link = test.app.hosts.local().inventory().link;
+            let link = test.app.hosts.first().expect("a host").inventory().link;
             matches!(link, docknap::domain::inventory::Link::Unreachable { .. })
         })
         .await;
@@ -164,7 +164,7 @@ async fn what_is_hidden_comes_back_when_something_new_happens_to_it() {
     let known = async |is_so: &dyn Fn(&str, &str) -> bool| {
         bench
             .until("it is known", async || {
-                let inventory = test.app.hosts.local().inventory();
+                let inventory = test.app.hosts.first().expect("a host").inventory();
                 inventory.containers.iter().any(|one| is_so(&one.name, &one.status))
             })
             .await;
@@ -338,7 +338,7 @@ async fn a_host_that_is_away_has_a_line_with_a_button_that_tries_again() {
     let test = over(World::new().container("web", |c| c)).await;
     let bench = test.bench();
     bench.sim.daemon_down(DaemonEnd::Crash);
-    let is_connected = || test.app.hosts.local().inventory().is_connected();
+    let is_connected = || test.app.hosts.first().expect("a host").inventory().is_connected();
     bench.until("it is away", async || !is_connected()).await;
     bench.advance(Duration::from_secs(600)).await;
     let mut otto = test.operator().await;

@@ -53,7 +53,7 @@ async fn asleep_by(draft: Draft) -> Bench {
 async fn until_known(bench: &Bench) {
     bench
         .until("it is known", async || {
-            let inventory = bench.app.hosts.local().inventory();
+            let inventory = bench.app.hosts.first().expect("a host").inventory();
             inventory.is_connected()
                 && bench.sim.containers().iter().all(|seen| {
                     let known = inventory.by_name(&seen.name);
@@ -265,7 +265,11 @@ async fn a_start_that_was_seen_is_somebodys_though_nothing_tells_of_it_any_more(
     bench.advance(Duration::from_secs(60)).await;
     bench.sim.fault(Fault::status(503, "not yet").on(Endpoint::Events));
     bench.sim.break_streams();
-    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("the link is down", async || {
+            !bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     for _ in 0..150 {
         bench.sim.pause("noise").expect("it runs");
         bench.sim.unpause("noise").expect("it is paused");
@@ -286,7 +290,7 @@ async fn what_a_daemon_ends_by_day_was_stopped_by_nobody() {
         look(&bench).await;
         assert_eq!(bench.sim.state("shop-plain-1"), "exited", "{end:?}");
         assert_eq!(open(&bench).await, [], "{end:?}");
-        let traces = bench.app.hosts.local().inventory().traces;
+        let traces = bench.app.hosts.first().expect("a host").inventory().traces;
         assert!(traces.is_empty(), "{end:?}: {traces:?}");
     }
 }

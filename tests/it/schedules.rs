@@ -10,10 +10,10 @@ use docknap::app::{
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::{self, settings};
+use docknap::docker::Hosts;
 use docknap::docker::self_detection::SelfHints;
-use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::audit::AuditRow;
-use docknap::domain::ids::{HostId, ScheduleId};
+use docknap::domain::ids::ScheduleId;
 use docknap::domain::permission::Role;
 use docknap::domain::run::ActorRef;
 use docknap::domain::schedule::{Source, When};
@@ -37,15 +37,13 @@ async fn bench_with(config: Config) -> Bench {
     store_user(&db.db, "olga").await;
     let clock = Clock::frozen(monday());
     let home = tempfile::tempdir().expect("a temporary directory");
-    let config = Config { data_dir: home.path().to_owned(), ..config };
+    let docker_host = "unix:///nowhere/docker.sock".to_owned();
+    let config = Config { data_dir: home.path().to_owned(), docker_host, ..config };
     let auth = Auth::open(&db.db, &config, &clock, Cost::TINY).await.expect("the keys are made");
-    let endpoint =
-        Endpoint::from_values(Some("unix:///nowhere/docker.sock"), None, None).expect("an endpoint");
-    let settings =
-        Settings { endpoint, protect: Vec::new(), database_host: None, hints: SelfHints::default() };
     let app = App::new(Parts {
         db: db.db.clone(),
-        hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
+        hosts: Hosts::new([]),
+        hints: SelfHints::default(),
         vitals: Vitals::new(clock.now()),
         auth,
         clock,
@@ -60,6 +58,7 @@ async fn bench_with(config: Config) -> Bench {
         rulebook: docknap::app::rulebook::LastRead::default(),
         sleeps: Activator::default(),
     });
+    docknap::app::hosts::sync(&app).await.expect("the hosts are read");
     Bench { app, _db: db, _home: home }
 }
 

@@ -107,7 +107,7 @@ async fn what_crashed_was_stopped_by_nobody() {
     test.bench().sim.exit("shop-web-1", 3);
     test.bench()
         .until("its end is known", async || {
-            let list = test.app.hosts.local().inventory();
+            let list = test.app.hosts.first().expect("a host").inventory();
             list.containers.iter().any(|one| one.name == "shop-web-1" && !one.state.is_up())
         })
         .await;

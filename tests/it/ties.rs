@@ -83,7 +83,7 @@ async fn two_containers_of_one_number_stop_together_and_none_starts_beside_the_o
     let knows = async |count: usize| {
         bench
             .until("DockNap knows", async || {
-                let inventory = bench.app.hosts.local().inventory();
+                let inventory = bench.app.hosts.first().expect("a host").inventory();
                 inventory.containers.iter().filter(|one| one.state.is_up()).count() == count
             })
             .await;
@@ -125,7 +125,7 @@ async fn twins() -> (Bench, String) {
 async fn states(bench: &Bench, wanted: [&str; 2], twin: &str) {
     bench
         .until("DockNap knows", async || {
-            let inventory = bench.app.hosts.local().inventory();
+            let inventory = bench.app.hosts.first().expect("a host").inventory();
             let known =
                 ["shop-web-1", twin].map(|name| inventory.by_name(name).map(|one| one.state.as_str()));
             known == wanted.map(Some)
@@ -183,7 +183,7 @@ async fn a_twin_that_runs_is_the_one_shown_and_acted_on() {
     let shown = stacks::list(&bench.app, &me).await.expect("it lists");
     let counts = shown[0].stack.counts;
     assert_eq!((counts.running, counts.total), (1, 1), "what it is there for runs");
-    let key = bench.app.hosts.local().inventory().by_name(&twin).expect("it is there").key();
+    let key = bench.app.hosts.first().expect("a host").inventory().by_name(&twin).expect("it is there").key();
     let page = stacks::container(&bench.app, &me, &HostId::local(), &key).await.expect("it is there");
     assert_eq!(page.container.name, twin);
     for (action, state) in

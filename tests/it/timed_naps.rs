@@ -154,11 +154,19 @@ async fn an_end_that_passed_while_docknap_or_the_engine_was_away_is_kept() {
 
     nap_for(&bench, "1h").await;
     bench.sim.daemon_down(DaemonEnd::Graceful);
-    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("the link is down", async || {
+            !bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     bench.leap_to(at("2027-03-02T16:00:00Z")).await;
     look(&bench).await;
     bench.sim.daemon_up().expect("it starts");
-    bench.until("it is connected again", async || bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("it is connected again", async || {
+            bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     look(&bench).await;
     assert_eq!(bench.sim.running("shop"), ALL);
 }

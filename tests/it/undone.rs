@@ -158,7 +158,11 @@ async fn a_nap_is_undone_in_the_middle_of_it(test: TestDb) {
 async fn what_was_not_begun_never_begins(test: TestDb) {
     let bench = Bench::on(test, NOON, shop()).await;
     bench.sim.daemon_down(DaemonEnd::Graceful);
-    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("the link is down", async || {
+            !bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     let run = nap(&bench, "3h").await;
     let undone = undo::undo(&bench.app, &anna(), &run).await.expect("it is undone while its host is away");
     assert_eq!((undone.acts, undone.called_off), (0, true));
@@ -166,7 +170,11 @@ async fn what_was_not_begun_never_begins(test: TestDb) {
     assert_eq!(bench.run(&undone.run_id).await.0.state, RunState::Skipped);
     assert_eq!(open(&bench).await, []);
     bench.sim.daemon_up().expect("it starts");
-    bench.until("it is connected again", async || bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("it is connected again", async || {
+            bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     look(&bench).await;
     assert!(bench.sim.acts().iter().all(|(endpoint, ..)| *endpoint != Endpoint::Stop));
 }
@@ -334,7 +342,11 @@ async fn while_its_host_is_away_nothing_is_undone() {
     let run = nap(&bench, "3h").await;
     rest(&bench).await;
     bench.sim.daemon_down(DaemonEnd::Graceful);
-    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("the link is down", async || {
+            !bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     let (code, why) = refused(&bench, &anna(), &run).await;
     assert_eq!(code, "docker");
     assert!(why.starts_with("not undone on local: the host cannot be reached"), "{why}");
@@ -355,7 +367,8 @@ async fn site() -> TestApp {
 async fn several_with_one_refused_are_undone_by_one_button() {
     let test = site().await;
     let mut otto = test.operator().await;
-    let guard = test.app.hosts.local().inventory().by_name("guard").expect("it is there").key();
+    let guard =
+        test.app.hosts.first().expect("a host").inventory().by_name("guard").expect("it is there").key();
     let mut keys =
         ["media", "shop", "wiki"].map(|name| format!("stack/{}", Bench::stack(name).key())).to_vec();
     keys.push(format!("container/{guard}"));

@@ -162,7 +162,7 @@ async fn it_is_remembered_while_the_host_is_away() {
     let bench = test.bench();
     let mut api = test.bearer(Role::Operator).await;
     bench.sim.daemon_down(DaemonEnd::Crash);
-    let is_connected = || test.app.hosts.local().inventory().is_connected();
+    let is_connected = || test.app.hosts.first().expect("a host").inventory().is_connected();
     bench.until("it is away", async || !is_connected()).await;
     let body = json!({"also_start": ["shop-job-1"]});
     let asked = api.post_json("/api/stacks/local/shop/start", &body).await;

@@ -333,11 +333,12 @@ async fn what_the_daemon_brings_back_is_put_to_sleep_again() {
     bench
         .until("it is connected again", async || {
             bench.sim.running("shop").len() == 2
-                && bench.app.hosts.local().inventory().is_connected()
+                && bench.app.hosts.first().expect("a host").inventory().is_connected()
                 && bench
                     .app
                     .hosts
-                    .local()
+                    .first()
+                    .expect("a host")
                     .inventory()
                     .containers
                     .iter()
@@ -517,7 +518,11 @@ async fn an_unreachable_host_gets_the_state_for_now_when_it_is_back() {
     keep(&bench, window(NIGHT)).await;
     look(&bench).await;
     bench.sim.daemon_down(DaemonEnd::Graceful);
-    bench.until("the link is down", async || !bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("the link is down", async || {
+            !bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     pass(&bench, "2027-03-02T23:00:00Z").await;
     assert_eq!(told(&bench).await, [], "nothing is asked of a host that is away");
     bench.advance(Duration::from_secs(1200)).await;
@@ -525,7 +530,11 @@ async fn an_unreachable_host_gets_the_state_for_now_when_it_is_back() {
     for name in ["shop-db-1", "shop-api-1", "shop-web-1"] {
         let _ = bench.sim.start(name);
     }
-    bench.until("it is connected again", async || bench.app.hosts.local().inventory().is_connected()).await;
+    bench
+        .until("it is connected again", async || {
+            bench.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     look(&bench).await;
     assert!(bench.sim.running("shop").is_empty());
     assert_eq!(told(&bench).await, [SLEPT]);
@@ -586,7 +595,7 @@ async fn an_engine_with_a_wrong_clock_is_told_from_its_people() {
         bench.sim.daemon_restart(DaemonEnd::Graceful).expect("it restarts");
         bench
             .until("it is connected again", async || {
-                let inventory = bench.app.hosts.local().inventory();
+                let inventory = bench.app.hosts.first().expect("a host").inventory();
                 bench.sim.running("shop") == ["shop-db-1"]
                     && inventory.is_connected()
                     && inventory.containers.iter().any(|container| container.state.is_up())

@@ -6,12 +6,17 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
 
 use crate::config::Config;
 use crate::files;
+
+/// Length of a nonce of XChaCha20, in bytes.
+const NONCE: usize = 24;
 
 /// The reason why the secret key is not available.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +44,16 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
 pub(super) struct Keys {
     /// Signs the tokens of the API.
     pub(super) tokens: SecretBox<[u8; 32]>,
+    /// Seals secrets in the database.
+    secrets: SecretBox<[u8; 32]>,
 }
+
+/// The reason why a sealed secret cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the stored secret cannot be read: it was stored under another secret key (secret.key); enter it again"
+)]
+pub struct Sealed;
 
 impl Keys {
     pub(super) fn open(config: &Config) -> Result<Self, KeyError> {
@@ -55,7 +69,32 @@ impl Keys {
                 .expect("32 bytes are less than 255 digests");
             SecretBox::new(key)
         };
-        Ok(Self { tokens: derive("docknap api login tokens, 1") })
+        Ok(Self {
+            tokens: derive("docknap api login tokens, 1"),
+            secrets: derive("docknap secrets in the database, 1"),
+        })
+    }
+
+    /// Seals a secret for the database: base64 of a random nonce and the text, encrypted and authenticated with
+    /// XChaCha20-Poly1305.
+    pub(super) fn seal(&self, text: &str) -> Result<String, KeyError> {
+        let nonce = random::<NONCE>()?;
+        let sealed = self.cipher().encrypt(&XNonce::from(nonce), text.as_bytes());
+        // Encryption fails only for texts of more than 256 GiB.
+        let sealed = sealed.expect("the text is short");
+        Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat()))
+    }
+
+    /// The secret of a text of [`Keys::seal`].
+    pub(super) fn unseal(&self, sealed: &str) -> Result<SecretString, Sealed> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Sealed)?;
+        let (nonce, text) = bytes.split_first_chunk::<NONCE>().ok_or(Sealed)?;
+        let text = self.cipher().decrypt(&XNonce::from(*nonce), text).map_err(|_| Sealed)?;
+        String::from_utf8(text).map(SecretString::from).map_err(|_| Sealed)
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(self.secrets.expose_secret().into())
     }
 }
 
@@ -105,6 +144,30 @@ mod tests {
         let mode =
             std::fs::metadata(home.path().join("secret.key")).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_sealed_secret_is_read_by_its_own_key_alone() {
+        let keys = |secret: &str| {
+            let config = Config { secret_key: Some(SecretString::from(secret)), ..Config::default() };
+            Keys::open(&config).expect("the settings have one")
+        };
+        let (keys, other) = (keys(&"a".repeat(40)), keys(&"b".repeat(40)));
+        let sealed = keys.seal("-----BEGIN PRIVATE KEY-----").expect("random numbers");
+        assert_ne!(
+            sealed,
+            keys.seal("-----BEGIN PRIVATE KEY-----").expect("random numbers"),
+            "the nonce is new"
+        );
+        let read = keys.unseal(&sealed).expect("it is ours");
+        assert_eq!(read.expose_secret(), "-----BEGIN PRIVATE KEY-----");
+        assert_eq!(other.unseal(&sealed).err(), Some(Sealed));
+        let mut changed = sealed.clone().into_bytes();
+        changed[40] = if changed[40] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(changed).expect("base64");
+        for damaged in [&*changed, "", "AAAA", "%", &sealed[..sealed.len() - 4]] {
+            assert_eq!(keys.unseal(damaged).err(), Some(Sealed), "{damaged}");
+        }
     }
 
     #[test]

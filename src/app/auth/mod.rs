@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::audit::Audit;
 use super::{Actor, App, Error, Result};
 use crate::clock::Clock;
@@ -23,8 +25,8 @@ pub mod setup;
 pub mod tokens;
 
 use flood::{AddressLimit, BadBearers};
-pub use keys::KeyError;
 use keys::Keys;
+pub use keys::{KeyError, Sealed};
 pub(super) use login::{check_own_password, forget_failures};
 pub use login::{login, unlock};
 use password::{Cost, Hasher};
@@ -86,6 +88,22 @@ impl Auth {
             bad_bearers: BadBearers::default(),
             instance,
         })
+    }
+
+    /// Seals a secret for the database.
+    ///
+    /// # Errors
+    /// Where the operating system returns no random numbers.
+    pub fn seal(&self, text: &str) -> std::result::Result<String, KeyError> {
+        self.keys.seal(text)
+    }
+
+    /// The secret of a text of [`Auth::seal`].
+    ///
+    /// # Errors
+    /// [`Sealed`] where the text was sealed with another secret key, or is damaged.
+    pub fn unseal(&self, sealed: &str) -> std::result::Result<SecretString, Sealed> {
+        self.keys.unseal(sealed)
     }
 
     /// Id of the installation: 32 hexadecimal digits, created at the first start.

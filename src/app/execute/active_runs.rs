@@ -144,7 +144,7 @@ struct Inner {
     active: Mutex<HashMap<RunId, Active>>,
     /// Containers that pending runs lost to newer runs.
     lost: Mutex<HashMap<RunId, GivenUp>>,
-    permits: Mutex<HashMap<HostId, Arc<Semaphore>>>,
+    permits: Mutex<HashMap<(HostId, usize), Arc<Semaphore>>>,
     looks: Looks,
     early: EarlyLooks,
     /// Held while a run begins, so that a cancellation finds it either pending or active, never in between.
@@ -213,8 +213,9 @@ impl ActiveRuns {
     /// A permit for one more container operation on a host; `None` when all are in use.
     pub(super) fn permit(&self, host: &HostId, parallelism: usize) -> Option<OwnedSemaphorePermit> {
         let mut permits = self.0.permits.lock();
-        let semaphore =
-            permits.entry(host.clone()).or_insert_with(|| Arc::new(Semaphore::new(parallelism.max(1))));
+        let semaphore = permits
+            .entry((host.clone(), parallelism))
+            .or_insert_with(|| Arc::new(Semaphore::new(parallelism.max(1))));
         Arc::clone(semaphore).try_acquire_owned().ok()
     }
 

@@ -95,6 +95,11 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             pass.end(run, RunState::Failed, "its host is no longer known").await?;
             continue;
         };
+        if !host.is_enabled() {
+            let reason = format!("host_disabled: the host {} is disabled", host.name());
+            pass.end(run, RunState::Skipped, &reason).await?;
+            continue;
+        }
         let given_up = app.active_runs.record_lost(&run.id, claim.gives_up(newer()));
         let run = match &run.guard {
             None => Cow::Borrowed(run),

@@ -223,7 +223,7 @@ async fn look(app: App, host: Arc<Host>, run: RunId, containers: Vec<Arc<Contain
             Looked::of(&container, usage.map_err(|error| error.to_string()))
         }
     });
-    let seen = stream::iter(looks).buffered(app.config.parallelism.max(1)).collect().await;
+    let seen = stream::iter(looks).buffered(host.parallelism().max(1)).collect().await;
     // The entry is gone where the run has ended meanwhile.
     if let Some(found) = app.active_runs.looks().lock().get_mut(&run) {
         *found = Some(seen);

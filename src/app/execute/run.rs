@@ -222,7 +222,7 @@ impl RunExecutor {
                 inventory.by_identity(&step.identity).map_or(10, |one| u64::from(container_grace(one)))
             };
             let grace = steps().map(|step| requested.unwrap_or_else(|| own(step))).max().unwrap_or(0);
-            let turns = steps().count().div_ceil(self.app.config.parallelism.max(1));
+            let turns = steps().count().div_ceil(self.host.parallelism().max(1));
             let waits = steps().flat_map(|step| &step.wait_for).map(limit);
             budget += Duration::from_secs(grace) * u32::try_from(turns).unwrap_or(u32::MAX)
                 + waits.max().unwrap_or(HEALTH_WAIT);
@@ -257,8 +257,7 @@ impl RunExecutor {
                 Gate::Open => {
                     // The permit is taken before the lock: releasing a lock wakes all waiting runs, this one too, so
                     // that runs without a permit would wake each other for ever.
-                    let Some(permit) =
-                        self.app.active_runs.permit(self.host.id(), self.app.config.parallelism)
+                    let Some(permit) = self.app.active_runs.permit(self.host.id(), self.host.parallelism())
                     else {
                         // A step of this run frees a permit, or the release of a lock announces one.
                         blocked = true;

@@ -133,6 +133,7 @@ pub(super) fn unreachable(inventory: &Inventory) -> Option<String> {
         Link::Connected { .. } => None,
         Link::Connecting => Some("the host is not connected yet".to_owned()),
         Link::Unreachable { reason, .. } => Some(format!("the host cannot be reached: {reason}")),
+        Link::Disabled => Some("the host is disabled".to_owned()),
     }
 }
 

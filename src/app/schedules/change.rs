@@ -11,10 +11,11 @@ use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, NapRequest};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Live, Result};
+use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
 use crate::domain::conflict::Fires;
-use crate::domain::ids::{ScheduleId, UserId};
+use crate::domain::ids::{HostId, ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
@@ -105,16 +106,54 @@ pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>)
     let old = stored(app, id).await?;
     writable(&old)?;
     fresh(&old, rev)?;
+    let new = deleted(&old, app.clock.now());
+    replace(app, actor, "schedule.delete", &old, &new).await
+}
+
+/// The schedules for the stacks and containers of a host.
+pub(in crate::app) async fn of_host(app: &App, host: &HostId) -> Result<Vec<Schedule>> {
+    let all = ScheduleSelection { host: Some(host), limit: i64::MAX, ..ScheduleSelection::default() };
+    Ok(db::schedules::list(&app.db, &all).await?)
+}
+
+/// Moves a schedule from a host that is deleted to another one, where it acts on the target of the same name, or deletes
+/// it.
+pub(in crate::app) async fn leave_host(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    old: Schedule,
+    move_to: Option<&HostId>,
+    book: &RuleBook,
+) -> Result<()> {
     let now = app.clock.now();
-    let new = Schedule {
+    let (event, new) = match move_to {
+        Some(host) => {
+            let mut new = old.clone();
+            new.spec.target.host = host.clone();
+            touch(&mut new, book, now);
+            ("schedule.update", new)
+        }
+        None => ("schedule.delete", deleted(&old, now)),
+    };
+    if !db::schedules::update(tx, &new, old.rev).await? {
+        return Err(stale(tx, &old.id).await?);
+    }
+    let is_there = |schedule: &&Schedule| schedule.deleted_at.is_none();
+    let changes = changes(Some(&old), Some(&new).filter(is_there));
+    record(tx, app, actor, event, &new, changes).await
+}
+
+/// The schedule after its deletion.
+fn deleted(old: &Schedule, now: Timestamp) -> Schedule {
+    Schedule {
         deleted_at: Some(now),
         next_due: None,
         skip_at: None,
         rev: old.rev + 1,
         updated_at: now,
         ..old.clone()
-    };
-    replace(app, actor, "schedule.delete", &old, &new).await
+    }
 }
 
 /// Restores a deleted schedule: it continues from now, enabled or disabled as before. A schedule that is not deleted

@@ -14,6 +14,7 @@ mod weekly;
 pub use change::{
     Saved, adopt, create, delete, disable, enable, left, restore, run_now, skip_next, unskip_next, update,
 };
+pub(in crate::app) use change::{leave_host, of_host};
 pub use draft::{Draft, GuardDraft};
 pub use lint::Clash;
 pub use preview::{DryRun, Now, Preview, dry_run, preview};

@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::web::api::{
-        actions, audit, auth, calendars, containers, locks, order, overrides, report, runs, schedules,
+        actions, audit, auth, calendars, containers, hosts, locks, order, overrides, report, runs, schedules,
         simulate, stacks, summary,
     };
 
@@ -88,6 +88,8 @@ mod tests {
             schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
             schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
             calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
+            hosts::list, hosts::create, hosts::get, hosts::put, hosts::delete, hosts::test, hosts::enable,
+            hosts::disable,
             runs::list, runs::get, runs::cancel, runs::undo, runs::retry,
             audit::list, summary::get, report::get,
         ),

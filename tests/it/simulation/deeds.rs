@@ -155,7 +155,7 @@ impl Story {
         if self.dice.once_in(3) {
             let name = self.dice.choose(&CONTAINERS).to_owned();
             let identity = self.machine.app().and_then(|app| {
-                let inventory = app.hosts.local().inventory();
+                let inventory = app.hosts.first().expect("a host").inventory();
                 inventory.by_name(&name).map(|found| found.target())
             });
             if let Some(target) = identity {

@@ -369,7 +369,7 @@ async fn facts(app: App) -> Vec<Fact> {
     let rules = &book.rules;
     let now = app.clock.now();
     let moment = rules.at(now);
-    let inventory = app.hosts.local().inventory();
+    let inventory = app.hosts.first().expect("a host").inventory();
     let host = HostId::local();
     let naps = book.naps(&host);
     let applied = db::applied::of_host(&app.db, &host).await.expect("they read");

@@ -15,9 +15,8 @@ use docknap::app::{
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::Db;
+use docknap::docker::Hosts;
 use docknap::docker::self_detection::SelfHints;
-use docknap::docker::{Endpoint, Host, Hosts, Settings};
-use docknap::domain::ids::HostId;
 use docknap::faults::{Fuse, Point};
 use docknap::sim::{Control, World};
 use jiff::Timestamp;
@@ -162,16 +161,9 @@ impl Machine {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let app = runtime.block_on(async {
             let db = self.database.another().await;
-            let config = Config { data_dir: self.home.path().to_owned(), ..Config::default() };
+            let (data_dir, docker_host) = (self.home.path().to_owned(), self.sim.docker_host());
+            let config = Config { data_dir, docker_host, ..Config::default() };
             let auth = Auth::open(&db, &config, &self.clock, Cost::TINY).await.expect("the keys are made");
-            let settings = Settings {
-                endpoint: Endpoint::from_values(Some(&self.sim.docker_host()), None, None)
-                    .expect("a unix socket"),
-                protect: Vec::new(),
-                database_host: None,
-                hints: SelfHints::default(),
-            };
-            let host = Host::new(HostId::local(), settings, self.clock.clone());
             let app = App::new(Parts {
                 upcoming: docknap::app::upcoming::Upcoming::default(),
                 rulebook: docknap::app::rulebook::LastRead::default(),
@@ -182,18 +174,17 @@ impl Machine {
                 ids,
                 bus: Bus::default(),
                 scheduler: Activator::default(),
-                hosts: Hosts::new(host.clone()),
+                hosts: Hosts::new([]),
+                hints: SelfHints::default(),
                 active_runs: ActiveRuns::default(),
                 answering: docknap::app::idempotency::AtWork::default(),
                 external_changes: ExternalChanges::default(),
                 auth,
                 vitals: Vitals::new(self.clock.now()),
             });
-            docknap::app::locks::restore(&app).await.expect("locks are read");
-            docknap::app::traces::restore(&app).await.expect("what others did is read");
-            docknap::app::order::restore(&app).await.expect("the order is read");
-            tokio::spawn(host.watch(stop.clone()));
-            tokio::spawn(docknap::app::notices::pass_on(app.clone(), stop.clone()));
+            docknap::app::hosts::sync(&app).await.expect("the hosts are read");
+            tokio::spawn(docknap::app::hosts::keep(app.clone(), stop.clone()));
+            tokio::spawn(docknap::app::report::keep(app.clone()));
             tokio::spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
             app
         });
@@ -272,7 +263,7 @@ impl Machine {
     /// Values that change while work is in progress.
     fn progress(&self) -> impl PartialEq + use<> {
         let instance = self.instance.as_ref().map(|instance| {
-            let host = instance.app.hosts.local();
+            let host = instance.app.hosts.first().expect("a host");
             let generation = *host.changes().borrow();
             (
                 generation,

@@ -239,7 +239,7 @@ impl Story {
         self.daemon_up_at = None;
         self.machine.sim.daemon_up().expect("the socket is free");
         if let Some(app) = self.machine.app() {
-            app.hosts.local().hurry();
+            app.hosts.first().expect("a host").hurry();
         }
         self.log_line("the Engine begins again");
         self.judge.daemon_started(&self.machine);

@@ -24,10 +24,10 @@ use docknap::app::{Activator, ActiveRuns, Actor, App, Auth, Bus, IdSource, Parts
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db;
+use docknap::docker::Hosts;
 use docknap::docker::self_detection::SelfHints;
-use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::credential::name_key;
-use docknap::domain::ids::{HostId, UserId};
+use docknap::domain::ids::UserId;
 use docknap::domain::permission::Role;
 use docknap::domain::user::User;
 use docknap::web::{self, Web};
@@ -85,17 +85,11 @@ impl TestApp {
     /// As [`TestApp::on`], without accounts.
     pub async fn empty(database: TestDb, edit: impl FnOnce(&mut Config)) -> Self {
         let home = tempfile::tempdir().expect("a data directory");
-        let mut config = Config { data_dir: home.path().to_owned(), ..Config::default() };
+        let docker_host = format!("unix://{}/no-such.sock", home.path().display());
+        let mut config = Config { data_dir: home.path().to_owned(), docker_host, ..Config::default() };
         edit(&mut config);
         let clock = Clock::frozen(NOW.parse().expect("an instant"));
         let auth = Auth::open(&database.db, &config, &clock, Cost::TINY).await.expect("the keys are made");
-        let nowhere = format!("unix://{}/no-such.sock", home.path().display());
-        let settings = Settings {
-            endpoint: Endpoint::from_values(Some(&nowhere), None, None).expect("a unix socket"),
-            protect: Vec::new(),
-            database_host: None,
-            hints: SelfHints::default(),
-        };
         let app = App::new(Parts {
             db: database.db.clone(),
             clock: clock.clone(),
@@ -103,7 +97,8 @@ impl TestApp {
             ids: IdSource::random(),
             bus: Bus::default(),
             scheduler: Activator::default(),
-            hosts: Hosts::new(Host::new(HostId::local(), settings, clock.clone())),
+            hosts: Hosts::new([]),
+            hints: SelfHints::default(),
             active_runs: ActiveRuns::default(),
             answering: docknap::app::idempotency::AtWork::default(),
             external_changes: docknap::app::ExternalChanges::default(),
@@ -113,6 +108,7 @@ impl TestApp {
             auth,
             vitals: Vitals::new(clock.now()),
         });
+        docknap::app::hosts::sync(&app).await.expect("the hosts are read");
         let web = Web::new(app.clone(), false);
         let router = web::router(web.clone());
         Self { app, web, router, clock, resources: Resources::Storage(database, home) }

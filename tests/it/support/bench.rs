@@ -10,8 +10,8 @@ use docknap::app::{Activator, ActiveRuns, Actor, App, Auth, Bus, IdSource, Parts
 use docknap::clock::Clock;
 use docknap::config::Config;
 use docknap::db::{self, Db};
+use docknap::docker::Hosts;
 use docknap::docker::self_detection::SelfHints;
-use docknap::docker::{Endpoint, Host, Hosts, Settings};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId};
 use docknap::domain::run::{Run, RunState, Step, Trigger};
@@ -206,8 +206,10 @@ impl Bench {
     }
 
     async fn until_connected(&self) {
-        self.until("the Engine is connected", async || self.app.hosts.local().inventory().is_connected())
-            .await;
+        self.until("the Engine is connected", async || {
+            self.app.hosts.first().expect("a host").inventory().is_connected()
+        })
+        .await;
     }
 
     /// Waits until nothing more happens without a change of time: every other thread sleeps, no statement is at a
@@ -215,9 +217,11 @@ impl Bench {
     #[expect(clippy::disallowed_methods, reason = "virtual time stands still; this waits for real threads")]
     pub async fn quiet(&self) {
         let look = || {
-            let host = self.app.hosts.local();
-            let generation = *host.changes().borrow();
-            (host.calls_in_flight(), self.sim.calls().len(), generation, self.clock.next_sleeper())
+            let hosts = self.app.hosts.all().into_iter().map(|host| {
+                let generation = *host.changes().borrow();
+                (host.calls_in_flight(), host.calls_made(), generation)
+            });
+            (hosts.collect::<Vec<_>>(), self.sim.calls().len(), self.clock.next_sleeper())
         };
         let (mut seen, mut still) = (look(), 0);
         while still < 4 {
@@ -268,20 +272,13 @@ async fn start_instance(
     home: &std::path::Path,
     hints: &SelfHints,
 ) -> (App, Instance) {
-    let config = Config { data_dir: home.to_owned(), ..Config::default() };
+    let config = Config { data_dir: home.to_owned(), docker_host: sim.docker_host(), ..Config::default() };
     let auth = Auth::open(db, &config, clock, Cost::TINY).await.expect("the keys are made");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .expect("a runtime");
-    let settings = Settings {
-        endpoint: Endpoint::from_values(Some(&sim.docker_host()), None, None).expect("a unix socket"),
-        protect: Vec::new(),
-        database_host: None,
-        hints: hints.clone(),
-    };
-    let host = Host::new(HostId::local(), settings, clock.clone());
     let app = App::new(Parts {
         db: db.clone(),
         clock: clock.clone(),
@@ -289,7 +286,8 @@ async fn start_instance(
         ids: IdSource::random(),
         bus: Bus::default(),
         scheduler: Activator::default(),
-        hosts: Hosts::new(host.clone()),
+        hosts: Hosts::new([]),
+        hints: hints.clone(),
         active_runs: ActiveRuns::default(),
         answering: docknap::app::idempotency::AtWork::default(),
         external_changes: docknap::app::ExternalChanges::default(),
@@ -299,12 +297,10 @@ async fn start_instance(
         auth,
         vitals: Vitals::new(clock.now()),
     });
-    docknap::app::locks::restore(&app).await.expect("locks are read");
-    docknap::app::traces::restore(&app).await.expect("what others did is read");
-    docknap::app::order::restore(&app).await.expect("the order is read");
+    docknap::app::hosts::sync(&app).await.expect("the hosts are read");
     let stop = CancellationToken::new();
-    runtime.spawn(host.watch(stop.clone()));
-    runtime.spawn(docknap::app::notices::pass_on(app.clone(), stop.clone()));
+    runtime.spawn(docknap::app::hosts::keep(app.clone(), stop.clone()));
+    runtime.spawn(docknap::app::report::keep(app.clone()));
     let tasks = TaskTracker::new();
     runtime.spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
     (app, Instance { runtime, stop, tasks })

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use docknap::clock::Clock;
-use docknap::docker::self_detection::SelfHints;
 use docknap::docker::{Endpoint, Host, Settings};
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::{Inventory, Link};
@@ -21,12 +20,7 @@ pub struct Watched {
 
 /// Settings for this `DOCKER_HOST`, outside Docker and without protections.
 pub fn settings(docker_host: &str) -> Settings {
-    Settings {
-        endpoint: Endpoint::from_values(Some(docker_host), None, None).expect("an endpoint"),
-        protect: Vec::new(),
-        database_host: None,
-        hints: SelfHints::default(),
-    }
+    Settings::of(Endpoint::from_values(Some(docker_host), None, None).expect("an endpoint"))
 }
 
 impl Watched {

@@ -34,7 +34,9 @@ impl WelcomeDocker<'_> {
 }
 
 pub(super) async fn show(page: Page<Admin>) -> Result<Response> {
-    let checked = Box::pin(docker_check::check(&page.app, &page.actor)).await?;
+    let Some(checked) = Box::pin(docker_check::check(&page.app, &page.actor)).await? else {
+        return Ok(page.redirect("/hosts"));
+    };
     let welcome = WelcomeDocker { shell: &page.shell, step: 3, checked };
     page.render_live(&welcome, &welcome.as_checks())
 }

@@ -1,0 +1,130 @@
+//! The connections to the hosts: [`sync`] brings [`docker::Hosts`](crate::docker::Hosts) in line with the settings and
+//! the database, and [`keep`] watches each host by itself, so that one that hangs delays no other.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::records;
+use crate::app::{App, Live, Result, locks, notices, order, traces};
+use crate::config::Config;
+use crate::docker::endpoint::{Address, TlsSource};
+use crate::docker::{Endpoint, Host, Settings};
+use crate::domain::host::{HostRecord, HostSource, HostTls};
+use crate::tasks::keep_alive;
+
+/// Connects hosts that are new or changed, and drops those that are gone. Runs at the start and after each change.
+///
+/// # Errors
+/// Database errors: the hosts stay as they are then.
+pub async fn sync(app: &App) -> Result<()> {
+    // Calls are serialized, so that of two changes at the same time the newer list is applied last.
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
+    let known = app.hosts.all();
+    let hosts: Vec<Arc<Host>> = records(app)
+        .await?
+        .iter()
+        .map(|record| {
+            let same = known.iter().find(|host| *host.id() == record.id && host.revision() == record.rev);
+            same.cloned().unwrap_or_else(|| open(app, record))
+        })
+        .collect();
+    if hosts.len() == known.len() && hosts.iter().zip(&known).all(|(one, other)| Arc::ptr_eq(one, other)) {
+        return Ok(());
+    }
+    app.hosts.set(hosts);
+    locks::restore(app).await?;
+    traces::restore(app).await?;
+    order::restore(app).await?;
+    app.rules_changed(Live::Hosts);
+    Ok(())
+}
+
+/// A host with the settings of a record, not connected yet. An address that cannot be used gives a host that says why.
+pub(super) fn open(app: &App, record: &HostRecord) -> Arc<Host> {
+    let spec = &record.spec;
+    let endpoint = endpoint(app, record).unwrap_or_else(|reason| Endpoint::unusable(&spec.endpoint, reason));
+    let settings = Settings {
+        name: spec.name.clone(),
+        enabled: record.enabled,
+        parallelism: spec.parallelism.map_or(app.config.parallelism, |number| number as usize),
+        revision: record.rev,
+        endpoint,
+        protect: app.config.protect.clone(),
+        // The database is reached from where DockNap itself runs.
+        database_host: app
+            .config
+            .database_host()
+            .filter(|_| record.source == HostSource::Env || !app.config.local),
+        hints: app.hints.clone(),
+    };
+    Host::new(record.id.clone(), settings, app.clock.clone())
+}
+
+fn endpoint(app: &App, record: &HostRecord) -> std::result::Result<Endpoint, String> {
+    if record.source == HostSource::Env {
+        return local_endpoint(&app.config);
+    }
+    let tls = match &record.spec.tls {
+        None => None,
+        Some(HostTls::Files { ca, identity }) => {
+            Some(TlsSource::Files { ca: ca.clone(), identity: identity.clone() })
+        }
+        Some(HostTls::Texts { ca, cert, sealed_key }) => {
+            let key = sealed_key.as_deref().map(|sealed| app.auth.unseal(sealed)).transpose();
+            let identity = cert.clone().zip(key.map_err(|error| error.to_string())?);
+            Some(TlsSource::Texts { ca: ca.clone(), identity })
+        }
+    };
+    let address = Address { endpoint: record.spec.endpoint.clone(), tls, insecure: record.spec.insecure };
+    Endpoint::open(&address, app.clock.now())
+        .map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))
+}
+
+/// The Engine of `DOCKER_HOST` and the settings beside it.
+///
+/// # Errors
+/// Which setting is wrong and what to change.
+pub fn local_endpoint(config: &Config) -> std::result::Result<Endpoint, String> {
+    Endpoint::from_values(
+        Some(&config.docker_host),
+        config.docker_tls_verify.then_some("1"),
+        config.docker_cert_path.as_ref().and_then(|path| path.to_str()),
+    )
+}
+
+/// Watches every host until `stop`: each in a task of its own, from the instant at which it is added to the one at
+/// which it is changed, disabled or deleted.
+pub async fn keep(app: App, stop: CancellationToken) {
+    let mut changes = app.hosts.changes();
+    let mut watched: Vec<(Arc<Host>, AbortOnDropHandle<()>)> = Vec::new();
+    loop {
+        let hosts = changes.borrow_and_update().clone();
+        watched.retain(|(old, _)| hosts.iter().any(|host| Arc::ptr_eq(host, old)));
+        for host in hosts.into_iter().filter(|host| host.is_enabled()) {
+            if !watched.iter().any(|(known, _)| Arc::ptr_eq(known, &host)) {
+                tracing::info!(host = %host.id(), address = %host.address(), "looking after the Docker Engine");
+                let task = tokio::spawn(watch(app.clone(), Arc::clone(&host), stop.clone()));
+                watched.push((host, AbortOnDropHandle::new(task)));
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Keeps one host connected and forwards its notices.
+async fn watch(app: App, host: Arc<Host>, stop: CancellationToken) {
+    // Subscribed before the first connection, so that no notice is lost.
+    let feed = notices::forward(app.clone(), Arc::clone(&host), host.notices());
+    let name = format!("Docker watch of {}", host.id());
+    let connection =
+        keep_alive(name, app.clock.clone(), stop.clone(), || Arc::clone(&host).watch(stop.clone()));
+    tokio::join!(feed, connection);
+}

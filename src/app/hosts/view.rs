@@ -1,0 +1,86 @@
+//! Hosts with the state of their connection, for pages and API.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{not_found, records};
+use crate::app::{Actor, App, Result};
+use crate::db;
+use crate::docker::Host;
+use crate::docker::endpoint::Certificate;
+use crate::domain::host::HostRecord;
+use crate::domain::ids::HostId;
+use crate::domain::inventory::{Inventory, Link};
+use crate::domain::permission::Permission;
+
+/// A host with its connection and its figures.
+#[derive(Clone, Debug)]
+pub struct HostView {
+    pub record: HostRecord,
+    /// Address of the Engine as DockNap uses it.
+    pub address: String,
+    /// Containers as last seen, and the state of the connection.
+    pub inventory: Inventory,
+    /// The Engine's clock minus ours.
+    pub ahead: SignedDuration,
+    /// The certificates in use.
+    pub certificates: Vec<Certificate>,
+    /// Number of schedules for its stacks and containers.
+    pub schedules: usize,
+    /// Number of containers that DockNap has put to sleep there.
+    pub napping: usize,
+}
+
+impl HostView {
+    fn new(app: &App, record: HostRecord, schedules: usize, napping: usize) -> Self {
+        let now = app.clock.now();
+        let host: Option<Arc<Host>> = app.hosts.get(&record.id);
+        Self {
+            address: host.as_ref().map_or_else(|| record.spec.endpoint.clone(), |host| host.address()),
+            ahead: host.as_ref().map_or(SignedDuration::ZERO, |host| host.by_engine(now).duration_since(now)),
+            certificates: host.as_ref().map(|host| host.certificates()).unwrap_or_default(),
+            inventory: host.map_or_else(|| Inventory::empty(record.id.clone()), |host| host.inventory()),
+            record,
+            schedules,
+            napping,
+        }
+    }
+
+    pub fn link(&self) -> &Link {
+        &self.inventory.link
+    }
+
+    /// Instant at which the inventory was last known to be right.
+    pub fn seen_at(&self) -> Option<Timestamp> {
+        self.inventory.seen_at
+    }
+
+    /// The certificate that expires first.
+    pub fn first_to_expire(&self) -> Option<&Certificate> {
+        self.certificates.iter().min_by_key(|one| one.not_after)
+    }
+}
+
+/// All hosts: that of `DOCKER_HOST`, those of the settings file, then the others by id.
+pub async fn list(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
+    actor.require(Permission::View)?;
+    let (schedules, naps) = (db::hosts::schedule_counts(&app.db).await?, db::naps::all(&app.db).await?);
+    let records = records(app).await?.into_iter();
+    Ok(records
+        .map(|record| {
+            let count = schedules.iter().find(|(id, _)| *id == record.id).map_or(0, |(_, count)| *count);
+            let napping = naps.get(&record.id).map_or(0, |naps| naps.len());
+            HostView::new(app, record, usize::try_from(count).unwrap_or_default(), napping)
+        })
+        .collect())
+}
+
+/// One host.
+///
+/// # Errors
+/// [`Error::NotFound`](crate::app::Error::NotFound).
+pub async fn get(app: &App, actor: &Actor, id: &HostId) -> Result<HostView> {
+    let mut hosts = list(app, actor).await?.into_iter();
+    hosts.find(|one| one.record.id == *id).ok_or_else(|| not_found(id))
+}

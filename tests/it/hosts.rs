@@ -1,0 +1,274 @@
+//! Hosts as rows: added, changed, disabled and deleted while DockNap runs, each with its own stacks and schedules.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use docknap::domain::ids::HostId;
+use docknap::domain::permission::Role;
+use docknap::sim::World;
+use serde_json::{Value, json};
+
+use crate::on_both_engines;
+use crate::support::app::{Answer, Client, TestApp};
+use crate::support::bench::Bench;
+use crate::support::db::TestDb;
+use crate::support::sim::Simulated;
+
+const NOW: &str = "2027-03-02T22:30:00Z";
+
+on_both_engines!(
+    a_host_is_added_changed_disabled_and_deleted_while_docknap_runs,
+    a_private_key_is_stored_sealed_and_never_shown,
+);
+
+fn media() -> World {
+    World::new().stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")))
+}
+
+/// DockNap with `local`, and a second Engine that is not known yet. Both have a stack `media`.
+async fn two_engines(db: TestDb) -> (TestApp, Simulated) {
+    let bench = Bench::on(db, NOW, media()).await;
+    let nas = Simulated::start(bench.clock.clone(), media()).await;
+    (TestApp::over(bench).await, nas)
+}
+
+async fn put(client: &mut Client, path: &str, body: &Value) -> Answer {
+    client.send(Method::PUT, path, Some("application/json"), body.to_string(), &[]).await
+}
+
+async fn connected(test: &TestApp, id: &str) {
+    let id = HostId::from(id);
+    test.bench()
+        .until("the host is connected", async || {
+            test.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
+        })
+        .await;
+}
+
+/// A stop of `media` on a host, every day at 23:00; its id.
+async fn stop_at_23(admin: &mut Client, host: &str) -> String {
+    let body = json!({"host": host, "target_type": "stack", "target_id": "media", "action": "stop",
+        "cron": "0 23 * * *"});
+    let made = admin.post_json("/api/schedules", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    made.json()["id"].as_str().expect("an id").to_owned()
+}
+
+async fn last_run(admin: &mut Client, schedule: &str) -> Value {
+    admin.get(&format!("/api/schedules/{schedule}")).await.json()["last_run"].clone()
+}
+
+async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: TestDb) {
+    let (test, nas) = two_engines(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let endpoint = nas.control.docker_host();
+    let body = json!({"name": "NAS in the cellar", "id": "nas", "endpoint": endpoint});
+    let made = admin.post_json("/api/hosts", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    connected(&test, "nas").await;
+    let hosts = admin.get("/api/hosts").await.json();
+    let ids: Vec<&str> =
+        hosts.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
+    assert_eq!(ids, ["local", "nas"]);
+    assert_eq!((&hosts[1]["link"], &hosts[1]["stacks"]), (&json!("connected"), &json!(1)), "{hosts:#}");
+
+    // The same name on two hosts is two stacks, and each schedule acts on its own.
+    let id = stop_at_23(&mut admin, "nas").await;
+    test.bench().advance_to("2027-03-02T23:00:00Z").await;
+    test.bench().tick().await;
+    test.bench().settle().await;
+    assert_eq!((nas.control.running("media").len(), test.bench().sim.running("media").len()), (0, 2));
+    let stacks = admin.get("/api/stacks").await.json();
+    let shown: Vec<(&Value, &Value)> =
+        stacks.as_array().expect("a list").iter().map(|one| (&one["host"], &one["status"])).collect();
+    let expected =
+        [("local", "running"), ("nas", "stopped")].map(|(host, status)| (json!(host), json!(status)));
+    assert_eq!(shown, expected.iter().map(|(host, status)| (host, status)).collect::<Vec<_>>());
+
+    // Disabled: not called, and what is due is skipped with a reason.
+    let disabled = admin.post_json("/api/hosts/nas/disable", &json!({})).await;
+    assert_eq!(disabled.json()["link"], "disabled", "{}", disabled.body);
+    let calls = nas.control.calls().len();
+    let window = json!({"host": "nas", "target_type": "stack", "target_id": "media", "window": "sleep 23:30-07:00",
+        "allow_missing": true});
+    let window = admin.post_json("/api/schedules", &window).await;
+    assert_eq!(window.status, 201, "{}", window.body);
+    nas.control.start("media-web-1");
+    test.bench().advance_to("2027-03-03T23:00:00Z").await;
+    test.bench().tick().await;
+    test.bench().settle().await;
+    let run = last_run(&mut admin, &id).await;
+    assert_eq!(run["state"], "skipped", "{run:#}");
+    let whole = admin.get(&format!("/api/runs/{}", run["id"].as_str().expect("an id"))).await.json();
+    assert_eq!(whole["reason"], "host_disabled: the host NAS in the cellar is disabled");
+    let refused = admin.post_json("/api/stacks/nas/media/start", &json!({})).await;
+    assert!(refused.body.contains("the host nas is disabled"), "{}", refused.body);
+    test.bench().advance_to("2027-03-03T23:45:00Z").await;
+    test.bench().tick().await;
+    test.bench().settle().await;
+    assert_eq!(nas.control.calls().len(), calls, "a disabled host is not called");
+
+    // Enabled again inside its window: the window is applied once.
+    assert_eq!(admin.post_json("/api/hosts/nas/enable", &json!({})).await.status, 200);
+    connected(&test, "nas").await;
+    test.bench().tick().await;
+    test.bench().settle().await;
+    assert!(nas.control.running("media").is_empty(), "{:#?}", nas.control.containers());
+
+    // Changed to another Engine: the old one is left.
+    let other = Simulated::start(test.bench().clock.clone(), media()).await;
+    let etag = admin.get("/api/hosts/nas").await.header("etag").to_owned();
+    let body = json!({"name": "NAS", "endpoint": other.control.docker_host()});
+    let changed = put(&mut admin, "/api/hosts/nas", &body).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    connected(&test, "nas").await;
+    test.bench().quiet().await;
+    let (old, new) = (nas.control.calls().len(), other.control.calls().len());
+    test.bench().advance(Duration::from_secs(600)).await;
+    assert_eq!(nas.control.calls().len(), old, "nobody calls the old address");
+    assert!(other.control.calls().len() > new);
+    let headers = [("if-match", &*etag)];
+    let late =
+        admin.send(Method::PUT, "/api/hosts/nas", Some("application/json"), body.to_string(), &headers).await;
+    assert_eq!(late.status, 412, "{}", late.body);
+
+    // Deleted: what becomes of its schedules must be said.
+    let refused = admin.delete("/api/hosts/nas").await;
+    assert_eq!((refused.status, refused.json()["code"].clone()), (409, json!("host_has_schedules")));
+    let refused = admin.delete("/api/hosts/nas?move_to=vps").await;
+    assert_eq!((refused.status, refused.wrong_field()), (422, "move_to".to_owned()));
+    assert_eq!(admin.delete("/api/hosts/nas?move_to=local").await.status, 204);
+    assert_eq!(admin.get("/api/hosts/nas").await.status, 404);
+    let moved = admin.get(&format!("/api/schedules/{id}")).await.json();
+    assert_eq!((&moved["host"], &moved["target_id"]), (&json!("local"), &json!("media")));
+    let calls = other.control.calls().len();
+    test.bench().advance_to("2027-03-04T23:00:00Z").await;
+    test.bench().tick().await;
+    test.bench().settle().await;
+    assert!(test.bench().sim.running("media").is_empty(), "it acts on the host to which it moved");
+    assert_eq!(other.control.calls().len(), calls, "nobody calls a deleted host");
+    let run = admin.get(&format!("/api/runs/{}", run["id"].as_str().expect("an id"))).await.json();
+    assert_eq!(run["host"], "nas", "runs keep the host");
+    let events: Vec<String> =
+        test.audit().await.into_iter().map(|row| row.1).filter(|event| event.starts_with("host.")).collect();
+    assert_eq!(events, ["host.create", "host.disable", "host.enable", "host.update", "host.delete"]);
+}
+
+async fn a_private_key_is_stored_sealed_and_never_shown(db: TestDb) {
+    let (test, _nas) = two_engines(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    crate::docker_tls::certificates(directory.path());
+    let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).expect("a file");
+    let (ca, cert, key) = (read("ca.pem"), read("client/cert.pem"), read("client/key.pem"));
+    let body = json!({"name": "VPS", "endpoint": "tcp://127.0.0.1:1", "ca": ca, "cert": cert, "key": key});
+    let made = admin.post_json("/api/hosts", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!((made.json()["id"].clone(), made.json()["key"].clone()), (json!("vps"), json!("set")));
+    let secret = key.lines().nth(1).expect("a line of the key");
+    assert!(!made.body.contains(secret) && !format!("{:?}", test.audit().await).contains(secret));
+    let stored = docknap::db::hosts::get(&test.app.db, &HostId::from("vps")).await.expect("it reads");
+    let stored = format!("{:?}", stored.expect("a row"));
+    assert!(stored.contains("sealed_key: Some") && !stored.contains(secret), "{stored}");
+
+    // What is read can be sent back: the key stays. Without the certificate it goes.
+    let mut shown = admin.get("/api/hosts/vps").await.json();
+    shown["note"] = json!("rented");
+    let kept = put(&mut admin, "/api/hosts/vps", &shown).await;
+    assert_eq!((kept.status, &kept.json()["key"]), (200, &json!("set")), "{}", kept.body);
+    let body = json!({"name": "VPS", "endpoint": "tcp://127.0.0.1:1", "ca": ca});
+    let alone = put(&mut admin, "/api/hosts/vps", &body).await;
+    assert_eq!((alone.status, &alone.json()["key"]), (200, &Value::Null), "{}", alone.body);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_host_is_said_at_every_field_and_nothing_is_stored() {
+    let test = TestApp::new().await;
+    let mut admin = test.bearer(Role::Admin).await;
+    for (body, fields) in [
+        (json!({"name": "", "endpoint": ""}), vec!["name", "endpoint"]),
+        (
+            json!({"name": "LOCAL", "id": "local", "endpoint": "tcp://nas:1", "insecure": true}),
+            vec!["name", "id"],
+        ),
+        (json!({"name": "NAS", "id": "My NAS", "endpoint": "ssh://nas"}), vec!["id", "endpoint"]),
+        (json!({"name": "日本", "endpoint": "tcp://nas:2375", "insecure": true}), vec!["id"]),
+        (json!({"name": "NAS", "endpoint": "tcp://nas:2375"}), vec!["insecure"]),
+        (json!({"name": "NAS", "endpoint": "tcp://nas:2376", "cert": "x"}), vec!["key", "ca", "insecure"]),
+        (
+            json!({"name": "NAS", "endpoint": "tcp://nas:1", "insecure": true, "parallelism": 0,
+                "note": "n".repeat(501)}),
+            vec!["parallelism", "note"],
+        ),
+    ] {
+        let refused = admin.post_json("/api/hosts", &body).await;
+        assert_eq!(refused.status, 422, "{body}: {}", refused.body);
+        let named: Vec<String> = refused.json()["errors"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|error| error["field"].as_str().expect("a name").to_owned())
+            .collect();
+        assert_eq!(named, fields, "{body}: {}", refused.body);
+    }
+    assert_eq!(admin.get("/api/hosts").await.json().as_array().map(Vec::len), Some(1));
+    let refused = put(&mut admin, "/api/hosts/local", &json!({"name": "x", "endpoint": "unix:///x"})).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert!(refused.body.contains("DOCKER_HOST"), "{}", refused.body);
+    for (role, status) in [(Role::Viewer, 403), (Role::Operator, 403)] {
+        let mut other = test.bearer(role).await;
+        let body = json!({"name": "NAS", "endpoint": "tcp://nas:1", "insecure": true});
+        assert_eq!(other.post_json("/api/hosts", &body).await.status, status);
+        assert_eq!(other.get("/api/hosts").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn hosts_of_the_settings_are_there_and_local_can_be_left_out() {
+    let nowhere = docknap::config::HostSetting {
+        id: "vps".to_owned(),
+        name: "The VPS".to_owned(),
+        endpoint: "tcp://127.0.0.1:1".to_owned(),
+        insecure: true,
+        tls: None,
+    };
+    let test = TestApp::with(|config| {
+        config.local = false;
+        config.hosts = vec![nowhere];
+    })
+    .await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let hosts = admin.get("/api/hosts").await.json();
+    assert_eq!(hosts.as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&hosts[0]["id"], &hosts[0]["name"], &hosts[0]["source"]),
+        (&json!("vps"), &json!("The VPS"), &json!("file"))
+    );
+    let refused = admin.post_json("/api/hosts/vps/disable", &json!({})).await;
+    assert!(refused.status == 409 && refused.body.contains("docknap.toml"), "{}", refused.body);
+
+    // Without any host the pages still answer.
+    let test = TestApp::with(|config| config.local = false).await;
+    let mut admin = test.admin().await;
+    for page in ["/", "/schedules", "/schedules/new", "/timeline", "/runs", "/health", "/report", "/settings"]
+    {
+        assert_eq!(admin.get(page).await.status, 200, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_test_tries_every_call_and_changes_nothing() {
+    let (test, nas) = two_engines(TestDb::sqlite().await).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
+    assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
+    connected(&test, "nas").await;
+    let good = admin.post_json("/api/hosts/nas/test", &json!({})).await.json();
+    assert_eq!((&good["ready"], &good["unreachable"]), (&json!(true), &Value::Null), "{good:#}");
+    assert_eq!(nas.control.running("media").len(), 2);
+    let body = json!({"name": "Typo", "endpoint": "unix:///no/such.sock"});
+    assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201, "it may come up later");
+    let bad = admin.post_json("/api/hosts/typo/test", &json!({})).await.json();
+    assert_eq!(bad["ready"], false);
+    assert!(bad["unreachable"].as_str().is_some_and(|why| why.contains("/no/such.sock")), "{bad:#}");
+}
