@@ -13,7 +13,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::client::Client;
 use super::inventory::Snapshot;
 use super::self_detection::SelfHints;
-use super::{DockerError, Endpoint, Usage};
+use super::{Certificate, DockerError, Endpoint, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{
@@ -170,6 +170,11 @@ impl Host {
     /// Address of the Engine, in the form of `DOCKER_HOST`.
     pub fn address(&self) -> String {
         self.client.wire().endpoint().to_string()
+    }
+
+    /// The certificates of the connection, with the one that the Engine showed last; none without TLS.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        self.client.wire().endpoint().certificates()
     }
 
     /// The inventory as last seen. Cheap: makes no call to Docker.
