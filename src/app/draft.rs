@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
-use super::FieldError;
+use super::{Error, FieldError};
 
 /// Deserializes a whole number or a text into text; the validator checks the range.
 pub fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -49,6 +49,14 @@ pub struct Faults(pub Vec<FieldError>);
 impl Faults {
     pub fn add(&mut self, field: &str, message: impl Into<String>) {
         self.0.push(FieldError::new(field, message));
+    }
+
+    /// The errors of fields that a service found; another error is added for `field`.
+    pub fn add_all(&mut self, field: &str, error: Error) {
+        match error {
+            Error::Invalid(errors) => self.0.extend(errors),
+            other => self.add(field, other.to_string()),
+        }
     }
 
     /// The value of a parse result; an error is added for `field`.

@@ -30,7 +30,7 @@ use crate::domain::window::Phase;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(as = OverrideBody, description = "An override, as sent.")]
 pub struct Draft {
-    /// Default: `local`.
+    /// The id of the host. Default: the host that has such a target.
     pub host: Option<String>,
     /// `container`, `stack`, `host` or `all`.
     #[schema(value_type = String, required = true)]
@@ -181,9 +181,9 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     if kind == "all" {
         return Ok((Reach::All, "everything".to_owned()));
     }
-    let host = targets::host(app, draft.host.as_deref())?;
     if kind == "host" {
-        return Ok((Reach::Host(host.id().clone()), format!("host {}", host.id())));
+        let host = targets::host(app, draft.host.as_deref())?;
+        return Ok((Reach::Host(host.id().clone()), format!("host {}", host.name())));
     }
     let Some(target_type) = TargetType::parse(kind) else {
         return Err(Error::field("target_type", "use container, stack, host or all"));
@@ -191,6 +191,7 @@ fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
     let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {
         return Err(Error::field("target_id", "say which one"));
     };
+    let host = targets::host_with(app, draft.host.as_deref(), target_type, name)?;
     let target = targets::named(app, host.id(), target_type, name)?;
     let name = targets::name(app, &target);
     targets::unprotected(&host.inventory(), &target, &name)?;

@@ -37,17 +37,52 @@ pub fn resolve(app: &App, host: &HostId, target_type: TargetType, name: &str) ->
 /// The target with this name or key on any host.
 ///
 /// # Errors
-/// As [`resolve`] for the first host.
+/// [`Error::Conflict`] where several hosts have a target of this name; otherwise as [`resolve`] for the first host.
 pub fn find(app: &App, target_type: TargetType, name: &str) -> Result<Target> {
-    let mut tries = app.hosts.all().into_iter().map(|host| resolve(app, host.id(), target_type, name));
-    let first = tries.next().unwrap_or_else(|| Err(Error::not_found(target_type.as_str(), name)));
-    first.or_else(|error| tries.find_map(Result::ok).ok_or(error))
+    let (mut found, mut first_error) = (Vec::new(), None);
+    for host in app.hosts.all() {
+        match resolve(app, host.id(), target_type, name) {
+            Ok(target) => found.push(target),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    if found.len() > 1 {
+        return Err(Error::conflict("ambiguous_name", on_several(app, target_type, name, &found)));
+    }
+    found.pop().ok_or_else(|| first_error.unwrap_or_else(|| Error::not_found(target_type.as_str(), name)))
 }
 
-/// The host of the target with this name or key; the first host where none has such a target.
+/// The message for a name that several hosts know.
+fn on_several(app: &App, target_type: TargetType, name: &str, found: &[Target]) -> String {
+    let called = |target: &Target| app.hosts.get(&target.host).map(|host| host.name().to_owned());
+    let hosts: Vec<String> = found.iter().filter_map(called).collect();
+    format!("there is a {target_type} `{}` on several hosts ({}); say which", shorten(name), hosts.join(", "))
+}
+
+/// The host of the target with this name or key; the first host where none or several have such a target.
 pub fn host_of(app: &App, target_type: TargetType, name: &str) -> HostId {
     let first = || app.hosts.first().map_or_else(|| HostId::from(""), |host| host.id().clone());
     find(app, target_type, name).map_or_else(|_| first(), |target| target.host)
+}
+
+/// The host that a field names; where it is empty, the one that has a target of this name or key, or else the first one.
+///
+/// # Errors
+/// [`Error::Invalid`] for `host`: there is no such host, or several hosts have such a target.
+pub fn host_with(
+    app: &App,
+    named: Option<&str>,
+    target_type: TargetType,
+    name: &str,
+) -> Result<Arc<Host>> {
+    if named.is_none_or(|named| named.trim().is_empty()) {
+        match find(app, target_type, name) {
+            Ok(target) => return host(app, Some(target.host.as_str())),
+            Err(Error::Conflict { code: "ambiguous_name", message }) => return Err(Error::field("host", message)),
+            Err(_) => {}
+        }
+    }
+    host(app, named)
 }
 
 /// The host with this id; the first host where the field is empty.

@@ -1,14 +1,17 @@
-//! The address of an Engine and how to connect to it, read from the same settings as the docker CLI uses:
-//! `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.
+//! The address of an Engine and how to connect to it: as stored for a host, or for `local` read from the same settings
+//! as the docker CLI uses, `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.
 
 use std::fmt;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use jiff::Timestamp;
+use rustls::pki_types::ServerName;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::certificates::{AddressFault, Certificate};
+use super::tls::{Tls, TlsSource};
+use super::words::shorten;
 
 /// Docker's default socket.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -17,12 +20,32 @@ const PLAIN_PORT: u16 = 2375;
 /// Default port of `tcp://` with TLS.
 const TLS_PORT: u16 = 2376;
 
+/// How to reach an Engine, as stored for a host.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// `unix:///path` or `tcp://host:port`.
+    pub endpoint: String,
+    pub tls: Option<TlsSource>,
+    /// `tcp://` may be used without TLS.
+    pub insecure: bool,
+}
+
+/// Where an endpoint comes from, which decides what messages call its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// `DOCKER_HOST` and its companions.
+    Environment,
+    /// The settings of a host: page, API or file.
+    Form,
+}
+
 /// The address of an Engine and how to connect to it. Creating one opens no connection.
 #[derive(Clone)]
 pub struct Endpoint {
     transport: Transport,
     /// Path prefix of every request, for an Engine behind a proxy; empty, or `/…` without a trailing slash.
     prefix: String,
+    origin: Origin,
 }
 
 /// The kind of connection to an Engine.
@@ -32,8 +55,14 @@ pub(super) enum Transport {
     Unix(PathBuf),
     /// TCP without TLS.
     Plain { host: String, port: u16 },
-    /// TCP with TLS, where both sides present a certificate.
-    Tls { host: String, port: u16, name: ServerName<'static>, config: Arc<ClientConfig> },
+    /// TCP with TLS, where the Engine shows a certificate and DockNap one if the Engine asks for it.
+    Tls { host: String, port: u16, name: ServerName<'static>, tls: Arc<Tls> },
+}
+
+/// An address split into its parts.
+enum Parts {
+    Unix(PathBuf),
+    Tcp { host: String, port: Option<u16>, prefix: String, https: bool },
 }
 
 impl Endpoint {
@@ -49,58 +78,132 @@ impl Endpoint {
         cert_path: Option<&str>,
     ) -> Result<Self, String> {
         let given = docker_host.map(str::trim).unwrap_or_default();
-        let (scheme, rest) = match given.split_once("://") {
-            _ if given.is_empty() => ("unix", ""),
-            Some((scheme, rest)) => (scheme, rest),
-            None if given.starts_with('/') => {
-                return Err(format!("DOCKER_HOST `{given}` lacks its beginning; write unix://{given}"));
+        let prefixed = |message: String| format!("DOCKER_HOST: {message}");
+        let parts = if given.is_empty() { Ok(Parts::Unix(DEFAULT_SOCKET.into())) } else { split(given) };
+        let verify = tls_verify.is_some_and(|value| !value.is_empty());
+        let parts = parts.map_err(prefixed)?;
+        let tls = match &parts {
+            Parts::Tcp { https, .. } if verify || *https => {
+                let directory = match cert_path.filter(|path| !path.is_empty()) {
+                    Some(path) => PathBuf::from(path),
+                    None => {
+                        let home = std::env::home_dir().filter(|home| home.is_absolute());
+                        home.map(|home| home.join(".docker")).ok_or(
+                            "DOCKER_TLS_VERIFY is set: DOCKER_CERT_PATH must name the directory with ca.pem, cert.pem \
+                             and key.pem",
+                        )?
+                    }
+                };
+                let ca = directory.join("ca.pem");
+                let identity = Some((directory.join("cert.pem"), directory.join("key.pem")));
+                Some(TlsSource::Files { ca, identity })
             }
-            None => ("tcp", given),
+            _ => None,
         };
-        let tls = tls_verify.is_some_and(|value| !value.is_empty());
-        match scheme.to_ascii_lowercase().as_str() {
-            "unix" => Self::unix(rest),
-            "tcp" | "http" if !tls => Self::plain(rest),
-            "tcp" | "http" | "https" => Self::tls(rest, cert_path),
-            "ssh" => Err("DOCKER_HOST: ssh:// is not offered; use tcp:// with TLS, or forward the socket with \
-                          `ssh -L /run/docknap/docker.sock:/var/run/docker.sock HOST` and name that with unix://"
-                .to_owned()),
-            "npipe" => Err("DOCKER_HOST: npipe:// is a named pipe of Windows, which DockNap cannot open; use \
-                            unix:// or tcp://"
-                .to_owned()),
-            "fd" => Err("DOCKER_HOST: fd:// is for the daemon's own use; name its socket with unix://".to_owned()),
-            other => Err(format!("DOCKER_HOST: `{other}://` is not a way to reach Docker; use unix:// or tcp://")),
+        let endpoint = Self::of_parts(parts, tls, Origin::Environment).map_err(prefixed)?;
+        if let Some(tls) = endpoint.tls() {
+            tls.load().map_err(|faults| join(&faults))?;
+        }
+        Ok(endpoint)
+    }
+
+    /// The endpoint of an address that is to be stored.
+    ///
+    /// # Errors
+    /// All faults of all fields, also those of the certificates and of their dates at `now`.
+    pub fn open(address: &Address, now: Timestamp) -> Result<Self, Vec<AddressFault>> {
+        let endpoint = Self::stored(address);
+        // Certificates are checked also where the address is wrong, so that all faults are told at once.
+        let tls = match &endpoint {
+            Ok(endpoint) => endpoint.tls().cloned(),
+            Err(faults) if faults.iter().any(|fault| fault.field == "ca") => None,
+            Err(_) => address
+                .tls
+                .clone()
+                .map(|source| Arc::new(Tls::new(without_blank_identity(source), Origin::Form))),
+        };
+        let of_tls = tls.map_or_else(Vec::new, |tls| match tls.load() {
+            Ok(()) => tls.out_of_date(now),
+            Err(faults) => faults,
+        });
+        match endpoint {
+            Ok(endpoint) if of_tls.is_empty() => Ok(endpoint),
+            endpoint => Err(endpoint.err().unwrap_or_default().into_iter().chain(of_tls).collect()),
         }
     }
 
-    fn unix(path: &str) -> Result<Self, String> {
-        let path = if path.is_empty() { DEFAULT_SOCKET } else { path };
-        if !path.starts_with('/') {
-            return Err(format!(
-                "DOCKER_HOST: the path of the socket must begin with a slash: unix:///{path}"
-            ));
+    /// The endpoint of an address that was stored before. Its certificates are read at each connection, so that what
+    /// is wrong with them by then is a reason why the host cannot be reached and no more.
+    ///
+    /// # Errors
+    /// All faults of the address itself.
+    pub fn stored(address: &Address) -> Result<Self, Vec<AddressFault>> {
+        let fault = |field, message: &str| vec![AddressFault::new(field, message)];
+        let given = address.endpoint.trim();
+        if given.is_empty() {
+            let missing = "is missing; write tcp://NAME:PORT, or unix:///PATH of a socket";
+            return Err(fault("endpoint", missing));
         }
-        Ok(Self { transport: Transport::Unix(PathBuf::from(path)), prefix: String::new() })
+        let parts = split(given).map_err(|message| fault("endpoint", &message))?;
+        let tls = address.tls.clone().map(without_blank_identity);
+        match (&parts, &tls) {
+            (Parts::Unix(_), Some(_)) => Err(fault(
+                "ca",
+                "a socket has no TLS: remove the certificates, or write tcp://NAME:PORT as the address",
+            )),
+            (Parts::Tcp { https: true, .. }, None) => Err(fault(
+                "ca",
+                "https:// is TLS, which needs the certificate of the authority that signed the Engine's",
+            )),
+            (Parts::Tcp { .. }, None) if !address.insecure => Err(fault(
+                "insecure",
+                "without TLS, whoever reaches this port owns that machine, and whoever is on the way reads along. Give \
+                 the certificates for TLS; or, for a socket proxy in a network of its own, allow it here",
+            )),
+            (Parts::Tcp { .. }, Some(_)) if address.insecure => Err(fault(
+                "insecure",
+                "certificates are given, so TLS is used: leave this out, or remove the certificates",
+            )),
+            _ => Self::of_parts(parts, tls, Origin::Form).map_err(|message| fault("endpoint", &message)),
+        }
     }
 
-    fn plain(rest: &str) -> Result<Self, String> {
-        let (host, port, prefix) = authority(rest, PLAIN_PORT)?;
-        Ok(Self { transport: Transport::Plain { host, port }, prefix })
+    /// A placeholder for a host that is never called.
+    pub fn nowhere() -> Self {
+        let transport = Transport::Unix(PathBuf::from("/dev/null"));
+        Self { transport, prefix: String::new(), origin: Origin::Form }
     }
 
-    fn tls(rest: &str, cert_path: Option<&str>) -> Result<Self, String> {
-        let (host, port, prefix) = authority(rest, TLS_PORT)?;
-        let directory = match cert_path.filter(|path| !path.is_empty()) {
-            Some(path) => PathBuf::from(path),
-            None => std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".docker")).ok_or(
-                "DOCKER_TLS_VERIFY is set: DOCKER_CERT_PATH must name the directory with ca.pem, cert.pem and \
-                 key.pem",
-            )?,
+    fn of_parts(parts: Parts, tls: Option<TlsSource>, origin: Origin) -> Result<Self, String> {
+        let (transport, prefix) = match (parts, tls) {
+            (Parts::Unix(path), _) => (Transport::Unix(path), String::new()),
+            (Parts::Tcp { host, port, prefix, .. }, None) => {
+                (Transport::Plain { host, port: port.unwrap_or(PLAIN_PORT) }, prefix)
+            }
+            (Parts::Tcp { host, port, prefix, .. }, Some(source)) => {
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|_| format!("`{host}` cannot be the name in a certificate"))?;
+                let tls = Arc::new(Tls::new(source, origin));
+                (Transport::Tls { host, port: port.unwrap_or(TLS_PORT), name, tls }, prefix)
+            }
         };
-        let name = ServerName::try_from(host.clone())
-            .map_err(|_| format!("DOCKER_HOST: `{host}` cannot be the name in a certificate"))?;
-        let config = Arc::new(tls_config(&directory)?);
-        Ok(Self { transport: Transport::Tls { host, port, name, config }, prefix })
+        Ok(Self { transport, prefix, origin })
+    }
+
+    /// The certificates in use, with the one the Engine showed last; none without TLS, or before the first look.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        self.tls().map_or_else(Vec::new, |tls| tls.certificates())
+    }
+
+    pub(super) fn tls(&self) -> Option<&Arc<Tls>> {
+        match &self.transport {
+            Transport::Tls { tls, .. } => Some(tls),
+            Transport::Unix(_) | Transport::Plain { .. } => None,
+        }
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Host name or address of an Engine that is reached over a network. A container of that name is a socket proxy
@@ -143,9 +246,56 @@ impl fmt::Debug for Endpoint {
     }
 }
 
+/// The faults in one line.
+pub(super) fn join(faults: &[AddressFault]) -> String {
+    faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+/// A form sends an empty certificate and an empty key where none is meant.
+fn without_blank_identity(source: TlsSource) -> TlsSource {
+    match source {
+        TlsSource::Texts { ca, identity } => {
+            let typed = |(cert, key): &(String, SecretString)| {
+                !cert.trim().is_empty() || !key.expose_secret().trim().is_empty()
+            };
+            TlsSource::Texts { ca, identity: identity.filter(typed) }
+        }
+        files @ TlsSource::Files { .. } => files,
+    }
+}
+
+/// Splits an address, or says what is wrong with it.
+fn split(given: &str) -> Result<Parts, String> {
+    let (scheme, rest) = match given.split_once("://") {
+        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+        None if given.starts_with('/') => {
+            return Err(format!("`{given}` lacks its beginning; write unix://{given}"));
+        }
+        None => ("tcp".to_owned(), given),
+    };
+    match scheme.as_str() {
+        "unix" if rest.is_empty() => Ok(Parts::Unix(DEFAULT_SOCKET.into())),
+        "unix" if rest.starts_with('/') => Ok(Parts::Unix(rest.into())),
+        "unix" => Err(format!("the path of the socket must begin with a slash: unix:///{rest}")),
+        "tcp" | "http" | "https" => {
+            let (host, port, prefix) = authority(rest)?;
+            Ok(Parts::Tcp { host, port, prefix, https: scheme == "https" })
+        }
+        "ssh" => Err("ssh:// is not offered; use tcp:// with TLS, or forward the socket with \
+                      `ssh -L /run/docknap/docker.sock:/var/run/docker.sock HOST` and name that with unix://"
+            .to_owned()),
+        "npipe" => {
+            Err("npipe:// is a named pipe of Windows, which DockNap cannot open; use unix:// or tcp://"
+                .to_owned())
+        }
+        "fd" => Err("fd:// is for the daemon's own use; name its socket with unix://".to_owned()),
+        other => Err(format!("`{}://` is not a way to reach Docker; use unix:// or tcp://", shorten(other))),
+    }
+}
+
 /// Splits the text after `tcp://` into host, port and path.
-fn authority(rest: &str, default_port: u16) -> Result<(String, u16, String), String> {
-    let wrong = |what: &str| format!("DOCKER_HOST: {what} in `tcp://{rest}`; write tcp://NAME:PORT");
+fn authority(rest: &str) -> Result<(String, Option<u16>, String), String> {
+    let wrong = |what: &str| format!("{what} in `tcp://{}`; write tcp://NAME:PORT", shorten(rest));
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
@@ -176,103 +326,12 @@ fn authority(rest: &str, default_port: u16) -> Result<(String, u16, String), Str
         return Err(wrong("what stands in square brackets is no IPv6 address"));
     }
     let port = match port {
-        None | Some("") => default_port,
+        None | Some("") => None,
         Some(port) => {
-            port.parse().ok().filter(|port| *port != 0).ok_or_else(|| wrong("the port is wrong"))?
+            Some(port.parse().ok().filter(|port| *port != 0).ok_or_else(|| wrong("the port is wrong"))?)
         }
     };
     Ok((host.to_owned(), port, prefix.to_owned()))
-}
-
-fn tls_config(directory: &Path) -> Result<ClientConfig, String> {
-    let ca = directory.join("ca.pem");
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(&ca)? {
-        roots.add(certificate).map_err(|error| {
-            format!("{}: not a certificate that can vouch for others ({error})", ca.display())
-        })?;
-    }
-    let cert = directory.join("cert.pem");
-    let chain = certificates(&cert)?;
-    let key_path = directory.join("key.pem");
-    let key = private_key(&key_path)?;
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| {
-            format!("{} and {} do not belong together ({error})", cert.display(), key_path.display())
-        })
-}
-
-/// Reads one of the three certificate files. Checking for a missing file here gives a clear message; otherwise the
-/// TLS handshake fails later without saying why.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => format!(
-            "{} does not exist; DOCKER_CERT_PATH must name the directory with ca.pem, cert.pem and key.pem",
-            path.display()
-        ),
-        ErrorKind::PermissionDenied => {
-            format!("{} may not be read; DockNap runs as user 65532 in its image", path.display())
-        }
-        _ => format!("{} cannot be read: {error}", path.display()),
-    })
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("{} is not PEM text: {error}", path.display()))?;
-    if found.is_empty() {
-        return Err(format!("{} holds no certificate (-----BEGIN CERTIFICATE-----)", path.display()));
-    }
-    Ok(found)
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = read(path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-        if text.windows(21).any(|part| part == b"ENCRYPTED PRIVATE KEY") {
-            format!(
-                "{} is encrypted; DockNap cannot ask for its passphrase, so store it plain",
-                path.display()
-            )
-        } else if matches!(error, pem::Error::NoItemsFound) {
-            format!("{} holds no private key (-----BEGIN PRIVATE KEY-----)", path.display())
-        } else {
-            format!("{} is not a private key: {error}", path.display())
-        }
-    })
-}
-
-pub struct Address {
-    pub endpoint: String,
-    pub tls: Option<TlsSource>,
-    pub insecure: bool,
-}
-pub enum TlsSource {
-    Files { ca: PathBuf, identity: Option<(PathBuf, PathBuf)> },
-    Texts { ca: String, identity: Option<(String, secrecy::SecretString)> },
-}
-pub struct AddressFault {
-    pub field: &'static str,
-    pub message: String,
-}
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    pub subject: String,
-    pub not_after: jiff::Timestamp,
-}
-impl Endpoint {
-    pub fn open(address: &Address, _now: jiff::Timestamp) -> Result<Self, Vec<AddressFault>> {
-        Self::from_values(Some(&address.endpoint), None, None)
-            .map_err(|message| vec![AddressFault { field: "endpoint", message }])
-    }
-    pub fn unusable(address: &str, _reason: String) -> Self {
-        Self { transport: Transport::Unix(PathBuf::from(address)), prefix: String::new() }
-    }
 }
 
 #[cfg(test)]

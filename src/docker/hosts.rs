@@ -13,7 +13,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::client::Client;
 use super::inventory::Snapshot;
 use super::self_detection::SelfHints;
-use super::{DockerError, Endpoint, Usage};
+use super::{Certificate, DockerError, Endpoint, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{
@@ -80,6 +80,8 @@ pub struct Settings {
     pub revision: i64,
     /// Address of the Engine.
     pub endpoint: Endpoint,
+    /// Why the address cannot be used, if it cannot: then no call is made.
+    pub fault: Option<String>,
     /// `DOCKNAP_PROTECT`: names of stacks and containers that DockNap never changes.
     pub protect: Vec<String>,
     /// Host name in `DATABASE_URL`, if the database is reached over a network.
@@ -130,6 +132,7 @@ impl Settings {
             parallelism: 16,
             revision: 0,
             endpoint,
+            fault: None,
             protect: Vec::new(),
             database_host: None,
             hints: SelfHints::default(),
@@ -143,6 +146,7 @@ pub struct Host {
     pub(super) id: HostId,
     name: String,
     enabled: bool,
+    is_called: bool,
     parallelism: usize,
     revision: i64,
     pub(super) clock: Clock,
@@ -173,8 +177,8 @@ struct State {
 impl Host {
     /// A host that is not connected yet; [`Host::watch`] connects it.
     pub fn new(id: HostId, settings: Settings, clock: Clock) -> Arc<Self> {
-        let Settings { name, enabled, parallelism, revision, endpoint, protect, database_host, hints } =
-            settings;
+        let Settings { name, enabled, parallelism, revision, endpoint, fault, .. } = settings;
+        let Settings { protect, database_host, hints, .. } = settings;
         let guard = Guard {
             names: protect,
             proxy: endpoint.host_name().map(ToOwned::to_owned),
@@ -183,12 +187,18 @@ impl Host {
         };
         let itself = if hints.contained { SelfDetection::Unknown } else { SelfDetection::OutsideDocker };
         let protection_rules = ProtectionRules::new(&guard, &itself, &std::iter::empty());
-        let link = if enabled { Link::Connecting } else { Link::Disabled };
+        let is_called = enabled && fault.is_none();
+        let link = match fault {
+            _ if !enabled => Link::Disabled,
+            Some(reason) => Link::Unreachable { reason, since: clock.now() },
+            None => Link::Connecting,
+        };
         let inventory = Inventory { itself, link, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
             client: Client::new(id.clone(), endpoint, clock.clone()),
             name: if name.is_empty() { id.as_str().to_owned() } else { name },
             enabled,
+            is_called,
             parallelism,
             revision,
             id,
@@ -215,9 +225,14 @@ impl Host {
         &self.name
     }
 
-    /// Whether DockNap calls the Engine at all.
+    /// Whether an admin wants DockNap to call the Engine.
     pub fn is_enabled(&self) -> bool {
         self.enabled
+    }
+
+    /// Whether DockNap calls the Engine: the host is enabled, and its address can be used.
+    pub fn is_called(&self) -> bool {
+        self.is_called
     }
 
     /// Container operations that may run at the same time.
@@ -235,8 +250,9 @@ impl Host {
         self.client.wire().endpoint().to_string()
     }
 
-    pub fn certificates(&self) -> Vec<super::endpoint::Certificate> {
-        Vec::new()
+    /// The certificates of the connection, with the one that the Engine showed last; none without TLS.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        self.client.wire().endpoint().certificates()
     }
 
     /// The inventory as last seen. Cheap: makes no call to Docker.

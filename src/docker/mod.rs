@@ -12,6 +12,7 @@ use crate::domain::guard::CpuSample;
 use crate::domain::nap::Sample;
 
 mod answers;
+mod certificates;
 pub mod client;
 pub mod endpoint;
 mod events;
@@ -20,12 +21,15 @@ mod inventory;
 mod reading;
 pub mod self_detection;
 mod streams;
+mod tls;
 mod watch;
 mod wire;
 mod words;
 
-pub use endpoint::Endpoint;
+pub use certificates::{AddressFault, Certificate, CertificateRole};
+pub use endpoint::{Address, Endpoint};
 pub use hosts::{ContainerEvent, Host, Hosts, Notice, Settings};
+pub use tls::TlsSource;
 
 /// Memory and CPU use of a container at one instant. All fields are `None` for a container that is not running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

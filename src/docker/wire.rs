@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bollard::BollardRequest;
 use bollard::errors::Error;
@@ -22,7 +23,7 @@ use parking_lot::RwLock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::endpoint::{Endpoint, Transport};
+use super::endpoint::{Endpoint, Transport, join};
 use super::{answers, streams};
 use crate::clock::Clock;
 use crate::domain::text::chain;
@@ -40,6 +41,9 @@ const CLOCK_WAS_SET: i64 = 2 * SECOND;
 const MAX_BODY: usize = 64 * 1024 * 1024;
 /// Bytes of an error response that are read: Docker sends one line, a proxy an HTML page.
 const MAX_ERROR_BODY: usize = 64 * 1024;
+/// Longest wait for a connection over a network, TLS included. Shorter than the time of the calls that find out whether
+/// the Engine is there, so that the message says what does not answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest response head, and the read buffer of a body, in bytes.
 const BUFFER: usize = 64 * 1024;
 
@@ -71,7 +75,25 @@ pub(super) enum WireError {
     Lookup(io::Error),
     #[error("TLS: {0}")]
     Tls(io::Error),
+    /// The certificates given cannot be used, in words for the user.
+    #[error("{0}")]
+    Certificates(String),
+    #[error("the connection was not made in time: {0:?}")]
+    Stalled(Stage),
 }
+
+/// What a connection over a network waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stage {
+    Files,
+    Lookup,
+    Connect,
+    Handshake,
+}
+
+/// A stream of either kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Wire {
     pub(super) fn new(endpoint: Endpoint, clock: Clock) -> Arc<Self> {
@@ -178,13 +200,8 @@ impl Wire {
         }
         let response = match self.endpoint.transport() {
             Transport::Unix(path) => send_on(UnixStream::connect(path).await?, request).await?,
-            Transport::Plain { host, port } => send_on(connect_tcp(host, *port).await?, request).await?,
-            Transport::Tls { host, port, name, config } => {
-                let stream = tokio_rustls::TlsConnector::from(Arc::clone(config))
-                    .connect(name.clone(), connect_tcp(host, *port).await?)
-                    .await
-                    .map_err(|error| io::Error::new(error.kind(), WireError::Tls(error)))?;
-                send_on(stream, request).await?
+            Transport::Plain { .. } | Transport::Tls { .. } => {
+                send_on(self.connect().await?, request).await?
             }
         };
         if changes {
@@ -192,6 +209,32 @@ impl Wire {
         }
         self.record_response(&response);
         Ok(response)
+    }
+
+    /// Connects over a network.
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let mut stage = Stage::Files;
+        let connected = self.clock.timeout(CONNECT_TIMEOUT, self.connect_in_stages(&mut stage)).await;
+        connected.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, WireError::Stalled(stage))))
+    }
+
+    async fn connect_in_stages(&self, stage: &mut Stage) -> io::Result<Box<dyn Stream>> {
+        match self.endpoint.transport() {
+            Transport::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            Transport::Plain { host, port } => Ok(Box::new(connect_tcp(host, *port, stage).await?)),
+            Transport::Tls { host, port, name, tls } => {
+                let config = tls.config(self.clock.now()).await.map_err(|faults| {
+                    io::Error::new(io::ErrorKind::InvalidData, WireError::Certificates(join(&faults)))
+                })?;
+                let stream = connect_tcp(host, *port, stage).await?;
+                *stage = Stage::Handshake;
+                let stream = tokio_rustls::TlsConnector::from(config)
+                    .connect(name.clone(), stream)
+                    .await
+                    .map_err(|error| io::Error::new(error.kind(), WireError::Tls(error)))?;
+                Ok(Box::new(stream))
+            }
+        }
     }
 
     /// Adds the path prefix, the API version and the `Host` header.
@@ -219,6 +262,9 @@ impl Wire {
     }
 
     fn record_response(&self, response: &Response<Incoming>) {
+        if let Some(tls) = self.endpoint.tls() {
+            tls.note_answer();
+        }
         let now = self.clock.now();
         self.answered.store(now.as_millisecond(), Ordering::Relaxed);
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
@@ -265,11 +311,13 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+async fn connect_tcp(host: &str, port: u16, stage: &mut Stage) -> io::Result<TcpStream> {
+    *stage = Stage::Lookup;
     let addresses: Vec<_> = tokio::net::lookup_host((host, port))
         .await
         .map_err(|error| io::Error::new(io::ErrorKind::NotFound, WireError::Lookup(error)))?
         .collect();
+    *stage = Stage::Connect;
     let stream = TcpStream::connect(addresses.as_slice()).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

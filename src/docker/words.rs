@@ -8,10 +8,13 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use bollard::errors::Error;
+use rustls::{AlertDescription, CertificateError};
 
 use super::DockerError;
-use super::endpoint::{Endpoint, Transport};
-use super::wire::WireError;
+use super::certificates::{Facts, day};
+use super::endpoint::{Endpoint, Origin, Transport};
+use super::tls::Tls;
+use super::wire::{Stage, WireError};
 
 /// Longest message of Docker that is passed on, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -40,12 +43,12 @@ pub(super) fn error(endpoint: &Endpoint, call: &str, error: &Error) -> DockerErr
 fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> DockerError {
     let lower = message.get(..message.floor_char_boundary(2_000)).unwrap_or_default().to_ascii_lowercase();
     let from_proxy = lower.trim_start().starts_with('<') || lower.trim().is_empty() || !lower.contains(' ');
-    if lower.contains("http request to an https server") {
+    // The words of Go, and of nginx.
+    if lower.contains("http request to an https server")
+        || lower.contains("http request was sent to https port")
+    {
         return DockerError::Unreachable {
-            reason: format!(
-                "{endpoint} expects TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH to the directory with ca.pem, \
-                 cert.pem and key.pem"
-            ),
+            reason: format!("{endpoint} expects TLS: {}", how_to_use_tls(endpoint)),
         };
     }
     let text = || shorten(&without_markup(message));
@@ -71,19 +74,14 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
     if let Some(io) = io_error(error) {
         return match (io.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()), endpoint.transport())
         {
-            (Some(WireError::Lookup(_)), transport) => {
-                let host = match transport {
-                    Transport::Plain { host, .. } | Transport::Tls { host, .. } => host.as_str(),
-                    Transport::Unix(_) => "",
-                };
-                format!(
-                    "no machine or container is called `{host}`: check DOCKER_HOST, and that DockNap shares a network \
-                     with the socket proxy"
-                )
-            }
-            (Some(WireError::Tls(cause)), _) => tls(endpoint, cause),
+            (Some(WireError::Lookup(_)), _) => lookup(endpoint),
+            (Some(WireError::Tls(cause)), Transport::Tls { tls, .. }) => handshake(endpoint, tls, cause),
+            (Some(WireError::Tls(cause)), _) => network(endpoint, cause),
+            (Some(WireError::Certificates(faults)), _) => faults.clone(),
+            (Some(WireError::Stalled(stage)), _) => stalled(endpoint, *stage),
             (None, Transport::Unix(path)) => socket(path, io),
-            (None, Transport::Plain { .. } | Transport::Tls { .. }) => network(endpoint, io),
+            (None, Transport::Plain { .. }) => network(endpoint, io),
+            (None, Transport::Tls { tls, .. }) => after_handshake(endpoint, tls, io),
         };
     }
     let mut chain = error.to_string();
@@ -97,8 +95,9 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
     }
     match endpoint.transport() {
         Transport::Plain { .. } => format!(
-            "{endpoint} does not speak Docker's plain protocol ({}); if it expects TLS, set DOCKER_TLS_VERIFY=1",
-            shorten(&chain)
+            "{endpoint} does not speak Docker's plain protocol ({}); if it expects TLS, {}",
+            shorten(&chain),
+            how_to_use_tls(endpoint)
         ),
         Transport::Unix(_) | Transport::Tls { .. } => format!("{endpoint} broke off: {}", shorten(&chain)),
     }
@@ -151,40 +150,270 @@ fn permission(path: &Path) -> String {
     )
 }
 
+/// What to set for TLS.
+fn how_to_use_tls(endpoint: &Endpoint) -> &'static str {
+    match endpoint.origin() {
+        Origin::Environment => {
+            "set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem"
+        }
+        Origin::Form => "give its CA certificate, and a client certificate with its key",
+    }
+}
+
+/// What the address is called where it is set.
+fn address_setting(endpoint: &Endpoint) -> &'static str {
+    match endpoint.origin() {
+        Origin::Environment => "DOCKER_HOST",
+        Origin::Form => "Address",
+    }
+}
+
+fn lookup(endpoint: &Endpoint) -> String {
+    let host = endpoint.host_name().unwrap_or_default();
+    match endpoint.origin() {
+        Origin::Environment => format!(
+            "no machine or container is called `{host}`: check DOCKER_HOST, and that DockNap shares a network with \
+             the socket proxy"
+        ),
+        Origin::Form => format!(
+            "no machine or container is called `{host}`: check Address. A socket proxy has to share a network with \
+             DockNap, and a machine whose name is not known here has its IP address"
+        ),
+    }
+}
+
+fn stalled(endpoint: &Endpoint, stage: Stage) -> String {
+    match stage {
+        Stage::Files => {
+            "the certificate files cannot be read: the disk or share they are on does not answer".to_owned()
+        }
+        Stage::Lookup => format!(
+            "the name `{}` is not found in time: the name server does not answer",
+            endpoint.host_name().unwrap_or_default()
+        ),
+        Stage::Connect => format!(
+            "{endpoint} does not answer: is that machine on, is the port right, and does a firewall let DockNap through?"
+        ),
+        Stage::Handshake => format!(
+            "{endpoint} takes connections, yet does not answer in TLS: is it the port on which Docker speaks TLS, and \
+             does Docker there hang?"
+        ),
+    }
+}
+
 fn network(endpoint: &Endpoint, error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => {
             format!("nobody listens on {endpoint}: is Docker, or the socket proxy, running there?")
         }
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-            format!("{endpoint} cannot be reached from here: check the network and DOCKER_HOST")
-        }
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => format!(
+            "{endpoint} cannot be reached from here: check the network and {}",
+            address_setting(endpoint)
+        ),
         ErrorKind::TimedOut => format!("{endpoint} does not answer"),
-        // With TLS 1.3 the server refuses the client certificate only after the handshake.
-        _ if error.to_string().contains("alert") => {
-            format!("{endpoint} does not accept cert.pem ({})", shorten(&error.to_string()))
-        }
         _ => format!("{endpoint}: {}", shorten(&error.to_string())),
     }
 }
 
-fn tls(endpoint: &Endpoint, error: &io::Error) -> String {
+/// The message for a connection with TLS that failed after the handshake. With TLS 1.3 the server refuses a client
+/// certificate only then.
+fn after_handshake(endpoint: &Endpoint, tls: &Tls, error: &io::Error) -> String {
+    if let Some(rustls::Error::AlertReceived(alert)) = rustls_error(error) {
+        return format!("{endpoint} {}", alerted(endpoint, tls, *alert));
+    }
+    // A server that closes with something unread resets the connection, and its alert is lost.
+    if breaks_off(error) && tls.was_asked() && !tls.has_answered() {
+        return format!("{endpoint} breaks off: perhaps it {}", refuses_client(endpoint, tls));
+    }
+    network(endpoint, error)
+}
+
+/// The message for a TLS handshake that failed.
+fn handshake(endpoint: &Endpoint, tls: &Tls, error: &io::Error) -> String {
     let text = shorten(&error.to_string());
-    let lower = text.to_ascii_lowercase();
-    let advice = if lower.contains("unknownissuer") || lower.contains("badsignature") {
-        "its certificate was not signed by ca.pem"
-    } else if lower.contains("notvalidforname") || lower.contains("not valid for name") {
-        "its certificate is for another name than the one in DOCKER_HOST"
-    } else if lower.contains("expired") || lower.contains("notvalidyet") {
-        "its certificate is not valid now: renew it, or set the clock"
-    } else if lower.contains("corrupt message") || lower.contains("invalidcontenttype") {
-        "it does not speak TLS: unset DOCKER_TLS_VERIFY, or use the port for TLS (2376)"
-    } else if error.kind() == ErrorKind::UnexpectedEof {
-        "it ended the handshake; perhaps it does not accept cert.pem"
-    } else {
-        "the handshake failed; check ca.pem, cert.pem and key.pem"
+    match rustls_error(error) {
+        Some(rustls::Error::InvalidCertificate(wrong)) => {
+            format!("{endpoint}: {} ({text})", server_certificate(endpoint, tls, wrong))
+        }
+        Some(rustls::Error::AlertReceived(alert)) => {
+            format!("{endpoint} {}", alerted(endpoint, tls, *alert))
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            let instead = match endpoint.origin() {
+                Origin::Environment => "unset DOCKER_TLS_VERIFY, or use the port for TLS (2376)",
+                Origin::Form => "use the port for TLS (2376 by custom)",
+            };
+            format!("{endpoint}: it does not speak TLS: {instead} ({text})")
+        }
+        Some(rustls::Error::PeerIncompatible(_)) => {
+            format!(
+                "{endpoint}: it and DockNap have no version or cipher of TLS in common, 1.2 or 1.3 ({text})"
+            )
+        }
+        None if breaks_off(error) && tls.was_asked() => {
+            format!("{endpoint} ends the handshake: perhaps it {}", refuses_client(endpoint, tls))
+        }
+        None if breaks_off(error) => {
+            format!("{endpoint} ends the handshake: is it the port on which Docker speaks TLS?")
+        }
+        _ => {
+            let [ca, cert, key] = ["ca", "cert", "key"].map(|field| called(endpoint, tls, field));
+            format!("{endpoint}: the handshake failed; check {ca}, {cert} and {key} ({text})")
+        }
+    }
+}
+
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn breaks_off(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+    )
+}
+
+/// What messages call the certificate of a field.
+fn called(endpoint: &Endpoint, tls: &Tls, field: &'static str) -> String {
+    match endpoint.origin() {
+        Origin::Environment => format!("{field}.pem"),
+        Origin::Form => tls.label(field),
+    }
+}
+
+/// What is wrong with the certificate that the Engine shows.
+fn server_certificate(endpoint: &Endpoint, tls: &Tls, wrong: &CertificateError) -> String {
+    use CertificateError as Wrong;
+    let server = tls.server();
+    let its = server.as_ref().map_or_else(
+        || "its certificate".to_owned(),
+        |server| format!("its certificate (`{}`, signed by `{}`)", server.subject, server.issuer),
+    );
+    match wrong {
+        Wrong::UnknownIssuer | Wrong::BadSignature => {
+            let authorities = tls.authorities();
+            let namesake = server.as_ref().is_some_and(|server| authorities.contains(&server.issuer));
+            let advice = if namesake {
+                "the two authorities have one name, and each has a key of its own: was the authority made anew?"
+            } else {
+                "give the certificate of the authority that signed it"
+            };
+            let ca = called(endpoint, tls, "ca");
+            format!("{its} was not signed by {ca} ({}): {advice}", quoted(&authorities))
+        }
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
+            let host = endpoint.host_name().unwrap_or_default();
+            let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+            let again = format!("let the authority sign one with subjectAltName={kind}:{host}");
+            match server.map(|server| server.hosts).filter(|hosts| !hosts.is_empty()) {
+                Some(hosts) => format!(
+                    "{its} is for another name than the one in {}: for {}, not for `{host}`. Use one of its names, or \
+                     {again}",
+                    address_setting(endpoint),
+                    quoted(&hosts)
+                ),
+                None => format!("{its} is for no name at all, since it has no subjectAltName: {again}"),
+            }
+        }
+        Wrong::Expired | Wrong::ExpiredContext { .. } => {
+            let when = server.map_or_else(String::new, |server| format!(" on {}", day(server.not_after)));
+            format!(
+                "{its} is not valid now, it expired{when}: renew it on that machine, or set the clock here"
+            )
+        }
+        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
+            let when =
+                server.map_or_else(String::new, |server| format!(" before {}", day(server.not_before)));
+            format!("{its} is not valid{when}: set the clock here, or renew it on that machine")
+        }
+        Wrong::InvalidPurpose | Wrong::InvalidPurposeContext { .. } => {
+            format!("{its} is not for servers: let the authority sign one with extendedKeyUsage=serverAuth")
+        }
+        _ => match server.as_ref() {
+            Some(Facts { is_authority: true, .. }) => format!(
+                "{its} is the one of an authority itself, as `openssl req -x509` makes it: let the authority sign one \
+                 for the server"
+            ),
+            Some(Facts { hosts, .. }) if hosts.is_empty() => {
+                format!(
+                    "{its} has no subjectAltName: let the authority sign one with the name of the machine"
+                )
+            }
+            _ => format!(
+                "{its} cannot be verified: let the authority sign one with SHA-256 and a key of RSA (2048 bits or \
+                 more) or ECDSA (P-256 or P-384)"
+            ),
+        },
+    }
+}
+
+/// What the Engine says in an alert, as the end of a sentence about it.
+fn alerted(endpoint: &Endpoint, tls: &Tls, alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
+    let of_client = match alert {
+        Alert::NoCertificate
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied
+        | Alert::DecryptError
+        | Alert::CertificateRequired => true,
+        Alert::HandshakeFailure => tls.was_asked(),
+        _ => false,
     };
-    format!("{endpoint}: {advice} ({text})")
+    if of_client {
+        let when = if alert == Alert::CertificateExpired && tls.has_identity() {
+            "; by its clock that one has expired"
+        } else {
+            ""
+        };
+        format!("{}{when} ({alert:?})", refuses_client(endpoint, tls))
+    } else {
+        match alert {
+            Alert::ProtocolVersion | Alert::HandshakeFailure | Alert::InsufficientSecurity => {
+                format!("and DockNap have no version or cipher of TLS in common, 1.2 or 1.3 ({alert:?})")
+            }
+            Alert::UnrecognisedName => {
+                format!("is not called `{}` ({alert:?})", endpoint.host_name().unwrap_or_default())
+            }
+            _ => format!("ends the connection in TLS ({alert:?})"),
+        }
+    }
+}
+
+/// Why the Engine may refuse DockNap, as the end of a sentence about the Engine.
+fn refuses_client(endpoint: &Endpoint, tls: &Tls) -> String {
+    if !tls.has_identity() {
+        return "demands a client certificate: give one with its key, signed by the authority that the Engine trusts \
+                (its --tlscacert)"
+            .to_owned();
+    }
+    let (ca, cert) = (called(endpoint, tls, "ca"), called(endpoint, tls, "cert"));
+    match tls.client() {
+        Some((client, is_of_ca)) => {
+            let but = if is_of_ca { "" } else { &format!(" and not by {ca}") };
+            format!(
+                "does not accept {cert} (`{}`, signed by `{}`{but}): its --tlscacert must name the authority that \
+                 signed it",
+                client.subject, client.issuer
+            )
+        }
+        None => format!("does not accept {cert}"),
+    }
+}
+
+/// At most five names in quotes.
+fn quoted(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(5).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > shown.len() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// Removes HTML tags, so that a proxy's error page reads as a sentence.

@@ -71,12 +71,13 @@ impl Typed {
         self.0.is_empty()
     }
 
-    /// The form without fields that must not be stored or sent back: passwords, tokens and codes.
+    /// The form without fields that must not be stored or sent back: passwords, private keys, tokens and codes.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         let secret = |name: &str| {
             let name = name.to_ascii_lowercase();
             name == "current"
+                || name == "key"
                 || ["password", "token", "secret", "code"].iter().any(|word| name.contains(word))
         };
         self.0.retain(|(name, _)| !secret(name));
@@ -150,7 +151,8 @@ mod tests {
 
     #[test]
     fn secrets_do_not_come_back() {
-        let typed = Typed::parse(b"name=anna&password=x&new_password=y&current=z&token=t&setup-token=u");
+        let typed =
+            Typed::parse(b"name=anna&password=x&new_password=y&current=z&token=t&setup-token=u&key=k");
         let refill = Refill::wrong(typed, vec![FieldError::new("name", "taken")]);
         assert_eq!(refill.typed.iter().collect::<Vec<_>>(), [("name", "anna")]);
         assert_eq!((refill.error("name"), refill.error("password")), (Some("taken"), None));

@@ -93,7 +93,7 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
         "allow_missing": true});
     let window = admin.post_json("/api/schedules", &window).await;
     assert_eq!(window.status, 201, "{}", window.body);
-    nas.control.start("media-web-1");
+    nas.control.start("media-web-1").expect("it starts");
     test.bench().advance_to("2027-03-03T23:00:00Z").await;
     test.bench().tick().await;
     test.bench().settle().await;
@@ -194,7 +194,7 @@ async fn what_is_wrong_with_a_host_is_said_at_every_field_and_nothing_is_stored(
         (json!({"name": "NAS", "id": "My NAS", "endpoint": "ssh://nas"}), vec!["id", "endpoint"]),
         (json!({"name": "日本", "endpoint": "tcp://nas:2375", "insecure": true}), vec!["id"]),
         (json!({"name": "NAS", "endpoint": "tcp://nas:2375"}), vec!["insecure"]),
-        (json!({"name": "NAS", "endpoint": "tcp://nas:2376", "cert": "x"}), vec!["key", "ca", "insecure"]),
+        (json!({"name": "NAS", "endpoint": "tcp://nas:2376", "cert": "x"}), vec!["key", "ca"]),
         (
             json!({"name": "NAS", "endpoint": "tcp://nas:1", "insecure": true, "parallelism": 0,
                 "note": "n".repeat(501)}),

@@ -202,7 +202,7 @@ impl ActiveRuns {
         &self.0.early
     }
 
-    pub(super) async fn beginning(&self) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(in crate::app) async fn beginning(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.beginning.lock().await
     }
 

@@ -10,8 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::records;
 use crate::app::{App, Live, Result, locks, notices, order, traces};
 use crate::config::Config;
-use crate::docker::endpoint::{Address, TlsSource};
-use crate::docker::{Endpoint, Host, Settings};
+use crate::docker::{Address, Endpoint, Host, Settings, TlsSource};
 use crate::domain::host::{HostRecord, HostSource, HostTls};
 use crate::tasks::keep_alive;
 
@@ -43,27 +42,34 @@ pub async fn sync(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// A host with the settings of a record, not connected yet. An address that cannot be used gives a host that says why.
+/// A host with the settings of a record, not connected yet. A host whose address cannot be used says why.
 pub(super) fn open(app: &App, record: &HostRecord) -> Arc<Host> {
     let spec = &record.spec;
-    let endpoint = endpoint(app, record).unwrap_or_else(|reason| Endpoint::unusable(&spec.endpoint, reason));
+    let (endpoint, fault) = match endpoint(app, record) {
+        Ok(endpoint) => (endpoint, None),
+        Err(reason) => (Endpoint::nowhere(), Some(reason)),
+    };
     let settings = Settings {
         name: spec.name.clone(),
         enabled: record.enabled,
         parallelism: spec.parallelism.map_or(app.config.parallelism, |number| number as usize),
         revision: record.rev,
         endpoint,
+        fault,
         protect: app.config.protect.clone(),
         // The database is reached from where DockNap itself runs.
-        database_host: app
-            .config
-            .database_host()
-            .filter(|_| record.source == HostSource::Env || !app.config.local),
+        database_host: (record.source == HostSource::Env || !app.config.local)
+            .then(|| app.config.database_host())
+            .flatten(),
         hints: app.hints.clone(),
     };
     Host::new(record.id.clone(), settings, app.clock.clone())
 }
 
+/// The address of a record.
+///
+/// # Errors
+/// What is wrong and what to change.
 fn endpoint(app: &App, record: &HostRecord) -> std::result::Result<Endpoint, String> {
     if record.source == HostSource::Env {
         return local_endpoint(&app.config);
@@ -80,7 +86,7 @@ fn endpoint(app: &App, record: &HostRecord) -> std::result::Result<Endpoint, Str
         }
     };
     let address = Address { endpoint: record.spec.endpoint.clone(), tls, insecure: record.spec.insecure };
-    Endpoint::open(&address, app.clock.now())
+    Endpoint::stored(&address)
         .map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>().join("; "))
 }
 
@@ -104,7 +110,7 @@ pub async fn keep(app: App, stop: CancellationToken) {
     loop {
         let hosts = changes.borrow_and_update().clone();
         watched.retain(|(old, _)| hosts.iter().any(|host| Arc::ptr_eq(host, old)));
-        for host in hosts.into_iter().filter(|host| host.is_enabled()) {
+        for host in hosts.into_iter().filter(|host| host.is_called()) {
             if !watched.iter().any(|(known, _)| Arc::ptr_eq(known, &host)) {
                 tracing::info!(host = %host.id(), address = %host.address(), "looking after the Docker Engine");
                 let task = tokio::spawn(watch(app.clone(), Arc::clone(&host), stop.clone()));

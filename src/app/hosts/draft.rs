@@ -6,8 +6,7 @@ use utoipa::ToSchema;
 
 use crate::app::draft::{self, Faults, Field};
 use crate::app::{App, Error, Result};
-use crate::docker::Endpoint;
-use crate::docker::endpoint::{Address, TlsSource};
+use crate::docker::{Address, Endpoint, TlsSource};
 use crate::domain::host::{self, HostRecord, HostSpec, HostTls, MAX_ID, MAX_NAME, MAX_NOTE};
 use crate::domain::ids::HostId;
 
@@ -97,7 +96,8 @@ pub(super) fn check(
         tls: tls
             .as_ref()
             .map(|(ca, cert)| TlsSource::Texts { ca: ca.clone(), identity: cert.clone().zip(key.clone()) }),
-        insecure: draft.insecure,
+        // A certificate without its authority is reported as that, not as missing TLS.
+        insecure: draft.insecure || (tls.is_none() && draft.cert.text().is_some()),
     };
     // Without a private key the pair is already reported.
     if endpoint.is_empty() {

@@ -9,6 +9,8 @@ pub use connect::{keep, local_endpoint, sync};
 pub use draft::{HostDraft, SchedulesOfHost};
 pub use view::{HostView, get, list};
 
+pub use crate::docker::CertificateRole;
+
 use draft::{Checked, check};
 
 use super::audit::Audit;
@@ -83,7 +85,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &HostDraft, source: HostSou
 ///
 /// # Errors
 /// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored revision; [`Error::Conflict`] for
-/// a host of the settings.
+/// a host of the settings, and while a run on the host is under way.
 pub async fn update(
     app: &App,
     actor: &Actor,
@@ -121,6 +123,8 @@ async fn replace(
     new: HostRecord,
 ) -> Result<HostRecord> {
     let new = HostRecord { rev: old.rev + 1, updated_at: app.clock.now(), ..new };
+    let _no_run_begins = app.active_runs.beginning().await;
+    require_idle(app, &old.id).await?;
     let mut tx = app.db.begin().await?;
     if !db::hosts::update(&mut tx, &new, old.rev).await? {
         return Err(stale(&mut tx, &old.id).await?);
@@ -136,8 +140,8 @@ async fn replace(
 /// and the audit log keep its name. Nothing changes on the Engine.
 ///
 /// # Errors
-/// As [`update`]; [`Error::Invalid`] for `move_to` where there is no such host; [`Error::Conflict`] while runs on the
-/// host are under way, and where it has schedules and `what` is `None`.
+/// As [`update`]; [`Error::Invalid`] for `move_to` where there is no such host; [`Error::Conflict`] where the host has
+/// schedules and `what` is `None`.
 pub async fn delete(
     app: &App,
     actor: &Actor,
@@ -157,13 +161,8 @@ pub async fn delete(
             return Err(Error::field("move_to", "there is no such other host; choose one of the list"));
         }
     };
-    let under_way = db::runs::in_state(&app.db, RunState::Executing).await?;
-    if under_way.iter().any(|run| run.target.host == *id) {
-        return Err(Error::conflict(
-            "host_busy",
-            "a run on this host is under way; cancel it or wait until it ends, then delete the host",
-        ));
-    }
+    let _no_run_begins = app.active_runs.beginning().await;
+    require_idle(app, id).await?;
     let (moved, book) = (schedules::of_host(app, id).await?, RuleBook::load(app).await?);
     if what.is_none() && !moved.is_empty() {
         return Err(Error::conflict(
@@ -212,6 +211,18 @@ pub async fn test(app: &App, actor: &Actor, id: Option<&HostId>, draft: Option<&
     };
     let host = connect::open(app, &HostRecord { enabled: true, ..record });
     Ok(docker_check::check_host(app, &host).await)
+}
+
+/// Refuses a change of a host while a run acts on it: the run holds the connection that the change ends.
+async fn require_idle(app: &App, id: &HostId) -> Result<()> {
+    let under_way = db::runs::in_state(&app.db, RunState::Executing).await?;
+    match under_way.iter().find(|run| run.target.host == *id) {
+        None => Ok(()),
+        Some(run) => Err(Error::conflict(
+            "host_busy",
+            format!("a run for {} is under way on this host; cancel it or wait until it ends", run.target_name),
+        )),
+    }
 }
 
 fn found(known: &[HostRecord], id: &HostId) -> Result<HostRecord> {

@@ -7,9 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{not_found, records};
 use crate::app::{Actor, App, Result};
 use crate::db;
-use crate::docker::Host;
-use crate::docker::endpoint::Certificate;
-use crate::domain::host::HostRecord;
+use crate::docker::{Certificate, Host};
+use crate::domain::host::{HostRecord, HostSource};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Inventory, Link};
 use crate::domain::permission::Permission;
@@ -37,7 +36,10 @@ impl HostView {
         let now = app.clock.now();
         let host: Option<Arc<Host>> = app.hosts.get(&record.id);
         Self {
-            address: host.as_ref().map_or_else(|| record.spec.endpoint.clone(), |host| host.address()),
+            address: match &host {
+                Some(host) if record.source == HostSource::Env => host.address(),
+                _ => record.spec.endpoint.clone(),
+            },
             ahead: host.as_ref().map_or(SignedDuration::ZERO, |host| host.by_engine(now).duration_since(now)),
             certificates: host.as_ref().map(|host| host.certificates()).unwrap_or_default(),
             inventory: host.map_or_else(|| Inventory::empty(record.id.clone()), |host| host.inventory()),

@@ -24,7 +24,7 @@ pub struct Draft {
     pub id: Option<ScheduleId>,
     #[schema(max_length = 120)]
     pub name: Option<String>,
-    /// Default: `local`.
+    /// The id of the host. Default: the host that has such a target.
     pub host: Option<String>,
     #[schema(value_type = TargetType, required = true)]
     pub target_type: Option<String>,

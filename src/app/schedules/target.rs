@@ -9,7 +9,6 @@ use crate::domain::ids::HostId;
 use crate::domain::inventory::{Inventory, Kind, RestartPolicy};
 use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
-use crate::domain::text::shorten;
 
 /// A target that was found, or that is accepted although it does not exist now.
 pub(super) struct Found {
@@ -33,17 +32,17 @@ pub(super) fn target(
     stored: Option<&Schedule>,
     faults: &mut Faults,
 ) -> Option<Found> {
-    let host = targets::host(app, draft.host.as_deref()).ok();
-    if host.is_none() {
-        let named = shorten(draft.host.text().unwrap_or_default());
-        faults.add("host", format!("there is no host `{named}`"));
-    }
     let target_type = draft.target_type.text().and_then(TargetType::parse);
+    // Not trimmed: a name is compared exactly.
+    let name = draft.target_id.as_deref().unwrap_or_default();
+    let host = match target_type {
+        Some(target_type) => targets::host_with(app, draft.host.as_deref(), target_type, name),
+        None => targets::host(app, draft.host.as_deref()),
+    };
+    let host = host.map_err(|error| faults.add_all("host", error)).ok();
     if target_type.is_none() {
         faults.add("target_type", "use stack or container");
     }
-    // Not trimmed: a name is compared exactly.
-    let name = draft.target_id.as_deref().unwrap_or_default();
     if let Some(reason) = unschedulable_name(name) {
         faults.add("target_id", if name.is_empty() { "say which one" } else { reason });
         return None;

@@ -15,7 +15,7 @@ pub type Named = Path<(HostId, String)>;
 /// A target in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct TargetJson {
-    /// Default: `local`.
+    /// The id of the host. Default: the host that has such a target.
     #[serde(default)]
     #[schema(value_type = String)]
     pub host: Option<String>,
@@ -30,7 +30,7 @@ impl TargetJson {
     pub(super) fn resolve(&mut self, app: &App) -> Result<Target> {
         let target_type = TargetType::parse(&self.target_type)
             .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
-        let host = targets::host(app, self.host.as_deref())?;
+        let host = targets::host_with(app, self.host.as_deref(), target_type, &self.target_id)?;
         self.host = Some(host.id().to_string());
         targets::named(app, host.id(), target_type, &self.target_id)
     }
@@ -81,7 +81,7 @@ pub fn target_filter(
     let target = match (target_type, target_id) {
         (None, None) => None,
         (Some(target_type), Some(name)) => {
-            let on = targets::host(app, host.as_ref().map(HostId::as_str))?;
+            let on = targets::host_with(app, host.as_ref().map(HostId::as_str), target_type, &name)?;
             Some(history::target_named(app, on.id(), target_type, &name))
         }
         _ => return Err(Error::field("target_id", "target_type and target_id go together")),

@@ -142,10 +142,11 @@ const NARROWS: [(&str, &str); 7] = [
 ];
 
 /// The options of the filter by kind: values of `object_type` with their labels.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("", "All"),
     ("schedule", "Schedules"),
     ("calendar", "Calendars"),
+    ("host", "Hosts"),
     ("stack", "Stacks"),
     ("container", "Containers"),
     ("run", "Ends of runs"),

@@ -1,6 +1,7 @@
 //! The display of states: icon, colour and word always together.
 
-use crate::domain::inventory::StackStatus;
+use crate::app::docker_check::{Call, Outcome, Purpose};
+use crate::domain::inventory::{Link, StackStatus};
 use crate::domain::overrides::DesiredState;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::window::Phase;
@@ -51,6 +52,26 @@ impl Badge {
     pub const UNREACHABLE: Self = Self::new("unreachable", "unplug", "Unreachable");
     /// A one-shot container that has ended successfully.
     pub const COMPLETED: Self = Self::new("completed", "check", "Completed");
+
+    /// The display of the connection to a host.
+    pub fn of_link(link: &Link) -> Self {
+        match link {
+            Link::Connected { .. } => Self::new("succeeded", "circle-check", "Connected"),
+            Link::Connecting => Self::new("pending", "hourglass", "Connecting"),
+            Link::Unreachable { .. } => Self::UNREACHABLE,
+            Link::Disabled => Self::new("gone", "circle-slash", "Disabled"),
+        }
+    }
+
+    /// The display of the result of a Docker API call.
+    pub fn of_call(call: &Call) -> Self {
+        match (&call.outcome, call.purpose) {
+            (Outcome::Through, _) => Self::new("succeeded", "circle-check", "Works"),
+            (Outcome::NotTried, _) => Self::new("gone", "hourglass", "Not tried"),
+            (Outcome::Refused(_), Purpose::Extra) => Self::new("missed", "circle-slash", "Does without"),
+            (Outcome::Refused(_), _) => Self::new("failed", "circle-x", "Refused"),
+        }
+    }
 
     /// The display of the state of a run.
     pub const fn of_run(state: RunState) -> Self {

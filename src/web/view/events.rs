@@ -5,7 +5,7 @@ use crate::domain::ids::HostId;
 use crate::domain::target;
 
 /// The events in words, for the place between the name of the actor and the name of the object.
-pub const EVENTS: [(&str, &str); 54] = [
+pub const EVENTS: [(&str, &str); 59] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -18,6 +18,11 @@ pub const EVENTS: [(&str, &str); 54] = [
     ("calendar.create", "made the calendar"),
     ("calendar.update", "changed the calendar"),
     ("calendar.delete", "deleted the calendar"),
+    ("host.create", "added the host"),
+    ("host.update", "changed the host"),
+    ("host.enable", "enabled the host"),
+    ("host.disable", "disabled the host"),
+    ("host.delete", "deleted the host"),
     ("override.create", "made an override of"),
     ("override.end", "ended the override of"),
     ("override.restore", "put back the override of"),
@@ -75,6 +80,7 @@ pub fn page(row: &AuditRow, host: Option<&HostId>) -> Option<String> {
     match (row.object_type.as_str(), row.event.as_str()) {
         ("schedule", event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
         ("calendar", event) if event != "calendar.delete" => Some(format!("/calendars/{id}")),
+        ("host", event) if event != "host.delete" => Some(format!("/hosts/{id}")),
         ("run", _) => Some(format!("/runs/{id}")),
         (kind @ ("stack" | "container"), _) => Some(format!("/{kind}s/{}", target::key(host?, id))),
         _ => None,

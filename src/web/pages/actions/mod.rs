@@ -13,7 +13,7 @@ mod undo;
 
 pub(super) use bulk::OFFERED;
 pub(super) use button::Act;
-pub(super) use question::{Part, Question, Whence, result_message, to_run};
+pub(super) use question::{Part, Pick, Question, Whence, result_message, to_run};
 pub(super) use target_action::TargetAction;
 
 /// The largest number of targets or runs in one request. The API has the same limit.

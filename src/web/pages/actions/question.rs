@@ -27,7 +27,7 @@ use crate::web::form::Typed;
 use crate::web::page::Page;
 use crate::web::session;
 use crate::web::shell::{Flash, Shell};
-use crate::web::view::{self, Link};
+use crate::web::view::{self, Choice, Link};
 
 /// The plan for one target of a confirmation.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +70,15 @@ impl Part {
     }
 }
 
+/// A choice that the user makes in a confirmation.
+#[derive(Clone, Debug, Default)]
+pub struct Pick {
+    /// The name of the form field.
+    pub name: &'static str,
+    pub label: String,
+    pub options: Vec<Choice>,
+}
+
 /// A confirmation before an action.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
@@ -100,6 +109,8 @@ pub struct Question {
     pub rev: Option<i64>,
     /// How long the nap or wake lasts. `None` if the confirmation has no such field.
     pub ends: Option<Ends>,
+    /// The choice. `None` if the confirmation has no such field.
+    pub pick: Option<Pick>,
     /// The entered reason. `None` if the confirmation has no such field.
     pub reason: Option<String>,
     /// Errors in the form fields.

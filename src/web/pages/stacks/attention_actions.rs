@@ -8,7 +8,9 @@ use super::dashboard::{self, DashboardFilter};
 use crate::app::{Result, attention, overrides, schedules, targets};
 use crate::domain::target::TargetType::{self, Container, Stack};
 use crate::web::auth::Operator;
+use crate::web::form::Typed;
 use crate::web::page::Page;
+use crate::web::pages::actions::Whence;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Flash;
 use crate::web::view;
@@ -55,9 +57,10 @@ async fn answer(page: &Page, message: Flash, find: DashboardFilter) -> Result<Re
     }
 }
 
-async fn hosts(page: Page<Operator>) -> Result<Response> {
+async fn hosts(page: Page<Operator>, typed: Typed) -> Result<Response> {
     attention::try_hosts(&page.app, &page.actor)?;
-    Ok(page.redirect_with("/", Flash::new("info", "Connecting to Docker.")).await)
+    let back = Whence::sent(&typed).or("/");
+    Ok(page.redirect_with(&back, Flash::new("info", "Connecting to Docker.")).await)
 }
 
 async fn owners(page: Page<Operator>) -> Result<Response> {
