@@ -301,8 +301,33 @@ async fn schedules(text: &mut Text, app: &App) -> Result<()> {
     Ok(())
 }
 
+/// The connections to the hosts.
+fn hosts(text: &mut Text, app: &App) {
+    let hosts = app.hosts.all();
+    let name = "docknap_host_last_seen_timestamp_seconds";
+    text.metric(name, "gauge", "When the containers of a host were last known to be as shown.");
+    for host in &hosts {
+        if let Some(at) = host.inventory().seen_at {
+            text.value(name, &[("host", host.id().as_str())], at.as_second());
+        }
+    }
+    let name = "docknap_host_certificate_expiry_timestamp_seconds";
+    text.metric(name, "gauge", "When the first of the certificates in use expires.");
+    for host in &hosts {
+        if let Some(at) = host.certificates().iter().map(|one| one.not_after).min() {
+            text.value(name, &[("host", host.id().as_str())], at.as_second());
+        }
+    }
+    let name = "docknap_host_reconnects_total";
+    text.metric(name, "counter", "Connections to a host that were made again.");
+    for host in &hosts {
+        text.value(name, &[("host", host.id().as_str())], host.reconnects());
+    }
+}
+
 /// The containers by state, and the naps.
 async fn containers(text: &mut Text, app: &App) -> Result<()> {
+    hosts(text, app);
     let hosts: Vec<Inventory> = app.hosts.all().iter().map(|host| host.inventory()).collect();
     text.metric("docknap_containers", "gauge", "Containers by Docker's state.");
     for inventory in &hosts {

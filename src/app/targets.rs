@@ -69,16 +69,13 @@ pub fn host_of(app: &App, target_type: TargetType, name: &str) -> HostId {
 ///
 /// # Errors
 /// [`Error::Invalid`] for `host`: there is no such host, or several hosts have such a target.
-pub fn host_with(
-    app: &App,
-    named: Option<&str>,
-    target_type: TargetType,
-    name: &str,
-) -> Result<Arc<Host>> {
+pub fn host_with(app: &App, named: Option<&str>, target_type: TargetType, name: &str) -> Result<Arc<Host>> {
     if named.is_none_or(|named| named.trim().is_empty()) {
         match find(app, target_type, name) {
             Ok(target) => return host(app, Some(target.host.as_str())),
-            Err(Error::Conflict { code: "ambiguous_name", message }) => return Err(Error::field("host", message)),
+            Err(Error::Conflict { code: "ambiguous_name", message }) => {
+                return Err(Error::field("host", message));
+            }
             Err(_) => {}
         }
     }

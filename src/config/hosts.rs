@@ -66,7 +66,9 @@ fn fault(number: usize, shown: &str, message: String) -> Fault {
 fn checked(table: Table) -> Result<HostSetting, String> {
     let Table { id, name, endpoint, insecure, tls_ca_file, tls_cert_file, tls_key_file } = table;
     if !is_id(&id) {
-        return Err(format!("`id` is 1 to {MAX_ID} lower-case letters, digits and hyphens"));
+        return Err(format!(
+            "`id` is 1 to {MAX_ID} lower-case letters, digits and hyphens, and not only `new`"
+        ));
     }
     let name =
         name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());

@@ -22,6 +22,7 @@ pub mod feeds;
 pub mod figures;
 pub mod hidden_needs;
 pub mod history;
+pub mod host_outages;
 pub mod hosts;
 pub mod idempotency;
 pub mod locks;

@@ -160,6 +160,8 @@ pub struct Host {
     last_look: AtomicU64,
     /// A call failed because the connection is broken.
     link_broken: AtomicBool,
+    /// Number of connections made after the first one.
+    pub(super) reconnects: AtomicU64,
     /// Wakes the watch loop early: a page was opened, locks changed, or a call failed because the connection is
     /// broken.
     pub(super) wake_watch: Notify,
@@ -210,6 +212,7 @@ impl Host {
             notices: broadcast::Sender::new(1024),
             last_look: AtomicU64::new(u64::MAX),
             link_broken: AtomicBool::new(false),
+            reconnects: AtomicU64::new(0),
             wake_watch: Notify::new(),
             retry_now: Notify::new(),
         })
@@ -330,6 +333,11 @@ impl Host {
     /// Converts a timestamp of Docker to our clock.
     pub fn by_us(&self, theirs: Timestamp) -> Timestamp {
         theirs.checked_sub(self.client.wire().ahead()).unwrap_or(theirs)
+    }
+
+    /// Number of connections made after the first one since DockNap watches the host.
+    pub fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
     }
 
     /// Instant of the Engine's last response to any call.

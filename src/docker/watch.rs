@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -51,7 +52,7 @@ async fn keep(host: &Host) {
     let mut builder = InventoryBuilder::new(host.guard(), host.hints.clone());
     let mut wait = Duration::ZERO;
     let mut last_event = None;
-    let mut lost_at = None;
+    let (mut lost_at, mut was_connected) = (None, false);
     loop {
         let mut session = Session::new(host, &mut builder, last_event);
         let error = session.run().await;
@@ -60,6 +61,9 @@ async fn keep(host: &Host) {
         drop(session);
         if lasted.is_some() {
             lost_at = None;
+            if std::mem::replace(&mut was_connected, true) {
+                host.reconnects.fetch_add(1, Ordering::Relaxed);
+            }
         }
         if lasted.is_some_and(|lasted| lasted >= STABLE_LINK) {
             // The Engine may still be available and only the stream have ended, so reconnect before showing an error.

@@ -74,9 +74,28 @@ pub enum HostTls {
     Files { ca: PathBuf, identity: Option<(PathBuf, PathBuf)> },
 }
 
-/// Whether a text can be the id of a host: lower-case letters, digits and hyphens.
+/// A time range in which a host could not be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub host: HostId,
+    pub from: Timestamp,
+    /// `None` while it goes on.
+    pub to: Option<Timestamp>,
+    /// Why, as of its beginning.
+    pub reason: String,
+}
+
+impl Outage {
+    /// Whether the outage and a time range have an instant in common.
+    pub fn meets(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.from < to && self.to.is_none_or(|end| end > from)
+    }
+}
+
+/// Whether a text can be the id of a host: lower-case letters, digits and hyphens. `new` is the address of the form.
 pub fn is_id(text: &str) -> bool {
     !text.is_empty()
+        && text != "new"
         && text.len() <= MAX_ID
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
@@ -105,7 +124,7 @@ mod tests {
             assert_eq!(id_from(name), id, "{name}");
             assert!(id.is_empty() || is_id(id), "{id}");
         }
-        for wrong in ["", "NAS", "a b", "a/b", "ä", "123456789012345678901234567890123"] {
+        for wrong in ["", "new", "NAS", "a b", "a/b", "ä", "123456789012345678901234567890123"] {
             assert!(!is_id(wrong), "{wrong}");
         }
     }

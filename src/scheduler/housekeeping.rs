@@ -36,6 +36,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     let mut tx = app.db.begin().await?;
     db::steps::forget_output(&mut tx, now - OUTPUT_KEPT).await?;
     db::runs::prune(&mut tx, days(app.config.history_days)).await?;
+    db::host_outages::prune(&mut tx, days(app.config.history_days)).await?;
     db::sleeps::prune(&mut tx, days(app.config.history_days)).await?;
     if app.config.audit_days > 0 {
         db::audit::prune(&mut tx, days(app.config.audit_days)).await?;

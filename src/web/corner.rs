@@ -34,7 +34,7 @@ impl Toast {
     /// The response to htmx: part of a page, and this toast in the corner.
     pub fn beside(self, shell: &Shell, part: &impl Template) -> Result<Html<String>> {
         let part = part.render().map_err(error::internal)?;
-        Ok(Html(part + &self.alone(shell)?.0))
+        Ok(Html(part + self.alone(shell)?.0.as_str()))
     }
 
     /// The response to htmx: only this toast in the corner.

@@ -48,10 +48,12 @@ pub struct Shell {
     pub theme: &'static str,
     /// The local host; rows of the audit log name no host.
     pub host: Option<HostId>,
+    /// The ids and names of all hosts, if there is more than one: names of targets are then shown with their host.
+    pub hosts: Vec<(HostId, String)>,
     /// The user; `None` without a login.
     pub user: Option<User>,
     /// The entry of the navigation that the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `report`,
-    /// `audit`, `users`, `settings`, `health`, `profile`; empty for none.
+    /// `audit`, `hosts`, `users`, `settings`, `health`, `profile`; empty for none.
     pub here: &'static str,
     /// The message that the previous request has stored.
     pub flash: Option<Flash>,
@@ -72,6 +74,11 @@ pub struct Shell {
 }
 
 impl Shell {
+    /// The name of a host; `None` if there is only one, which need not be named.
+    pub fn host_name(&self, id: &HostId) -> Option<&str> {
+        self.hosts.iter().find(|(host, _)| host == id).map(|(_, name)| name.as_str())
+    }
+
     /// Whether the user may start, stop and change schedules.
     pub fn can_operate(&self) -> bool {
         self.may(Permission::Operate)
@@ -93,7 +100,8 @@ impl Shell {
 
     /// Whether the page belongs to the entry "More", which a phone shows instead of several entries.
     pub fn is_in_more(&self) -> bool {
-        ["profile", "timeline", "audit", "users", "report", "settings", "health"].contains(&self.here)
+        ["profile", "timeline", "hosts", "audit", "users", "report", "settings", "health"]
+            .contains(&self.here)
     }
 
     /// A sentence with its times of day in the reader's clock format.
@@ -137,7 +145,9 @@ impl Shell {
 
     /// The frame of a response without a user and without database queries.
     pub(super) fn bare(web: &Web, headers: &HeaderMap) -> Self {
+        let hosts = Some(web.app.hosts.all()).filter(|hosts| hosts.len() > 1).unwrap_or_default();
         Self {
+            hosts: hosts.iter().map(|host| (host.id().clone(), host.name().to_owned())).collect(),
             base: web.base().to_owned(),
             assets: assets::version(),
             theme: theme_of(cookie(headers, THEME_COOKIE).unwrap_or_default()),
@@ -187,6 +197,7 @@ fn here(path: &str) -> &'static str {
         "schedules" | "calendars" => "schedules",
         "timeline" => "timeline",
         "runs" => "runs",
+        "hosts" => "hosts",
         "report" => "report",
         "audit" => "audit",
         "users" => "users",

@@ -17,7 +17,7 @@ use crate::support::bench::Bench;
 type SentForm = (&'static str, u16, &'static [(&'static str, &'static str)]);
 
 /// Forms that are refused, and what is not there: no GET route shows them.
-const SENT: [SentForm; 14] = [
+const SENT: [SentForm; 17] = [
     (
         "/schedules",
         422,
@@ -39,6 +39,13 @@ const SENT: [SentForm; 14] = [
     ("/schedules/preview", 200, &[("kind", "window"), ("view", "text"), ("window", "sleep 23:00-07:00")]),
     ("/overrides", 422, &[("target", ""), ("state", "hold"), ("until", "at"), ("at", ""), ("reason", "")]),
     ("/calendars", 422, &[("name", ""), ("dates", "2026-13-01")]),
+    (
+        "/hosts",
+        422,
+        &[("name", ""), ("id", "A"), ("endpoint", "ssh://nas"), ("cert", "x"), ("parallelism", "x")],
+    ),
+    ("/hosts/new/test", 422, &[("name", ""), ("endpoint", "")]),
+    ("/hosts/local/test", 200, &[]),
     ("/users", 422, &[("name", ""), ("role", "nobody")]),
     ("/profile", 422, &[("timezone", "Nowhere")]),
     ("/profile/password", 422, &[("current", ""), ("password", "short"), ("again", "other")]),

@@ -26,8 +26,8 @@ fn media() -> World {
 }
 
 /// DockNap with `local`, and a second Engine that is not known yet. Both have a stack `media`.
-async fn two_engines(db: TestDb) -> (TestApp, Simulated) {
-    let bench = Bench::on(db, NOW, media()).await;
+async fn two_engines(db: TestDb, now: &str) -> (TestApp, Simulated) {
+    let bench = Bench::on(db, now, media()).await;
     let nas = Simulated::start(bench.clock.clone(), media()).await;
     (TestApp::over(bench).await, nas)
 }
@@ -59,7 +59,7 @@ async fn last_run(admin: &mut Client, schedule: &str) -> Value {
 }
 
 async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: TestDb) {
-    let (test, nas) = two_engines(db).await;
+    let (test, nas) = two_engines(db, NOW).await;
     let mut admin = test.bearer(Role::Admin).await;
     let endpoint = nas.control.docker_host();
     let body = json!({"name": "NAS in the cellar", "id": "nas", "endpoint": endpoint});
@@ -97,6 +97,8 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
     test.bench().advance_to("2027-03-03T23:00:00Z").await;
     test.bench().tick().await;
     test.bench().settle().await;
+    // A login lasts 12 hours.
+    let mut admin = test.bearer(Role::Admin).await;
     let run = last_run(&mut admin, &id).await;
     assert_eq!(run["state"], "skipped", "{run:#}");
     let whole = admin.get(&format!("/api/runs/{}", run["id"].as_str().expect("an id"))).await.json();
@@ -145,6 +147,7 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
     test.bench().advance_to("2027-03-04T23:00:00Z").await;
     test.bench().tick().await;
     test.bench().settle().await;
+    let mut admin = test.bearer(Role::Admin).await;
     assert!(test.bench().sim.running("media").is_empty(), "it acts on the host to which it moved");
     assert_eq!(other.control.calls().len(), calls, "nobody calls a deleted host");
     let run = admin.get(&format!("/api/runs/{}", run["id"].as_str().expect("an id"))).await.json();
@@ -155,7 +158,9 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
 }
 
 async fn a_private_key_is_stored_sealed_and_never_shown(db: TestDb) {
-    let (test, _nas) = two_engines(db).await;
+    // Certificates are made by the machine's clock.
+    let now = docknap::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1);
+    let (test, _nas) = two_engines(db, &now.to_string()).await;
     let mut admin = test.bearer(Role::Admin).await;
     let directory = tempfile::tempdir().expect("a directory");
     crate::docker_tls::certificates(directory.path());
@@ -258,7 +263,7 @@ async fn hosts_of_the_settings_are_there_and_local_can_be_left_out() {
 
 #[tokio::test]
 async fn a_test_tries_every_call_and_changes_nothing() {
-    let (test, nas) = two_engines(TestDb::sqlite().await).await;
+    let (test, nas) = two_engines(TestDb::sqlite().await, NOW).await;
     let mut admin = test.bearer(Role::Admin).await;
     let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
     assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);

@@ -1,6 +1,7 @@
 //! The image as a user runs it: the Dockerfile's last stage around the release binary, started by README's own lines
 //! with the repository's compose.yaml, on a real Engine.
 
+mod hosts;
 mod image;
 
 use std::net::TcpListener;
@@ -156,12 +157,16 @@ impl Api {
     }
 }
 
+/// A port of the machine that nobody uses.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
+}
+
 /// Starts the image as README says, and logs in.
 async fn start(home: &Path) -> (Project, Api) {
     let socket = socket();
     build_image();
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let port = free_port();
     std::fs::copy(repository().join("compose.yaml"), home.join("compose.yaml")).expect("it can be copied");
     let env = vec![
         ("DOCKNAP_IMAGE", IMAGE.to_owned()),
@@ -172,7 +177,12 @@ async fn start(home: &Path) -> (Project, Api) {
     let mut lines = command("sh");
     lines.args(["-ec", &first_lines(&socket)]).current_dir(home).env("COMPOSE_PROJECT_NAME", PROJECT);
     output(lines.envs(project.env.clone()));
+    let api = log_in(&project, port).await;
+    (project, api)
+}
 
+/// Waits until the project's DockNap serves on this port of the machine, makes an admin there and logs in.
+async fn log_in(project: &Project, port: u16) -> Api {
     let url = format!("http://127.0.0.1:{port}");
     // The client of the tests brings no TLS of its own; a second test in one process finds it installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -199,7 +209,7 @@ async fn start(home: &Path) -> (Project, Api) {
     assert_eq!(login.status(), 200);
     let login: Value = login.json().await.expect("it is JSON");
     let token = login["token"].as_str().expect("a token").to_owned();
-    (project, Api { url, token, client })
+    Api { url, token, client }
 }
 
 fn sample(name: &'static str, dir: &Path) -> Project {

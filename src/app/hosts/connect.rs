@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::records;
+use super::{outages, records};
 use crate::app::{App, Live, Result, locks, notices, order, traces};
 use crate::config::Config;
 use crate::docker::{Address, Endpoint, Host, Settings, TlsSource};
@@ -132,5 +132,5 @@ async fn watch(app: App, host: Arc<Host>, stop: CancellationToken) {
     let name = format!("Docker watch of {}", host.id());
     let connection =
         keep_alive(name, app.clock.clone(), stop.clone(), || Arc::clone(&host).watch(stop.clone()));
-    tokio::join!(feed, connection);
+    tokio::join!(feed, connection, outages::record(app.clone(), Arc::clone(&host)));
 }

@@ -127,9 +127,12 @@ fn new_id(faults: &mut Faults, draft: &HostDraft, name: &str, known: &[HostRecor
     let typed = draft.id.text();
     let id = typed.map_or_else(|| host::id_from(name), str::to_owned);
     if typed.is_some() && !host::is_id(&id) {
-        faults.add("id", format!("use 1 to {MAX_ID} lower-case letters, digits and hyphens"));
-    } else if id.is_empty() && !name.is_empty() {
-        faults.add("id", "this name has no letter for an id; enter an id such as nas");
+        faults.add(
+            "id",
+            format!("use 1 to {MAX_ID} lower-case letters, digits and hyphens, and not only `new`"),
+        );
+    } else if !name.is_empty() && !host::is_id(&id) {
+        faults.add("id", "no id can be made from this name; enter an id such as nas");
     } else if known.iter().any(|one| one.id.as_str() == id) {
         faults.add("id", format!("another host has the id {id}; enter another one"));
     }

@@ -3,6 +3,7 @@
 
 mod connect;
 mod draft;
+mod outages;
 mod view;
 
 pub use connect::{keep, local_endpoint, sync};
@@ -220,7 +221,10 @@ async fn require_idle(app: &App, id: &HostId) -> Result<()> {
         None => Ok(()),
         Some(run) => Err(Error::conflict(
             "host_busy",
-            format!("a run for {} is under way on this host; cancel it or wait until it ends", run.target_name),
+            format!(
+                "a run for {} is under way on this host; cancel it or wait until it ends",
+                run.target_name
+            ),
         )),
     }
 }

@@ -8,7 +8,7 @@ use super::{not_found, records};
 use crate::app::{Actor, App, Result};
 use crate::db;
 use crate::docker::{Certificate, Host};
-use crate::domain::host::{HostRecord, HostSource};
+use crate::domain::host::{HostRecord, HostSource, Outage};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Inventory, Link};
 use crate::domain::permission::Permission;
@@ -29,10 +29,16 @@ pub struct HostView {
     pub schedules: usize,
     /// Number of containers that DockNap has put to sleep there.
     pub napping: usize,
+    /// The outages of the last 24 h, oldest first.
+    pub outages: Vec<Outage>,
 }
 
+/// Length of the time range whose outages are shown.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
 impl HostView {
-    fn new(app: &App, record: HostRecord, schedules: usize, napping: usize) -> Self {
+    fn new(app: &App, record: HostRecord, schedules: usize, napping: usize, outages: Vec<Outage>) -> Self {
         let now = app.clock.now();
         let host: Option<Arc<Host>> = app.hosts.get(&record.id);
         Self {
@@ -46,7 +52,26 @@ impl HostView {
             record,
             schedules,
             napping,
+            outages,
         }
+    }
+
+    /// Whether an outage falls into each of the last 24 hours, oldest first.
+    pub fn hours(&self, now: Timestamp) -> Vec<bool> {
+        (0..24)
+            .rev()
+            .map(|hour| {
+                let to = now - HOUR * hour;
+                self.outages.iter().any(|outage| outage.meets(to - HOUR, to))
+            })
+            .collect()
+    }
+
+    /// Seconds of the last 24 h in outages.
+    pub fn outage_seconds(&self, now: Timestamp) -> i64 {
+        let begin = now - DAY;
+        let span = |one: &Outage| one.to.unwrap_or(now).duration_since(one.from.max(begin)).as_secs().max(0);
+        self.outages.iter().map(span).sum()
     }
 
     pub fn link(&self) -> &Link {
@@ -68,12 +93,14 @@ impl HostView {
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
     actor.require(Permission::View)?;
     let (schedules, naps) = (db::hosts::schedule_counts(&app.db).await?, db::naps::all(&app.db).await?);
+    let outages = db::host_outages::after(&app.db, app.clock.now() - DAY).await?;
     let records = records(app).await?.into_iter();
     Ok(records
         .map(|record| {
             let count = schedules.iter().find(|(id, _)| *id == record.id).map_or(0, |(_, count)| *count);
             let napping = naps.get(&record.id).map_or(0, |naps| naps.len());
-            HostView::new(app, record, usize::try_from(count).unwrap_or_default(), napping)
+            let outages = outages.iter().filter(|one| one.host == record.id).cloned().collect();
+            HostView::new(app, record, usize::try_from(count).unwrap_or_default(), napping, outages)
         })
         .collect())
 }

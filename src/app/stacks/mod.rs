@@ -43,18 +43,20 @@ use why::{Last, TextContext};
 
 /// The state of the connection to a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostView {
+pub struct HostLink {
     /// The id of the host.
     pub id: HostId,
+    pub name: String,
     /// The state of its connection.
     pub link: Link,
     /// When the inventory last matched Docker.
     pub seen_at: Option<Timestamp>,
 }
 
-impl HostView {
-    fn of(inventory: Inventory) -> Self {
-        Self { id: inventory.host, link: inventory.link, seen_at: inventory.seen_at }
+impl HostLink {
+    fn of(host: &Host, inventory: Inventory) -> Self {
+        let name = host.name().to_owned();
+        Self { id: inventory.host, name, link: inventory.link, seen_at: inventory.seen_at }
     }
 }
 
@@ -62,7 +64,7 @@ impl HostView {
 #[derive(Clone, Debug)]
 pub struct Overview {
     /// The hosts, by id.
-    pub hosts: Vec<HostView>,
+    pub hosts: Vec<HostLink>,
     /// All stacks, by host and name.
     pub stacks: Vec<StackView>,
     /// The containers without a stack, by host and name.
@@ -91,19 +93,20 @@ async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
     actor.require(Permission::View)?;
     let known = Known::read(app, look).await?;
     let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
-    for inventory in inventories(app) {
+    for host in app.hosts.all() {
+        let inventory = host.inventory();
         let here = known.here(&inventory);
         overview.stacks.extend(inventory.stacks().into_iter().map(|stack| here.stack(stack)));
         overview.loose.extend(inventory.loose().into_iter().map(|container| here.container(container, None)));
-        overview.hosts.push(HostView::of(inventory));
+        overview.hosts.push(HostLink::of(&host, inventory));
     }
     Ok(overview)
 }
 
 /// The state of the connections to all hosts.
-pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
+pub fn hosts(app: &App, actor: &Actor) -> Result<Vec<HostLink>> {
     actor.require(Permission::View)?;
-    Ok(inventories(app).into_iter().map(HostView::of).collect())
+    Ok(app.hosts.all().iter().map(|host| HostLink::of(host, host.inventory())).collect())
 }
 
 /// All stacks, by host and name.

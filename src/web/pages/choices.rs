@@ -1,6 +1,7 @@
 //! Options that the forms of several pages share, and the differences shown when two users edit the same object.
 
 use crate::app::stacks::{ContainerView, Overview};
+use crate::domain::ids::HostId;
 use crate::web::view::{self, Choice};
 
 /// A group of options under one heading.
@@ -22,12 +23,19 @@ impl Group {
 pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Group> {
     let choice =
         |value: String, name: &str| Choice { chosen: value == chosen, label: view::shown_name(name), value };
+    // With several hosts the same name may be there twice.
+    let placed = |name: &str, host: &HostId| match overview.hosts.iter().find(|one| one.id == *host) {
+        Some(host) if overview.hosts.len() > 1 => format!("{name} on {}", host.name),
+        _ => name.to_owned(),
+    };
     let stacks = overview.stacks.iter().filter(|stack| stack.protected.is_none());
-    let stacks = stacks.map(|view| choice(format!("stack/{}", view.stack.key), &view.stack.name));
+    let stacks = stacks
+        .map(|view| choice(format!("stack/{}", view.stack.key), &placed(&view.stack.name, &view.stack.host)));
     let containers = |views: &[ContainerView]| -> Vec<Choice> {
         let choosable = |view: &&ContainerView| view.protected.is_none() && view.container.is_ordinary();
         let choice = |view: &ContainerView| {
-            choice(format!("container/{}", view.container.key()), &view.container.name)
+            let name = placed(&view.container.name, &view.container.host);
+            choice(format!("container/{}", view.container.key()), &name)
         };
         views.iter().filter(choosable).map(choice).collect()
     };
@@ -36,7 +44,7 @@ pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Gro
         Group::new("Containers without a stack", containers(&overview.loose)),
     ];
     groups.extend(overview.stacks.iter().map(|stack| {
-        let name = view::shown_name(&stack.stack.name);
+        let name = view::shown_name(&placed(&stack.stack.name, &stack.stack.host));
         Group::new(format!("Containers of {name}"), containers(&stack.containers))
     }));
     groups.retain(|group| !group.options.is_empty());

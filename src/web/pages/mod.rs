@@ -20,6 +20,7 @@ mod choices;
 pub mod containers;
 pub mod feeds;
 pub mod health;
+pub mod hosts;
 pub mod invite;
 pub mod login;
 pub mod order;
@@ -49,6 +50,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(schedules::routes())
         .merge(timeline::routes())
         .merge(calendars::routes())
+        .merge(hosts::routes())
         .merge(order::routes())
         .merge(overrides::routes())
         .merge(runs::routes())

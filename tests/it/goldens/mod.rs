@@ -183,6 +183,9 @@ fn examples(path: &str, ids: &BTreeMap<&'static str, Vec<String>>) -> Vec<String
         "/containers/{key}/{action}" => filled(path, &of_each(&worker)),
         "/runs/{id}" | "/runs/{id}/retry" => filled(path, &ids["run"]),
         path if path.starts_with("/schedules/{id}") => filled(path, &ids["schedule"]),
+        path if path.starts_with("/hosts/{id}") || path.starts_with("/api/hosts/{id}") => {
+            filled(path, &["local", "none"])
+        }
         path if path.starts_with("/calendars/{id}") => filled(path, &ids["calendar"]),
         path if path.starts_with("/users/{id}") => filled(path, &ids["user"]),
         path if path.starts_with("/overrides/{id}") => filled(path, &ids["override"]),

@@ -2,14 +2,13 @@
 //!
 //! Each container has a read-only root, an unknown user without capabilities, and nothing but what the test gives it.
 
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use docknap::domain::time;
 use serde_json::{Value, json};
 
-use super::{IMAGE, PASSWORD, build_image, docker, need, repository, socket, until};
+use super::{IMAGE, PASSWORD, build_image, docker, free_port, need, repository, socket, until};
 use crate::browser::tab::Tab;
 use crate::docker_tls::{certificates, forward};
 use crate::support::real::Real;
@@ -103,10 +102,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         docker(&["rm", "-f", "-v", &self.id]);
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 /// The Engine's socket, and the right to use it.
@@ -277,10 +272,16 @@ async fn it_never_stops_itself_wherever_it_runs() {
 #[test]
 fn compose_passes_on_what_a_proxy_needs() {
     let socket = socket();
-    for file in ["compose.yaml", "examples/socket-proxy/compose.yaml"] {
+    for file in [
+        "compose.yaml",
+        "examples/many-hosts/compose.yaml",
+        "examples/socket-proxy/compose.yaml",
+        "examples/tls-host/compose.yaml",
+    ] {
         let mut compose = super::command("docker-compose");
         let compose = compose.current_dir(repository()).args(["-f", file, "config"]).envs([
             ("DOCKER_GID", "1"),
+            ("ENGINE", "nas.example.org:2376"),
             ("DOCKER_SOCKET", socket.as_str()),
             ("TZ", "Europe/Berlin"),
             ("DOCKNAP_BASE_URL", "https://nap.example.org"),

@@ -216,13 +216,7 @@ impl Site {
 
     /// Output of a docker command.
     pub fn docker(&self, arguments: &[&str]) -> String {
-        let output = Command::new("docker")
-            .arg("--host")
-            .arg(self.daemon.host())
-            .args(arguments)
-            .output()
-            .expect("docker");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        docker(&self.daemon, arguments)
     }
 
     /// State of a container according to Docker.
@@ -244,7 +238,8 @@ impl Site {
     }
 }
 
-fn compose(sample: Sample, daemon: &Daemon, arguments: &[&str]) {
+/// Runs docker-compose on a sample on any Engine.
+pub fn compose(sample: Sample, daemon: &Daemon, arguments: &[&str]) {
     let output = Command::new("docker-compose")
         .args(["-p", sample.project, "-f"])
         .arg(sample.path())
@@ -254,6 +249,13 @@ fn compose(sample: Sample, daemon: &Daemon, arguments: &[&str]) {
         .output()
         .expect("docker-compose of the package docker-compose");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Output of a docker command on any Engine.
+pub fn docker(daemon: &Daemon, arguments: &[&str]) -> String {
+    let output =
+        Command::new("docker").arg("--host").arg(daemon.host()).args(arguments).output().expect("docker");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 /// Container and state of each step of a run, in order of the steps.

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use crate::app::Result;
-use crate::app::docker_check::{self, Call, Checked, Outcome, Purpose};
+use crate::app::docker_check::{self, Checked, Outcome, Purpose};
 use crate::web::auth::Admin;
 use crate::web::filters;
 use crate::web::page::Page;
@@ -18,19 +18,6 @@ struct WelcomeDocker<'a> {
     /// The number of the setup step, of four.
     step: usize,
     checked: Checked,
-}
-
-impl WelcomeDocker<'_> {
-    /// The display of the result of a call.
-    fn state(&self, call: &Call) -> Badge {
-        let (class, icon, word) = match (&call.outcome, call.purpose) {
-            (Outcome::Through, _) => ("succeeded", "circle-check", "Works"),
-            (Outcome::NotTried, _) => ("gone", "hourglass", "Not tried"),
-            (Outcome::Refused(_), Purpose::Extra) => ("missed", "circle-slash", "Does without"),
-            (Outcome::Refused(_), _) => ("failed", "circle-x", "Refused"),
-        };
-        Badge { class, icon, word }
-    }
 }
 
 pub(super) async fn show(page: Page<Admin>) -> Result<Response> {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{AttentionInput, AttentionItem, Cure};
 use crate::app::history::FAILURE_HOURS;
-use crate::app::stacks::{ContainerView, HostView, ShownState, StackView};
+use crate::app::stacks::{ContainerView, HostLink, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Link, StackStatus, labels};
 use crate::domain::overrides::{DesiredState, Override};
@@ -69,13 +69,14 @@ fn unstored(fault: &'static str) -> AttentionItem {
         .with_cure(Cure::at_once(again))
 }
 
-fn unreachable(host: &HostView) -> Option<AttentionItem> {
+fn unreachable(host: &HostLink) -> Option<AttentionItem> {
     let Link::Unreachable { reason, since } = &host.link else { return None };
-    let name = host.id.as_str();
+    let (id, name) = (host.id.as_str(), host.name.as_str());
     let title = format!("Host {} does not answer", shown_name(name));
     let connect = Act::post("Connect now", "rotate-cw", "/needs/hosts", format!("to host {name}"));
-    let item = AttentionItem::new("bad", Badge::UNREACHABLE.icon, title, shown_name(reason), "/health");
-    let item = item.with_id_from(&["host", name, &since.to_string()]).at(Some(*since));
+    let item =
+        AttentionItem::new("bad", Badge::UNREACHABLE.icon, title, shown_name(reason), format!("/hosts/{id}"));
+    let item = item.with_id_from(&["host", id, &since.to_string()]).at(Some(*since));
     Some(item.with_cure(Cure::at_once(connect)))
 }
 
