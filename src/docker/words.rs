@@ -293,6 +293,9 @@ fn server_certificate(endpoint: &Endpoint, tls: &Tls, wrong: &CertificateError) 
         || "its certificate".to_owned(),
         |server| format!("its certificate (`{}`, signed by `{}`)", server.subject, server.issuer),
     );
+    let host = endpoint.host_name().unwrap_or_default();
+    let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+    let again = format!("let the authority sign one with subjectAltName={kind}:{host}");
     match wrong {
         Wrong::UnknownIssuer | Wrong::BadSignature => {
             let authorities = tls.authorities();
@@ -306,9 +309,6 @@ fn server_certificate(endpoint: &Endpoint, tls: &Tls, wrong: &CertificateError) 
             format!("{its} was not signed by {ca} ({}): {advice}", quoted(&authorities))
         }
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
-            let host = endpoint.host_name().unwrap_or_default();
-            let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
-            let again = format!("let the authority sign one with subjectAltName={kind}:{host}");
             match server.map(|server| server.hosts).filter(|hosts| !hosts.is_empty()) {
                 Some(hosts) => format!(
                     "{its} is for another name than the one in {}: for {}, not for `{host}`. Use one of its names, or \
@@ -339,9 +339,7 @@ fn server_certificate(endpoint: &Endpoint, tls: &Tls, wrong: &CertificateError) 
                  for the server"
             ),
             Some(Facts { hosts, .. }) if hosts.is_empty() => {
-                format!(
-                    "{its} has no subjectAltName: let the authority sign one with the name of the machine"
-                )
+                format!("{its} is for no name at all, since it has no subjectAltName: {again}")
             }
             _ => format!(
                 "{its} cannot be verified: let the authority sign one with SHA-256 and a key of RSA (2048 bits or \
