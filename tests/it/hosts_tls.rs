@@ -245,6 +245,19 @@ fn a_file_that_is_wrong_is_named() {
     assert!(found[1].ends_with("is not a file"), "{found:?}");
 }
 
+#[test]
+fn a_bundle_may_hold_the_authority_of_yesterday() {
+    let (old, new) = (Authority::new("old"), Authority::lasting("new", 30));
+    let both = [old.ca_text(), new.ca_text()].concat();
+    let bundle = address("tcp://nas", Some(texts(&both, None)));
+    let later = now() + SignedDuration::from_hours(72);
+    let endpoint = Endpoint::open(&bundle, later).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let shown: Vec<_> = endpoint.certificates().into_iter().map(|one| one.subject).collect();
+    assert_eq!(shown, ["new"], "the one that lasts");
+    let latest = now() + SignedDuration::from_hours(31 * 24);
+    assert!(faults(&bundle, latest)[0].starts_with("ca: the CA certificate expired on "));
+}
+
 /// A host of this address, as it was stored before.
 fn stored(address: &Address) -> Settings {
     let endpoint = Endpoint::stored(address).expect("the address is right");
@@ -500,6 +513,26 @@ async fn renewed_files_are_used_at_the_next_connection() {
         let words = reason(&error);
         assert!(words.contains("ca.pem expired on") && words.contains("cert.pem expired on"), "{words}");
     }
+}
+
+#[tokio::test]
+async fn no_session_outlasts_the_certificate_of_the_engine() {
+    let sim = Simulated::start(Clock::system(), World::new().many(1, 1)).await;
+    let home = Authority::new("home");
+    let server = TlsServer::start(&home.issue_for_a_day("nas", SERVER), None, sim.control.socket()).await;
+    let clock = Clock::system();
+    let watched =
+        Watched::with(stored(&address(&server.address(), Some(texts(&home.ca_text(), None)))), clock.clone());
+    let container = watched.connected().await.containers[0].id.clone();
+    let call = async || watched.host.inspect(&container).await.map(|found| found.is_some());
+    server.visits();
+    assert_eq!(call().await, Ok(true));
+    assert!(server.visits().iter().all(|visit| visit.resumed));
+    clock.advance(Duration::from_secs(36 * 3600));
+    server.visits();
+    // By the clock of the system, which rustls reads, the certificate is still good.
+    assert_eq!(call().await, Ok(true));
+    assert!(server.visits().iter().any(|visit| !visit.resumed), "the certificate is verified anew");
 }
 
 fn write(path: &Path, text: &str) {

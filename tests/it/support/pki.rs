@@ -51,10 +51,15 @@ impl Issued {
 impl Authority {
     /// A new authority of this common name, valid for two days.
     pub fn new(name: &str) -> Self {
+        Self::lasting(name, 2)
+    }
+
+    /// A new authority, valid for so many days.
+    pub fn lasting(name: &str, days: u32) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         openssl(
             directory.path(),
-            &format!("req -x509 {NEW_KEY} -keyout ca.key -out ca.pem -subj /CN={name} -days 2"),
+            &format!("req -x509 {NEW_KEY} -keyout ca.key -out ca.pem -subj /CN={name} -days {days}"),
         );
         let settings = "[ca]\ndefault_ca=it\n[it]\ndatabase=index\nnew_certs_dir=.\ncertificate=ca.pem\n\
                         private_key=ca.key\ndefault_md=sha256\npolicy=any\nrand_serial=yes\nunique_subject=no\n\
@@ -76,6 +81,11 @@ impl Authority {
     /// A certificate with these extensions, valid for two days.
     pub fn issue(&self, name: &str, extensions: &str) -> Issued {
         self.sign(name, extensions, "-days 2")
+    }
+
+    /// A certificate with these extensions, valid for one day.
+    pub fn issue_for_a_day(&self, name: &str, extensions: &str) -> Issued {
+        self.sign(name, extensions, "-days 1")
     }
 
     /// A certificate of the year 2020.
