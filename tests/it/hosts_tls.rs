@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use docknap::clock::Clock;
 use docknap::docker::{Address, AddressFault, CertificateRole, DockerError, Endpoint, Settings, TlsSource};
 use docknap::sim::World;
@@ -17,9 +19,9 @@ use crate::support::sim::Simulated;
 use crate::support::tls::{TlsServer, plain};
 use crate::support::watched::{Watched, eventually, settings};
 
-#[expect(clippy::disallowed_methods, reason = "the certificates are made by the clock of the machine")]
+/// The clock of the machine, by which openssl dates certificates.
 fn now() -> Timestamp {
-    Timestamp::now()
+    Clock::system().now()
 }
 
 fn texts(ca: &str, identity: Option<(&str, &str)>) -> TlsSource {
@@ -162,6 +164,36 @@ fn a_text_that_is_no_certificate_or_key_is_refused_in_words() {
         fault.starts_with("ca: ") && fault.contains("`docknap`, not the one of the authority"),
         "{fault}"
     );
+}
+
+#[test]
+fn a_damaged_certificate_or_key_is_a_fault_or_taken_but_no_more() {
+    let authority = Authority::new("home");
+    let client = authority.issue("docknap", CLIENT);
+    let (cert, key) = (client.cert_text(), client.key_text());
+    let der = openssl(client.directory(), "x509 -in cert.pem -outform der");
+    let pem = |der: &[u8]| {
+        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der))
+    };
+    assert_eq!(
+        faults(&address("tcp://nas", Some(texts(&pem(&der), None))), now()).len(),
+        1,
+        "of no authority"
+    );
+    let mut refused = 0;
+    for at in 0..der.len() {
+        let mut damaged = der.clone();
+        damaged[at] ^= 0xff;
+        for der in [&damaged[..], &der[..at]] {
+            let found = faults(&address("tcp://nas", Some(texts(&pem(der), Some((&pem(der), &key))))), now());
+            refused += usize::from(found.iter().any(|fault| fault.starts_with("cert: ")));
+        }
+        let cut = key.get(..at).unwrap_or(&key);
+        let found =
+            faults(&address("tcp://nas", Some(texts(&authority.ca_text(), Some((&cert, cut))))), now());
+        assert_eq!(found.len(), usize::from(cut.trim() != key.trim()), "{cut}: {found:?}");
+    }
+    assert!(refused > der.len(), "{refused} of {}", 2 * der.len());
 }
 
 #[test]
@@ -344,7 +376,7 @@ async fn an_engine_that_refuses_the_client_certificate_is_described() {
             address(&server.address(), Some(texts(&home.ca_text(), identity)))
         };
         let refused = why(&with(identity(&stranger))).await;
-        let words = "does not accept the client certificate (`docknap`, signed by `other` and not by the CA certificate)";
+        let words = "the client certificate (`docknap`, signed by `other` and not by the CA certificate)";
         assert!(refused.contains(words), "{refused}");
         let demanded = why(&with(None)).await;
         assert!(demanded.contains("demands a client certificate"), "{demanded}");
@@ -423,6 +455,15 @@ async fn a_machine_that_does_not_answer_is_described() {
     drop(listener);
     let reason = why(&address(&format!("tcp://127.0.0.1:{port}"), tls())).await;
     assert!(reason.contains(&format!("nobody listens on tcp://127.0.0.1:{port}")), "{reason}");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("nas.sock").display().to_string();
+    let socket = address(&format!("unix://{path}"), None);
+    let reason = why(&socket).await;
+    assert!(reason.contains("there is no socket at") && reason.contains("`ssh -L`"), "{reason}");
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+    let reason = why(&socket).await;
+    assert!(reason.contains("nobody listens on") && reason.contains("`ssh -L`"), "{reason}");
 
     // Longer than any name may be, so that no name server is asked.
     let name = "nas.".repeat(70);
