@@ -32,6 +32,7 @@ mod guards_storage;
 mod guards_web;
 mod heads;
 mod history;
+mod hosts_addresses;
 mod hosts_tls;
 mod hung_up;
 mod itself;
