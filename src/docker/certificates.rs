@@ -367,3 +367,13 @@ pub(super) fn identity(
     }
     Ok((CertifiedKey::new(chain, signer), facts))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_never_ends_lasts_as_long_as_any_instant() {
+        assert_eq!(instant(Time::INFINITY), Timestamp::MAX);
+    }
+}

@@ -107,7 +107,7 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// The endpoint of an address that is to be stored.
+    /// The endpoint of an address that is to be stored. Blocks while certificate files are read.
     ///
     /// # Errors
     /// All faults of all fields, also those of the certificates and of their dates at `now`.

@@ -79,7 +79,7 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
             (Some(WireError::Tls(cause)), _) => network(endpoint, cause),
             (Some(WireError::Certificates(faults)), _) => faults.clone(),
             (Some(WireError::Stalled(stage)), _) => stalled(endpoint, *stage),
-            (None, Transport::Unix(path)) => socket(path, io),
+            (None, Transport::Unix(path)) => socket(endpoint, path, io),
             (None, Transport::Plain { .. }) => network(endpoint, io),
             (None, Transport::Tls { tls, .. }) => after_handshake(endpoint, tls, io),
         };
@@ -118,9 +118,13 @@ fn io_error(error: &Error) -> Option<&io::Error> {
     None
 }
 
-fn socket(path: &Path, error: &io::Error) -> String {
+fn socket(endpoint: &Endpoint, path: &Path, error: &io::Error) -> String {
     let shown = path.display();
     match error.kind() {
+        ErrorKind::NotFound if endpoint.origin() == Origin::Form => format!(
+            "there is no socket at {shown} in DockNap's container: is it mounted there, and does what makes it run, \
+             Docker or `ssh -L`?"
+        ),
         ErrorKind::NotFound => format!(
             "there is no socket at {shown}: is Docker running, and is the socket mounted into DockNap's container \
              (volumes: /var/run/docker.sock:{shown})?"
@@ -130,6 +134,9 @@ fn socket(path: &Path, error: &io::Error) -> String {
             "{shown} is a directory, not a socket: Docker made it because the socket was missing when DockNap's \
              container was created; remove the directory, start Docker, and re-create the container"
         ),
+        ErrorKind::ConnectionRefused if endpoint.origin() == Origin::Form => {
+            format!("nobody listens on {shown}: Docker is not running, or the `ssh -L` that forwards it")
+        }
         ErrorKind::ConnectionRefused => format!("nobody listens on {shown}: Docker is not running"),
         _ => format!("{shown}: {error}"),
     }
@@ -192,7 +199,8 @@ fn stalled(endpoint: &Endpoint, stage: Stage) -> String {
             endpoint.host_name().unwrap_or_default()
         ),
         Stage::Connect => format!(
-            "{endpoint} does not answer: is that machine on, is the port right, and does a firewall let DockNap through?"
+            "{endpoint} does not answer: is that machine on, is the port right, and does a firewall let DockNap \
+             through?"
         ),
         Stage::Handshake => format!(
             "{endpoint} takes connections, yet does not answer in TLS: is it the port on which Docker speaks TLS, and \
@@ -257,8 +265,9 @@ fn handshake(endpoint: &Endpoint, tls: &Tls, error: &io::Error) -> String {
             format!("{endpoint} ends the handshake: is it the port on which Docker speaks TLS?")
         }
         _ => {
-            let [ca, cert, key] = ["ca", "cert", "key"].map(|field| called(endpoint, tls, field));
-            format!("{endpoint}: the handshake failed; check {ca}, {cert} and {key} ({text})")
+            let given = if tls.has_identity() { &["ca", "cert", "key"][..] } else { &["ca"] };
+            let given: Vec<_> = given.iter().map(|field| called(endpoint, tls, field)).collect();
+            format!("{endpoint}: the handshake failed; check {} ({text})", given.join(", "))
         }
     }
 }
@@ -293,6 +302,9 @@ fn server_certificate(endpoint: &Endpoint, tls: &Tls, wrong: &CertificateError) 
         || "its certificate".to_owned(),
         |server| format!("its certificate (`{}`, signed by `{}`)", server.subject, server.issuer),
     );
+    let host = endpoint.host_name().unwrap_or_default();
+    let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+    let again = format!("let the authority sign one with subjectAltName={kind}:{host}");
     match wrong {
         Wrong::UnknownIssuer | Wrong::BadSignature => {
             let authorities = tls.authorities();
@@ -306,9 +318,6 @@ fn server_certificate(endpoint: &Endpoint, tls: &Tls, wrong: &CertificateError) 
             format!("{its} was not signed by {ca} ({}): {advice}", quoted(&authorities))
         }
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
-            let host = endpoint.host_name().unwrap_or_default();
-            let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
-            let again = format!("let the authority sign one with subjectAltName={kind}:{host}");
             match server.map(|server| server.hosts).filter(|hosts| !hosts.is_empty()) {
                 Some(hosts) => format!(
                     "{its} is for another name than the one in {}: for {}, not for `{host}`. Use one of its names, or \
@@ -339,9 +348,7 @@ fn server_certificate(endpoint: &Endpoint, tls: &Tls, wrong: &CertificateError) 
                  for the server"
             ),
             Some(Facts { hosts, .. }) if hosts.is_empty() => {
-                format!(
-                    "{its} has no subjectAltName: let the authority sign one with the name of the machine"
-                )
+                format!("{its} is for no name at all, since it has no subjectAltName: {again}")
             }
             _ => format!(
                 "{its} cannot be verified: let the authority sign one with SHA-256 and a key of RSA (2048 bits or \

@@ -1,7 +1,6 @@
 //! An Engine behind TCP with TLS, where both sides show a certificate.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use docknap::clock::Clock;
@@ -13,18 +12,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, UnixStream};
 
+use crate::support::pki::openssl;
 use crate::support::sim::Simulated;
 use crate::support::watched::{Watched, settings};
-
-/// Runs openssl in a directory; fails the test where it fails.
-fn openssl(directory: &Path, arguments: &str) {
-    let output = Command::new("openssl")
-        .args(arguments.split(' '))
-        .current_dir(directory)
-        .output()
-        .expect("openssl runs");
-    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// An authority (`ca.pem`) and certificates of it for a server and a client, in directories of their own.
 pub fn certificates(directory: &Path) {

@@ -1,7 +1,9 @@
 //! A real Docker Engine for tests, and an HTTP client for details that bollard hides (it treats 204 and 304 alike).
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -9,6 +11,8 @@ use docknap::clock::Clock;
 use docknap::sim::DaemonEnd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+
+use crate::support::pki::{Authority, CLIENT, Issued, SERVER};
 
 /// Image of every container in the tests: `FROM scratch` with a static busybox.
 pub const IMAGE: &str = "docknap-test/busybox:1";
@@ -106,8 +110,46 @@ pub struct Daemon {
     bridge: String,
     /// Address pool of the networks created on it.
     pool: String,
+    tls: Option<DaemonTls>,
     child: Option<Child>,
     clock: Clock,
+}
+
+/// The port of an Engine with `--tlsverify`, and the certificates that it takes.
+pub struct DaemonTls {
+    /// Signed the Engine's certificate, and every client's that it accepts.
+    pub authority: Authority,
+    /// A client that it accepts. The directory has `ca.pem`, `cert.pem` and `key.pem`, as `DOCKER_CERT_PATH` names it.
+    pub client: Issued,
+    pub port: u16,
+    server: Issued,
+}
+
+impl DaemonTls {
+    fn new() -> Self {
+        let authority = Authority::new("engine");
+        let client = authority.issue("docknap", CLIENT);
+        let server = authority.issue("dockerd", SERVER);
+        // Free until the daemon takes it: the system gives another one to whoever asks next.
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+        Self { authority, client, port, server }
+    }
+
+    /// The address in the form of `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("tcp://127.0.0.1:{}", self.port)
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let files = [
+            ("--tlscacert", self.authority.ca()),
+            ("--tlscert", self.server.cert.clone()),
+            ("--tlskey", self.server.key.clone()),
+        ];
+        let files = files.iter().map(|(name, path)| format!("{name}={}", path.display()));
+        ["--tlsverify".to_owned(), format!("--host={}", self.host())].into_iter().chain(files).collect()
+    }
 }
 
 /// Longest wait until a daemon is ready.
@@ -117,16 +159,27 @@ const START_ATTEMPTS: usize = 3;
 impl Daemon {
     /// Starts a daemon and builds [`IMAGE`] on it.
     pub async fn start() -> Self {
-        // Bridge and subnet differ by process, so that several tests may run at once.
-        let number = std::process::id();
-        let bridge = format!("dnt{number}");
+        Self::start_with(None).await
+    }
+
+    /// As [`Daemon::start`], and the daemon also listens on a port with TLS; see [`Daemon::tls`].
+    pub async fn start_tls() -> Self {
+        Self::start_with(Some(DaemonTls::new())).await
+    }
+
+    async fn start_with(tls: Option<DaemonTls>) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        // Bridge and subnet differ by process and within it, so that several tests, or daemons of one, may run at once.
+        let (process, count) = (std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
+        let bridge = format!("dnt{process}x{count}");
+        let number = process + 101 * count;
         let subnet = format!("172.30.{}.1/24", free_subnet(number));
         let pool = format!("base=172.29.{}.0/24,size=26", number % 254 + 1);
         run("ip", &["link", "add", "name", &bridge, "type", "bridge"]);
         run("ip", &["addr", "add", &subnet, "dev", &bridge]);
         run("ip", &["link", "set", &bridge, "up"]);
         let directory = tempfile::tempdir().expect("a directory for the daemon");
-        let mut daemon = Self { directory, bridge, pool, child: None, clock: Clock::system() };
+        let mut daemon = Self { directory, bridge, pool, tls, child: None, clock: Clock::system() };
         daemon.up().await;
         ensure_image(&crate::support::sim::connect(&daemon.host()), &daemon.socket()).await;
         daemon
@@ -135,6 +188,14 @@ impl Daemon {
     /// Path of the daemon's socket.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join("docker.sock")
+    }
+
+    /// The port with TLS.
+    ///
+    /// # Panics
+    /// If the daemon was started without it.
+    pub fn tls(&self) -> &DaemonTls {
+        self.tls.as_ref().expect("Daemon::start_tls starts one with TLS")
     }
 
     /// The socket in the form of `DOCKER_HOST`.
@@ -173,6 +234,7 @@ impl Daemon {
                 // Two daemons that change the machine's firewall rules at once disturb each other; these tests need
                 // no rules.
                 .args(["--iptables=false", "--ip-masq=false"])
+                .args(self.tls.iter().flat_map(DaemonTls::arguments))
                 .stdout(log.try_clone().expect("a second handle"))
                 .stderr(log)
                 .spawn()
