@@ -4,13 +4,15 @@
 //! `clippy.toml` forbids the other ways.
 #![expect(clippy::disallowed_methods, reason = "this is the module the others are sent to")]
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Wall time, monotonic time and waiting.
 #[derive(Clone, Debug)]
@@ -27,9 +29,22 @@ enum Kind {
 #[derive(Debug)]
 struct Frozen {
     /// Wall time, and monotonic time since the creation; setting the clock changes only the first.
-    now: watch::Sender<(Timestamp, Duration)>,
-    /// Monotonic instants at which waits end, each with the number of waits.
-    sleepers: Mutex<std::collections::BTreeMap<Duration, usize>>,
+    now: Mutex<(Timestamp, Duration)>,
+    /// The waits, by the monotonic instant at which they end and the order in which they began. They end in this
+    /// order, so that a simulation with the same seed gives the same history.
+    sleepers: Mutex<BTreeMap<(Duration, u64), Arc<Notify>>>,
+    /// The number of waits so far.
+    begun: AtomicU64,
+}
+
+impl Frozen {
+    /// Ends the waits whose instant has come.
+    fn wake(&self) {
+        let now = self.now.lock().1;
+        for (_, sleeper) in self.sleepers.lock().range(..=(now, u64::MAX)) {
+            sleeper.notify_one();
+        }
+    }
 }
 
 /// The error of [`Clock::timeout`].
@@ -60,8 +75,9 @@ impl Clock {
     /// A clock that stays at `now` until [`Clock::advance`] or [`Clock::set_wall`].
     pub fn frozen(now: Timestamp) -> Self {
         Self(Kind::Frozen(Arc::new(Frozen {
-            now: watch::Sender::new((now, Duration::ZERO)),
+            now: Mutex::new((now, Duration::ZERO)),
             sleepers: Mutex::default(),
+            begun: AtomicU64::new(0),
         })))
     }
 
@@ -69,7 +85,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         let exact = match &self.0 {
             Kind::Flowing { shift, .. } => Timestamp::now() + *shift.borrow(),
-            Kind::Frozen(frozen) => frozen.now.borrow().0,
+            Kind::Frozen(frozen) => frozen.now.lock().0,
         };
         Timestamp::from_millisecond(exact.as_millisecond()).unwrap_or(exact)
     }
@@ -78,7 +94,7 @@ impl Clock {
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
             Kind::Flowing { start, shift } => start.elapsed() + *shift.borrow(),
-            Kind::Frozen(frozen) => frozen.now.borrow().1,
+            Kind::Frozen(frozen) => frozen.now.lock().1,
         }
     }
 
@@ -100,9 +116,11 @@ impl Clock {
                 }
             }
             Kind::Frozen(frozen) => {
-                let mut now = frozen.now.subscribe();
-                let _sleeper = Sleeper::new(frozen, until);
-                let _ = now.wait_for(|(_, monotonic)| *monotonic >= until).await;
+                let sleeper = Sleeper::new(frozen, until);
+                // Looked up after the registration: from then on every change of the time wakes the sleeper.
+                while self.monotonic() < until {
+                    sleeper.woken.notified().await;
+                }
             }
         }
     }
@@ -134,10 +152,13 @@ impl Clock {
     pub fn advance(&self, by: Duration) {
         match &self.0 {
             Kind::Flowing { shift, .. } => shift.send_modify(|shift| *shift += by),
-            Kind::Frozen(frozen) => frozen.now.send_modify(|(wall, monotonic)| {
-                *wall += by;
-                *monotonic += by;
-            }),
+            Kind::Frozen(frozen) => {
+                {
+                    let mut now = frozen.now.lock();
+                    *now = (now.0 + by, now.1 + by);
+                }
+                frozen.wake();
+            }
         }
     }
 
@@ -150,7 +171,7 @@ impl Clock {
                     self.advance(by);
                 }
             }
-            Kind::Frozen(frozen) => frozen.now.send_modify(|(wall, _)| *wall = now),
+            Kind::Frozen(frozen) => frozen.now.lock().0 = now,
         }
     }
 
@@ -159,9 +180,9 @@ impl Clock {
         match &self.0 {
             Kind::Flowing { .. } => None,
             Kind::Frozen(frozen) => {
-                let now = frozen.now.borrow().1;
+                let now = frozen.now.lock().1;
                 let sleepers = frozen.sleepers.lock();
-                sleepers.keys().map(|until| until.saturating_sub(now)).find(|left| !left.is_zero())
+                sleepers.keys().map(|(until, _)| until.saturating_sub(now)).find(|left| !left.is_zero())
             }
         }
     }
@@ -170,26 +191,22 @@ impl Clock {
 /// A wait on a frozen clock, registered until it is dropped.
 struct Sleeper<'a> {
     frozen: &'a Frozen,
-    until: Duration,
+    place: (Duration, u64),
+    woken: Arc<Notify>,
 }
 
 impl<'a> Sleeper<'a> {
     fn new(frozen: &'a Frozen, until: Duration) -> Self {
-        let mut sleepers = frozen.sleepers.lock();
-        *sleepers.entry(until).or_default() += 1;
-        Self { frozen, until }
+        let place = (until, frozen.begun.fetch_add(1, Ordering::Relaxed));
+        let woken = Arc::new(Notify::new());
+        frozen.sleepers.lock().insert(place, Arc::clone(&woken));
+        Self { frozen, place, woken }
     }
 }
 
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
-        let mut sleepers = self.frozen.sleepers.lock();
-        if let Some(count) = sleepers.get_mut(&self.until) {
-            *count -= 1;
-            if *count == 0 {
-                sleepers.remove(&self.until);
-            }
-        }
+        self.frozen.sleepers.lock().remove(&self.place);
     }
 }
 
@@ -213,6 +230,28 @@ mod tests {
         sleeper.await.expect("the sleeper ends");
         assert_eq!(clock.next_sleeper(), None);
         assert_eq!(clock.now(), Timestamp::from_second(60).expect("a small number"));
+    }
+
+    #[tokio::test]
+    async fn sleepers_of_a_frozen_clock_wake_in_order() {
+        let clock = Clock::frozen(Timestamp::UNIX_EPOCH);
+        let woken = Arc::new(Mutex::new(Vec::new()));
+        let mut sleepers = tokio::task::JoinSet::new();
+        // Two for each instant, the later instants first.
+        let begun: Vec<u64> = (0..32).map(|number| (31 - number) / 2).collect();
+        for (number, seconds) in begun.iter().copied().enumerate() {
+            let (clock, woken) = (clock.clone(), Arc::clone(&woken));
+            sleepers.spawn(async move {
+                clock.sleep(Duration::from_secs(1 + seconds)).await;
+                woken.lock().push((seconds, number));
+            });
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_secs(60));
+        sleepers.join_all().await;
+        let woken = woken.lock().clone();
+        assert_eq!(woken.len(), 32);
+        assert!(woken.is_sorted(), "{woken:?}");
     }
 
     #[tokio::test]

@@ -71,7 +71,11 @@ pub use vitals::Vitals;
 
 /// Everything that the services need. A clone is cheap.
 #[derive(Clone)]
-pub struct App(Arc<Parts>);
+pub struct App {
+    parts: Arc<Parts>,
+    /// The rule book of a request that only reads ([`App::reading`]).
+    book: Option<Arc<rulebook::RuleBook>>,
+}
 
 pub struct Parts {
     /// The database.
@@ -110,13 +114,20 @@ impl std::ops::Deref for App {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 
 impl App {
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), book: None }
+    }
+
+    /// For one request that only reads: everything in it goes by this rule book, which is read once. Not for a request
+    /// that writes, since it would not see what it has written, and not for anything that outlives a request.
+    #[must_use]
+    pub fn reading(&self, book: Arc<rulebook::RuleBook>) -> Self {
+        Self { book: Some(book), ..self.clone() }
     }
 
     /// Reports a change of a rule: the scheduler checks everything, and the browsers are notified.

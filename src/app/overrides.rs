@@ -351,11 +351,9 @@ pub async fn get(app: &App, actor: &Actor, id: &OverrideId) -> Result<Override> 
     db::overrides::get(&app.db, id).await?.ok_or_else(|| Error::not_found("override", shorten(id.as_str())))
 }
 
-/// The override or hold of everything that is in effect now, if any.
-pub async fn of_everything(app: &App) -> Result<Option<Override>> {
-    let now = app.clock.now();
-    let counts = |one: &Override| one.reach == Reach::All && one.until > now;
-    Ok(RuleBook::load(app).await?.rules.overrides().iter().find(|one| counts(one)).cloned())
+/// The override or hold of everything that is in effect at `now`, if any.
+pub fn of_everything(book: &RuleBook, now: Timestamp) -> Option<&Override> {
+    book.rules.overrides().iter().find(|one| one.reach == Reach::All && one.until > now)
 }
 
 /// The end of the state that a nap or wake without a given end brings about: the next edge of the windows to the

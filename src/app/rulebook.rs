@@ -87,9 +87,12 @@ async fn default_zone(app: &App) -> Result<NamedZone> {
 }
 
 impl RuleBook {
-    /// The current rule book. Must not be called while the caller holds a transaction, because the call needs a
+    /// The current rule book; in a request that only reads, the one it began with ([`App::reading`]). Must not be called while the caller holds a transaction, because the call needs a
     /// connection of its own.
     pub async fn load(app: &App) -> Result<Arc<Self>> {
+        if let Some(book) = &app.book {
+            return Ok(Arc::clone(book));
+        }
         let month = dates::today(app).first_of_month();
         let versions = db::rulebook::versions(&app.db).await?;
         let is_right = |book: &Arc<Self>, versions| book.versions == versions && book.month == month;

@@ -93,7 +93,7 @@ impl<R: Needs> FromRequestParts<Web> for Page<R> {
         let Ok(shell) = Shell::from_request_parts(parts, web).await;
         let Ok(session) = Session::from_request_parts(parts, web).await;
         Ok(Self {
-            app: web.app.clone(),
+            app: shell.app(web, &parts.method),
             actor: caller.actor.clone(),
             caller,
             shell,
@@ -142,9 +142,10 @@ impl FromRequestParts<Web> for VisitorPage {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> std::result::Result<Self, Infallible> {
+        let shell = Shell::from_request_parts(parts, web).await?;
         Ok(Self {
-            app: web.app.clone(),
-            shell: Shell::from_request_parts(parts, web).await?,
+            app: shell.app(web, &parts.method),
+            shell,
             via: Via::of(&parts.extensions),
             presented: parts.extensions.get().cloned().unwrap_or_default(),
             session: Session::from_request_parts(parts, web).await?,

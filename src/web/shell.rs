@@ -1,6 +1,7 @@
 //! The frame around every page: the user, the navigation, and the notices on top.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -14,7 +15,8 @@ use super::session::{Session, cookie};
 pub use super::toast::Toast as Flash;
 use super::view::{self, Badge, Now};
 use super::{Web, assets};
-use crate::app::{overrides, zone};
+use crate::app::rulebook::RuleBook;
+use crate::app::{App, overrides};
 use crate::domain::ids::HostId;
 use crate::domain::permission::Permission;
 use crate::domain::time;
@@ -71,6 +73,8 @@ pub struct Shell {
     pub now: Now,
     /// DockNap's version.
     pub version: &'static str,
+    /// The rule book that the frame was made from; `None` where it could not be read.
+    pub book: Option<Arc<RuleBook>>,
 }
 
 impl Shell {
@@ -112,11 +116,9 @@ impl Shell {
     /// The frame of a response, with the data that needs database queries.
     pub(super) async fn of(web: &Web, identity: &Identity, parts: &Parts) -> Self {
         let shell = Self::without_storage(web, identity, &parts.headers);
+        let book = RuleBook::load(&web.app).await.ok();
         let own = shell.user.as_ref().and_then(|user| user.timezone.clone());
-        let zone = match own {
-            Some(zone) => zone,
-            None => zone::default_zone(&web.app).await.map_or_else(|_| "UTC".to_owned(), |zone| zone.name),
-        };
+        let zone = own.or_else(|| Some(book.as_ref()?.zone.name.clone())).unwrap_or_else(|| "UTC".to_owned());
         let now = Now {
             at: web.app.clock.now(),
             zone: time::zone(&zone).unwrap_or(TimeZone::UTC),
@@ -128,10 +130,19 @@ impl Shell {
             theme: theme.unwrap_or(shell.theme),
             here: here(parts.uri.path()),
             insecure: !Via::of(&parts.extensions).is_private(),
-            held: if shell.user.is_some() { held(web, &now).await } else { None },
+            held: shell.user.as_ref().and(book.as_ref()).and_then(|book| held(book, &now)),
             zone,
             now,
+            book,
             ..shell
+        }
+    }
+
+    /// The services for the request of this frame. A request that only reads goes by the frame's rule book.
+    pub(super) fn app(&self, web: &Web, method: &Method) -> App {
+        match &self.book {
+            Some(book) if method.is_safe() => web.app.reading(Arc::clone(book)),
+            _ => web.app.clone(),
         }
     }
 
@@ -184,10 +195,10 @@ impl FromRequestParts<Web> for Shell {
 }
 
 /// The override of everything as a sentence; `None` if there is none.
-async fn held(web: &Web, now: &Now) -> Option<String> {
-    let one = overrides::of_everything(&web.app).await.ok()??;
+fn held(book: &RuleBook, now: &Now) -> Option<String> {
+    let one = overrides::of_everything(book, now.at)?;
     let state = Badge::from(one.wanted).word.to_lowercase();
-    Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, view::why_made(&one, now)))
+    Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, view::why_made(one, now)))
 }
 
 /// The entry of the navigation that a path belongs to.

@@ -1,11 +1,14 @@
 //! One DockNap instance and the simulated Engine on one thread and a frozen clock.
 //!
-//! DockNap and the Engine have a runtime each, which run in turns. Only the database uses threads of its own, and
-//! each turn waits for it, so that on SQLite the same seed always gives the same order of events.
+//! DockNap and the Engine have a runtime each, which run in turns. Only the database and long computations (the
+//! expansion of calendars, the search for conflicts) use threads of their own. Each turn waits for those, so that on
+//! SQLite the same seed always gives the same order of events, and time never moves while one of them is at work.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::fs::FileExt as _;
+use std::task::Poll;
 use std::time::Duration;
 
 use docknap::app::auth::password::Cost;
@@ -30,6 +33,9 @@ use crate::support::sim::Simulated;
 /// Number of turns in a row without a change after which nothing more will happen: more than one call over a socket
 /// needs.
 const QUIET_TURNS: u32 = 4;
+/// Number of rounds without a ready task that end a turn: after the first, the runtime looks for what arrived on its
+/// sockets.
+const EMPTY_ROUNDS: u32 = 2;
 /// Number of turns after which a wait fails as hung.
 const MAX_TURNS: u32 = 2_000_000;
 /// Longest duration of an orderly stop (rulings 15).
@@ -56,12 +62,32 @@ struct Instance {
     app: App,
     fuse: Fuse,
     runtime: Runtime,
+    /// The state file of the only thread on which `spawn_blocking` runs.
+    computing: std::fs::File,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A runtime that looks at [`Machine::settled_turn`] after each poll of a task, and polls first what another thread has
+/// woken. It has a single thread for `spawn_blocking`, which exists from the start; the second value is the state file
+/// of that thread, since the runtime does not tell whether such work is under way.
+fn runtime_of_instance() -> (Runtime, std::fs::File) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(1)
+        .global_queue_interval(1)
+        .max_blocking_threads(1)
+        .thread_keep_alive(Duration::from_secs(24 * 3600))
+        .build()
+        .expect("a runtime");
+    let own = runtime.block_on(async {
+        tokio::task::spawn_blocking(|| std::fs::File::open("/proc/thread-self/stat")).await
+    });
+    (runtime, own.expect("it runs").expect("Linux"))
 }
 
 /// Lets every ready task run, for a few polls each.
@@ -89,7 +115,7 @@ impl Machine {
             world: runtime,
             _engine: engine,
             database,
-            sqlite: RefCell::default(),
+            sqlite: RefCell::new(SqliteThreads::of_this_thread()),
             home,
         };
         machine.revive();
@@ -154,7 +180,7 @@ impl Machine {
     pub fn revive(&mut self) {
         self.kill();
         self.instance_count += 1;
-        let runtime = runtime();
+        let (runtime, computing) = runtime_of_instance();
         let fuse = Fuse::default();
         fuse.attach_to_thread();
         let ids = IdSource::seeded(self.seed.wrapping_mul(1_000_003) + self.instance_count);
@@ -188,7 +214,7 @@ impl Machine {
             tokio::spawn(execute::runner::run(app.clone(), stop.clone(), tasks.clone()));
             app
         });
-        self.instance = Some(Instance { app, fuse, runtime, stop, tasks });
+        self.instance = Some(Instance { app, fuse, runtime, computing, stop, tasks });
         self.quiet();
     }
 
@@ -226,7 +252,8 @@ impl Machine {
             assert!(turns < MAX_TURNS, "never quiet\n{}", self.container_table());
             self.turn();
             let now = self.progress();
-            still = if now == seen && !self.database_is_busy() { still + 1 } else { 0 };
+            let is_still = now == seen && !self.database_is_busy() && !self.is_computing();
+            still = if is_still { still + 1 } else { 0 };
             if still == QUIET_TURNS {
                 return;
             }
@@ -254,8 +281,10 @@ impl Machine {
 
     fn turn(&self) {
         if let Some(instance) = &self.instance {
-            self.wait_for_database();
-            instance.runtime.block_on(turn());
+            if matches!(instance.app.db, Db::Pg(_)) && self.database_is_busy() {
+                self.wait_for_server();
+            }
+            instance.runtime.block_on(self.settled_turn());
         }
         self.world.block_on(turn());
     }
@@ -287,21 +316,46 @@ impl Machine {
         })
     }
 
-    /// Waits until the database has finished its work, so that its results arrive at the same turn in every
-    /// simulation.
-    fn wait_for_database(&self) {
-        if !self.database_is_busy() {
-            return;
-        }
-        match self.app().map(|app| &app.db) {
-            Some(Db::Sqlite { readers, writer }) => {
-                let connections = (self.instance_count, readers.size() + writer.size());
-                while !self.sqlite.borrow_mut().are_idle(connections) {
-                    std::thread::yield_now();
+    /// Whether a computation of the instance runs on its thread for that.
+    fn is_computing(&self) -> bool {
+        self.instance.as_ref().is_some_and(|instance| !is_asleep(&instance.computing))
+    }
+
+    /// Lets every task of the instance run until none is ready, one poll at a time. Whatever a poll has asked another
+    /// thread for is done before the next poll, so it makes no difference how fast the machine runs its threads.
+    async fn settled_turn(&self) {
+        let (mut marker, mut polls, mut empty_rounds) = (None, 1, 0);
+        std::future::poll_fn(|context| {
+            self.wait_for_threads();
+            // A marker at the end of the queue: if it is the first to run, no other task was ready.
+            polls += 1;
+            if marker.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                empty_rounds = if polls == 1 { empty_rounds + 1 } else { 0 };
+                if empty_rounds == EMPTY_ROUNDS {
+                    return Poll::Ready(());
                 }
+                marker = Some(tokio::spawn(std::future::ready(())));
+                polls = 0;
             }
-            Some(Db::Pg(_)) => self.wait_for_server(),
-            None => {}
+            // The runtime polls one task and then this function again.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Waits until the threads of SQLite and that of long computations have finished their work.
+    fn wait_for_threads(&self) {
+        while self.is_computing() {
+            std::thread::yield_now();
+        }
+        if let Some(Db::Sqlite { readers, writer }) = self.app().map(|app| &app.db)
+            && self.database_is_busy()
+        {
+            let connections = (self.instance_count, readers.size() + writer.size());
+            while !self.sqlite.borrow_mut().are_idle(connections) {
+                std::thread::yield_now();
+            }
         }
     }
 
@@ -324,31 +378,49 @@ impl Drop for Machine {
 }
 
 /// The state files of SQLite's threads in /proc.
-#[derive(Default)]
 struct SqliteThreads {
+    /// Name and id of the thread that makes the others. No other thread has this name.
+    maker: String,
+    maker_id: OsString,
     /// Instance number and number of connections for which the threads were looked up.
     connections: (u64, u32),
     stats: Vec<std::fs::File>,
 }
 
 impl SqliteThreads {
+    /// For the threads that the calling thread makes.
+    fn of_this_thread() -> Self {
+        let own = std::fs::read_link("/proc/thread-self").expect("Linux");
+        let maker_id = own.file_name().expect("the thread's id").to_owned();
+        let maker = format!("month-{}", maker_id.display());
+        std::fs::write("/proc/thread-self/comm", &maker).expect("a thread may name itself");
+        Self { maker, maker_id, connections: (0, 0), stats: Vec::new() }
+    }
+
     /// Whether all threads wait for work.
     fn are_idle(&mut self, connections: (u64, u32)) -> bool {
         if self.connections != connections {
-            self.connections = connections;
-            let threads = std::fs::read_dir("/proc/self/task").expect("Linux");
-            let stats =
-                threads.flatten().filter_map(|thread| std::fs::File::open(thread.path().join("stat")).ok());
-            self.stats = stats
-                .filter(|stat| state(stat).is_some_and(|(name, _)| name.contains("sqlx-sqlite")))
-                .collect();
-            if self.stats.len() < usize::try_from(connections.1).unwrap_or(usize::MAX) {
-                // A thread is just starting and has no name yet, so look again next time.
-                self.connections = (0, 0);
+            let mut stats = Vec::new();
+            for thread in std::fs::read_dir("/proc/self/task").expect("Linux").flatten() {
+                let Ok(stat) = std::fs::File::open(thread.path().join("stat")) else { continue };
+                let Some((name, _)) = state(&stat) else { continue };
+                if name == self.maker && *thread.file_name() != *self.maker_id {
+                    // A thread that is just starting bears the name of the thread that made it.
+                    return false;
+                }
+                if name.contains("sqlx-sqlite") {
+                    stats.push(stat);
+                }
             }
+            (self.connections, self.stats) = (connections, stats);
         }
-        self.stats.iter().all(|stat| state(stat).is_none_or(|(_, state)| state == 'S'))
+        self.stats.iter().all(is_asleep)
     }
+}
+
+/// Whether a thread waits for work, or has ended.
+fn is_asleep(stat: &std::fs::File) -> bool {
+    state(stat).is_none_or(|(_, state)| state == 'S')
 }
 
 /// Name and state of a thread, from `TID (NAME) STATE …`; `None` if the thread has ended.
@@ -356,6 +428,7 @@ fn state(stat: &std::fs::File) -> Option<(String, char)> {
     let mut text = [0; 64];
     let length = stat.read_at(&mut text, 0).ok()?;
     let text = String::from_utf8_lossy(&text[..length]);
-    let (name, rest) = text.split_once(") ")?;
+    let (begin, rest) = text.split_once(") ")?;
+    let (_, name) = begin.split_once('(')?;
     Some((name.to_owned(), rest.chars().next()?))
 }

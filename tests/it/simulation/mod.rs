@@ -180,6 +180,29 @@ fn the_same_seed_is_the_same_month() {
     }
 }
 
+/// Time stands still until a computation on a thread of its own has ended, and what follows from it.
+#[test]
+fn time_waits_for_what_is_computed() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let now = chance::STARTS[0].parse().expect("an instant");
+    let machine = machine::Machine::new(TestDb::sqlite, now, docknap::sim::World::new(), 0);
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&has_ended);
+    let begun = machine.call(async move |_| {
+        tokio::spawn(async move {
+            let clock = Clock::system();
+            let work = move || while clock.monotonic() < Duration::from_millis(50) {};
+            tokio::task::spawn_blocking(work).await.expect("it ends");
+            end.store(true, Ordering::SeqCst);
+        });
+    });
+    assert_eq!(begun, Some(()));
+    machine.quiet();
+    assert!(has_ended.load(Ordering::SeqCst), "time would have moved on");
+}
+
 /// For `scripts/simulate`: simulates the seeds of `DOCKNAP_SIM_SEEDS` (`FROM..TO`) on SQLite.
 #[test]
 #[ignore = "run by scripts/simulate, which says which seeds"]
