@@ -13,6 +13,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::domain::cron::Cron;
+use crate::domain::fires::Fires;
+use crate::domain::schedule::Reading;
 use crate::domain::time::{self, zone_name};
 use crate::domain::window::{Phase, Window, WindowTimeline};
 
@@ -86,16 +88,10 @@ impl Fault {
 
 struct Answer<'a> {
     input: &'a str,
-    rule: Rule,
+    fires: Fires,
     zone: TimeZone,
     after: Timestamp,
     count: usize,
-}
-
-/// Parsed expression or window text.
-enum Rule {
-    Cron(Cron),
-    Window(Window),
 }
 
 /// Shape of `--json` for a cron expression (interfaces: commands). Instants are RFC 3339, UTC, whole seconds.
@@ -126,14 +122,15 @@ struct TransitionJson {
     state: Phase,
 }
 
-impl Rule {
-    fn parse(input: &str) -> Result<Self, Fault> {
-        let first = input.split_ascii_whitespace().next().unwrap_or_default();
-        if first.eq_ignore_ascii_case("sleep") || first.eq_ignore_ascii_case("awake") {
-            return Window::parse(input).map(Self::Window).map_err(|error| Fault::new("window", error));
-        }
-        Cron::parse(input).map(Self::Cron).map_err(|error| Fault::new(error.field.as_str(), error))
+/// Parses an expression or window text.
+fn parse(input: &str, reading: Reading) -> Result<Fires, Fault> {
+    let first = input.split_ascii_whitespace().next().unwrap_or_default();
+    if first.eq_ignore_ascii_case("sleep") || first.eq_ignore_ascii_case("awake") {
+        let window = Window::parse(input).map_err(|error| Fault::new("window", error))?;
+        return Ok(Fires::Window(window, reading, None));
     }
+    let cron = Cron::parse(input).map_err(|error| Fault::new(error.field.as_str(), error))?;
+    Ok(Fires::Cron(cron, reading))
 }
 
 impl<'a> Answer<'a> {
@@ -143,9 +140,9 @@ impl<'a> Answer<'a> {
                 format!("{} words given, one is read; put the expression in quotes", args.expr.len());
             return Err(Fault::new("expression", message));
         };
-        let rule = Rule::parse(input)?;
         let name = args.timezone.as_deref().or(env_zone.filter(|name| !name.is_empty())).unwrap_or("UTC");
         let zone = time::zone(name).map_err(|error| Fault::new("timezone", error))?;
+        let fires = parse(input, Reading::in_zone(zone.clone()))?;
         let after = match &args.after {
             Some(text) => text.parse().map_err(|_| {
                 let example = "write an instant with its offset, such as 2027-01-01T00:00:00Z";
@@ -157,61 +154,64 @@ impl<'a> Answer<'a> {
         let count = count.ok_or_else(|| {
             Fault::new("count", format!("`{}` is not a number from 1 to 1000", quotable(&args.count)))
         })?;
-        Ok(Self { input, rule, zone, after, count })
+        Ok(Self { input, fires, zone, after, count })
     }
 
-    fn fires(&self, cron: &Cron) -> Vec<Timestamp> {
-        cron.fires(self.after, &self.zone).take(self.count).collect()
+    fn next(&self) -> Vec<Timestamp> {
+        self.fires.iter(self.after).take(self.count).collect()
+    }
+
+    /// The timeline of a window; `None` for a cron expression.
+    fn timeline(&self) -> Option<WindowTimeline<'_>> {
+        match &self.fires {
+            Fires::Window(window, reading, skip) => Some(WindowTimeline::of(window, reading, *skip)),
+            Fires::Cron(..) | Fires::Once(_) => None,
+        }
     }
 
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (input, timezone) = (self.input, zone_name(&self.zone));
-        match &self.rule {
-            Rule::Cron(cron) => {
-                let next = self.fires(cron).iter().map(ToString::to_string).collect();
-                let json = CronJson { input, kind: "cron", timezone, meaning: cron.meaning(), next };
-                serde_json::to_writer(&mut *out, &json)?;
-            }
-            Rule::Window(window) => {
-                let timeline = WindowTimeline::new(window, &self.zone);
-                let changes = timeline.next_changes(self.after, self.count).into_iter();
-                let json = WindowJson {
-                    input,
-                    kind: "window",
-                    timezone,
-                    meaning: window.meaning(),
-                    state: timeline.vote(self.after).phase(),
-                    transitions: changes
-                        .map(|(at, state)| TransitionJson { at: at.to_string(), state })
-                        .collect(),
-                };
-                serde_json::to_writer(&mut *out, &json)?;
-            }
+        let (input, timezone, meaning) = (self.input, zone_name(&self.zone), self.fires.meaning(&self.zone));
+        if let Some(timeline) = self.timeline() {
+            let changes = timeline.next_changes(self.after, self.count).into_iter();
+            let json = WindowJson {
+                input,
+                kind: "window",
+                timezone,
+                meaning,
+                state: timeline.vote(self.after).phase(),
+                transitions: changes
+                    .map(|(at, state)| TransitionJson { at: at.to_string(), state })
+                    .collect(),
+            };
+            serde_json::to_writer(&mut *out, &json)?;
+        } else {
+            let next = self.next().iter().map(ToString::to_string).collect();
+            serde_json::to_writer(&mut *out, &CronJson { input, kind: "cron", timezone, meaning, next })?;
         }
         writeln!(out)
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        match &self.rule {
-            Rule::Cron(cron) => self.write_cron(cron, out),
-            Rule::Window(window) => self.write_window(window, out),
-        }
-    }
-
-    fn write_cron(&self, cron: &Cron, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", cron.meaning())?;
+        writeln!(out, "{}", self.fires.meaning(&self.zone))?;
         writeln!(out, "Time zone {}", zone_name(&self.zone))?;
-        if cron.both_day_fields() {
+        if matches!(&self.fires, Fires::Cron(cron, _) if cron.both_day_fields()) {
             writeln!(
                 out,
                 "Note: runs when the day of the month or the day of the week matches, not only when both do"
             )?;
         }
-        for note in cron.dst_notes(self.after, &self.zone, NOTES_DAYS) {
+        for note in self.fires.dst_notes(self.after, NOTES_DAYS) {
             writeln!(out, "Note: {note}")?;
         }
         writeln!(out)?;
-        let fires = self.fires(cron);
+        match self.timeline() {
+            Some(timeline) => self.write_changes(timeline, out),
+            None => self.write_fires(out),
+        }
+    }
+
+    fn write_fires(&self, out: &mut dyn Write) -> io::Result<()> {
+        let fires = self.next();
         if fires.is_empty() {
             return writeln!(out, "Never fires in this zone after {}", self.after);
         }
@@ -221,14 +221,7 @@ impl<'a> Answer<'a> {
         Ok(())
     }
 
-    fn write_window(&self, window: &Window, out: &mut dyn Write) -> io::Result<()> {
-        let timeline = WindowTimeline::new(window, &self.zone);
-        writeln!(out, "{}", window.meaning())?;
-        writeln!(out, "Time zone {}", zone_name(&self.zone))?;
-        for note in timeline.dst_notes(self.after, NOTES_DAYS) {
-            writeln!(out, "Note: {note}")?;
-        }
-        writeln!(out)?;
+    fn write_changes(&self, timeline: WindowTimeline<'_>, out: &mut dyn Write) -> io::Result<()> {
         let state = timeline.vote(self.after).phase();
         writeln!(out, "{}  {}  {state} at that time", self.wall(self.after), self.after)?;
         let changes = timeline.next_changes(self.after, self.count);

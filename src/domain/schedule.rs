@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::action::Action;
@@ -93,31 +94,87 @@ pub enum When {
     Window(String),
 }
 
-/// The zone and the calendar by which the times of a schedule are converted to instants.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    /// The zone of the schedule or, if it has none, the default zone.
-    pub zone: TimeZone,
+/// The dates on which a schedule acts, and what it does on special ones.
+#[derive(Clone, Debug, Default)]
+pub struct DayRules {
     /// The dates of the schedule's calendar, and the effect on them.
     pub calendar: Option<(Arc<CalendarDays>, CalendarEffect)>,
 }
 
-impl Reading {
-    /// The zone and the calendar of a schedule.
-    pub fn of(spec: &ScheduleSpec, zone: TimeZone, days: Option<Arc<CalendarDays>>) -> Self {
+impl DayRules {
+    /// The rules of a schedule that treats all dates alike.
+    pub const NONE: Self = Self { calendar: None };
+
+    /// The rules of a schedule; `days` are the dates of its calendar.
+    fn of(spec: &ScheduleSpec, days: Option<Arc<CalendarDays>>) -> Self {
         let effect = spec.calendar.as_ref().map(|(_, effect)| *effect);
-        Self { zone, calendar: days.zip(effect) }
+        Self { calendar: days.zip(effect) }
     }
 
-    /// A zone without a calendar.
+    /// Whether every week is like every other.
+    pub fn is_weekly(&self) -> bool {
+        self.calendar.is_none()
+    }
+
+    /// Whether a fire, or an interval of a window that starts on this date, counts.
+    pub fn counts(&self, date: Date) -> bool {
+        !self.is_taken_by_calendar(date)
+    }
+
+    /// Whether a date would count if the schedule had no calendar.
+    pub fn is_taken_by_calendar(&self, date: Date) -> bool {
+        matches!(&self.calendar, Some((days, CalendarEffect::Skip)) if days.contains(date))
+    }
+
+    /// The first date after `date` that counts, up to `last`.
+    pub fn next_after(&self, date: Date, last: Date) -> Option<Date> {
+        let later = date.series(1.day()).skip(1).take_while(|later| *later <= last);
+        later.into_iter().find(|later| self.counts(*later))
+    }
+
+    /// The effect of the calendar on a date that it contains.
+    pub fn effect_on(&self, date: Date) -> Option<CalendarEffect> {
+        self.calendar.as_ref().filter(|(days, _)| days.contains(date)).map(|(_, effect)| *effect)
+    }
+
+    /// The number of days after `date` beyond which every week is like every other, at most `most`.
+    pub fn irregular_days(&self, date: Date, most: i64) -> i64 {
+        let Some((days, _)) = &self.calendar else { return 0 };
+        if !days.yearly.is_empty() {
+            return most;
+        }
+        let last = days.last().and_then(|last| last.since(date).ok());
+        last.map_or(0, |span| i64::from(span.get_days())).clamp(0, most)
+    }
+
+    /// The end of a sentence about the times of a schedule, with the comma before it; may be empty.
+    pub fn words(&self) -> String {
+        String::new()
+    }
+}
+
+/// How the times of a schedule are converted to instants: by which zone, and on which dates.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The zone of the schedule or, if it has none, the default zone.
+    pub zone: TimeZone,
+    pub days: DayRules,
+}
+
+impl Reading {
+    /// The zone and the dates of a schedule; `days` are the dates of its calendar.
+    pub fn of(spec: &ScheduleSpec, zone: TimeZone, days: Option<Arc<CalendarDays>>) -> Self {
+        Self { zone, days: DayRules::of(spec, days) }
+    }
+
+    /// A zone in which all dates are alike.
     pub fn in_zone(zone: TimeZone) -> Self {
-        Self { zone, calendar: None }
+        Self { zone, days: DayRules::NONE }
     }
 
-    /// Whether a cron fire at `at` is skipped because the calendar contains its date.
+    /// Whether a cron fire at `at` does not take place because of its date.
     pub fn drops(&self, at: Timestamp) -> bool {
-        matches!(&self.calendar, Some((days, CalendarEffect::Skip))
-            if days.contains(at.to_zoned(self.zone.clone()).date()))
+        !self.days.counts(at.to_zoned(self.zone.clone()).date())
     }
 }
 
@@ -182,6 +239,27 @@ fn calendar_fields<S: Serializer>(
 }
 
 impl ScheduleSpec {
+    /// A schedule that is switched on, with the usual settings.
+    pub fn new(target: Target, target_name: &str, action: Action, when: When) -> Self {
+        Self {
+            name: String::new(),
+            target,
+            target_name: target_name.to_owned(),
+            when,
+            timezone: None,
+            enabled: true,
+            catch_up_seconds: DEFAULT_CATCH_UP,
+            priority: 0,
+            stop_timeout_seconds: None,
+            policy: Policy::default(),
+            action,
+            wake: Wake::default(),
+            calendar: None,
+            guard: None,
+            note: String::new(),
+        }
+    }
+
     /// The title for one line of text: the name or, if that is empty, action and target.
     pub fn title(&self) -> String {
         if self.name.is_empty() { format!("{} {}", self.deed(), self.target_name) } else { self.name.clone() }

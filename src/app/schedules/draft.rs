@@ -101,6 +101,13 @@ pub struct GuardDraft {
     pub then: Option<String>,
 }
 
+/// Whether a field is about the times of a schedule, and not about its target or name: without a valid time there is no
+/// preview.
+pub(super) fn is_of_time(field: &str) -> bool {
+    matches!(field, "kind" | "cron" | "at" | "window" | "timezone" | "calendar_id" | "calendar_effect")
+        || field.starts_with("guard.")
+}
+
 /// Field names with their values.
 pub(super) type FieldValues = [(&'static str, Option<String>); 22];
 

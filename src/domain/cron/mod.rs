@@ -23,7 +23,7 @@ use super::minutes::Minutes;
 use super::window::Days;
 
 pub use field::Field;
-pub use fire::{Fires, MISSED_CAP, Missed};
+pub use fire::{Fires, MISSED_CAP, Missed, last_at_or_before};
 pub use notes::{DstEffect, DstNote};
 pub use parse::{CronError, MAX_LENGTH};
 
