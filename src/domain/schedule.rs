@@ -116,13 +116,24 @@ impl DayRules {
         self.calendar.is_none()
     }
 
-    /// Whether a fire, or an interval of a window that starts on this date, counts.
-    pub fn counts(&self, date: Date) -> bool {
-        !self.is_taken_by_calendar(date)
+    /// Whether a schedule acts on a date at all: an interval of a window may start, a cron expression may fire. What a
+    /// calendar does to an interval is [`DayRules::effect_on`].
+    #[expect(clippy::unused_self, reason = "the rules about dates are asked here")]
+    pub fn holds(&self, _date: Date) -> bool {
+        true
     }
 
-    /// Whether a date would count if the schedule had no calendar.
+    /// Whether a cron fire on a date counts.
+    pub fn counts(&self, date: Date) -> bool {
+        self.holds(date) && !self.is_skipped(date)
+    }
+
+    /// Whether a cron fire on a date would count if the schedule had no calendar.
     pub fn is_taken_by_calendar(&self, date: Date) -> bool {
+        self.holds(date) && self.is_skipped(date)
+    }
+
+    fn is_skipped(&self, date: Date) -> bool {
         matches!(&self.calendar, Some((days, CalendarEffect::Skip)) if days.contains(date))
     }
 

@@ -261,7 +261,7 @@ mod tests {
             ..Default::default()
         };
         let calendar = Some((Arc::new(dates), crate::domain::calendar::CalendarEffect::Awake));
-        let days = &DayRules { calendar };
+        let days = &DayRules { calendar, ..DayRules::NONE };
         assert_eq!(first(WindowTimeline { days, ..plain }), Some(at("2027-03-03T23:00:00Z")));
     }
 }

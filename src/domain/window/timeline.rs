@@ -270,6 +270,9 @@ impl<'a> WindowTimeline<'a> {
 
     /// Calls `visit` with start and end of each of the window's intervals that start on a date, as wall-clock times.
     fn start_on(&self, date: Date, mut visit: impl FnMut(DateTime, DateTime)) {
+        if !self.days.holds(date) {
+            return;
+        }
         let mut weekday = date.weekday();
         let midnight = date.to_datetime(jiff::civil::Time::midnight());
         let after = |minutes: i64| midnight.checked_add(minutes.minutes()).unwrap_or(DateTime::MAX);

@@ -139,7 +139,7 @@ fn a_calendar_changes_what_starts_on_its_dates() {
     let utc = TimeZone::UTC;
     let changes = |text: &str, effect| {
         let window = window(text);
-        let days = DayRules { calendar: Some((Arc::clone(&days), effect)) };
+        let days = DayRules { calendar: Some((Arc::clone(&days), effect)), ..DayRules::NONE };
         let timeline = WindowTimeline { days: &days, ..WindowTimeline::new(&window, &utc) };
         let changes = timeline.changes(at("2027-01-05T12:00:00Z"), at("2027-01-07T12:00:00Z"));
         changes.iter().map(|at| at.strftime("%d %H:%M").to_string()).collect::<Vec<_>>().join(" ")
@@ -157,7 +157,7 @@ fn a_calendar_changes_what_starts_on_its_dates() {
 fn a_far_date_of_the_calendar_is_found() {
     let days = CalendarDays { yearly: [(12, 25)].into(), ..CalendarDays::default() };
     let (window, utc) = (window("sleep 00:00-24:00"), TimeZone::UTC);
-    let days = DayRules { calendar: Some((Arc::new(days), CalendarEffect::Awake)) };
+    let days = DayRules { calendar: Some((Arc::new(days), CalendarEffect::Awake)), ..DayRules::NONE };
     let timeline = WindowTimeline { days: &days, ..WindowTimeline::new(&window, &utc) };
     assert_eq!(timeline.next_change(at("2027-01-01T00:00:00Z")), Some(at("2027-12-25T00:00:00Z")));
 }
@@ -317,7 +317,7 @@ proptest! {
         let window = window_of(&parts, asleep);
         let days = CalendarDays { yearly: (1..=12).map(|month| (month, 7)).collect(), ..CalendarDays::default() };
         let zone = zone(ZONES[zone_index]);
-        let days = DayRules { calendar: effect.map(|effect| (Arc::new(days), effect)) };
+        let days = DayRules { calendar: effect.map(|effect| (Arc::new(days), effect)), ..DayRules::NONE };
         let timeline = WindowTimeline { days: &days, ..WindowTimeline::new(&window, &zone) };
         for minute in minutes {
             let at = at("2026-01-01T00:00:00Z").checked_add(minute.minutes()).expect("an instant");
