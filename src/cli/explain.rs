@@ -13,8 +13,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::domain::cron::Cron;
-use crate::domain::fires::Fires;
-use crate::domain::schedule::Reading;
+use crate::domain::fires::{Fires, HORIZON_YEARS};
+use crate::domain::schedule::{EveryWeeks, Reading};
 use crate::domain::time::{self, zone_name};
 use crate::domain::window::{Phase, Window, WindowTimeline};
 
@@ -35,6 +35,12 @@ pub struct ExplainArgs {
     /// IANA time zone [default: TZ, else UTC]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub timezone: Option<String>,
+    /// Act every N weeks only, 2 to 52; needs --anchor
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub every_weeks: Option<String>,
+    /// Any date of one of these weeks, such as 2026-11-30
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub anchor: Option<String>,
     /// List what comes strictly after this instant [default: now]
     #[arg(long, value_name = "RFC3339", allow_hyphen_values = true)]
     pub after: Option<String>,
@@ -142,7 +148,22 @@ impl<'a> Answer<'a> {
         };
         let name = args.timezone.as_deref().or(env_zone.filter(|name| !name.is_empty())).unwrap_or("UTC");
         let zone = time::zone(name).map_err(|error| Fault::new("timezone", error))?;
-        let fires = parse(input, Reading::in_zone(zone.clone()))?;
+        let mut reading = Reading::in_zone(zone.clone());
+        let mut faults = Vec::new();
+        reading.days.every_weeks =
+            EveryWeeks::read(args.every_weeks.as_deref(), args.anchor.as_deref(), |field, message| {
+                faults.push(Fault::new(field, message));
+            });
+        let fires = parse(input, reading)?;
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault);
+        }
+        if let Fires::Window(window, reading, _) = &fires
+            && window.names == Phase::Awake
+            && !reading.days.is_weekly()
+        {
+            return Err(Fault::new("every_weeks", "this goes with a cron expression or a `sleep` window"));
+        }
         let after = match &args.after {
             Some(text) => text.parse().map_err(|_| {
                 let example = "write an instant with its offset, such as 2027-01-01T00:00:00Z";
@@ -213,7 +234,8 @@ impl<'a> Answer<'a> {
     fn write_fires(&self, out: &mut dyn Write) -> io::Result<()> {
         let fires = self.next();
         if fires.is_empty() {
-            return writeln!(out, "Never fires in this zone after {}", self.after);
+            let limit = format!("at least not within {HORIZON_YEARS} years");
+            return writeln!(out, "Never fires in this zone after {}, {limit}", self.after);
         }
         for fire in fires {
             writeln!(out, "{}  {fire}", self.wall(fire))?;
@@ -411,6 +433,33 @@ mod tests {
         for after in ["9999-12-29T00:00:00Z", "-009999-01-03T00:00:00Z"] {
             let (code, _, err) = explain(&["sleep 23:00-07:00", "--count", "1000", "--after", after], None);
             assert_eq!(code, 0, "{err}");
+        }
+    }
+
+    #[test]
+    fn every_so_many_weeks_are_counted_from_the_anchor() {
+        let weeks = ["--every-weeks", "2", "--anchor", "2026-12-30"];
+        let words = [&["0 23 * * 1", "--count", "2", "--json"][..], &weeks].concat();
+        let (code, out, err) = explain(&words, None);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains("\"next\":[\"2027-01-11T23:00:00Z\",\"2027-01-25T23:00:00Z\"]"), "{out}");
+        let words = [&["sleep Mon-Fri 23:00-07:00", "--count", "4"][..], &weeks].concat();
+        let (_, out, _) = explain(&words, None);
+        let meaning = "Asleep Monday to Friday from 23:00 to 07:00 the next day, every 2nd week, counted from the week of \
+             30 Dec 2026\n";
+        assert!(out.starts_with(meaning), "{out}");
+        assert!(out.ends_with("Mon 11 Jan 2027 23:00 +00:00  2027-01-11T23:00:00Z  asleep\n"), "{out}");
+        let never = ["* * 29 2 *", "--every-weeks", "52", "--anchor", "2026-12-30"];
+        assert!(explain(&never, None).1.contains("Never fires"), "{}", explain(&never, None).1);
+        for (words, start) in [
+            (&["@daily", "--every-weeks", "2"][..], "error: anchor: "),
+            (&["@daily", "--anchor", "2026-12-30"], "error: every_weeks: "),
+            (&["@daily", "--every-weeks", "53", "--anchor", "2026-12-30"], "error: every_weeks: "),
+            (&["@daily", "--every-weeks", "2", "--anchor", "30.12."], "error: anchor: "),
+            (&["awake 08:00-20:00", "--every-weeks", "2", "--anchor", "2026-12-30"], "error: every_weeks: "),
+        ] {
+            let line = refused(words, None);
+            assert!(line.starts_with(start), "{words:?}: {line}");
         }
     }
 

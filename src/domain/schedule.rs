@@ -94,33 +94,104 @@ pub enum When {
     Window(String),
 }
 
+/// The weeks in which a schedule acts. A week begins on Monday.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EveryWeeks {
+    /// Every how many weeks: 2 to [`MAX_EVERY_WEEKS`].
+    pub weeks: i64,
+    /// A date of one of these weeks, before or after which the weeks are counted.
+    pub anchor: Date,
+}
+
+/// The largest [`EveryWeeks::weeks`].
+pub const MAX_EVERY_WEEKS: i64 = 52;
+
+impl EveryWeeks {
+    /// Reads the texts of both fields; `None` if both are missing or one is invalid. `refuse` takes the name of a field
+    /// and what is wrong with it.
+    pub fn read(
+        weeks: Option<&str>,
+        anchor: Option<&str>,
+        mut refuse: impl FnMut(&'static str, &'static str),
+    ) -> Option<Self> {
+        let is_given = (weeks.is_some(), anchor.is_some());
+        let weeks = weeks.and_then(|typed| {
+            let weeks = typed.parse().ok().filter(|weeks| (2..=MAX_EVERY_WEEKS).contains(weeks));
+            weeks.or_else(|| {
+                refuse("every_weeks", "use a whole number from 2 to 52");
+                None
+            })
+        });
+        let anchor = anchor.and_then(|typed| {
+            // `Date` accepts other forms too, and ignores a time.
+            let date = typed.parse().ok().filter(|date: &Date| date.to_string() == typed);
+            date.or_else(|| {
+                refuse("anchor", "use a date such as 2026-11-30");
+                None
+            })
+        });
+        match is_given {
+            (true, false) => {
+                refuse("anchor", "say which weeks: give any date of one of them, such as 2026-11-30")
+            }
+            (false, true) => {
+                refuse("every_weeks", "say every how many weeks, 2 to 52, or leave out the date")
+            }
+            _ => {}
+        }
+        Some(Self { weeks: weeks?, anchor: anchor? })
+    }
+
+    /// Whether a date lies in one of the weeks.
+    fn holds(self, date: Date) -> bool {
+        (week(date) - week(self.anchor)).rem_euclid(self.weeks) == 0
+    }
+
+    fn words(self) -> String {
+        let ending = match self.weeks % 10 {
+            2 if self.weeks != 12 => "nd",
+            3 if self.weeks != 13 => "rd",
+            1 if self.weeks != 11 => "st",
+            _ => "th",
+        };
+        let anchor = self.anchor.strftime("%-d %b %Y");
+        format!(", every {}{ending} week, counted from the week of {anchor}", self.weeks)
+    }
+}
+
+/// The number of a week, counted from the one of 1970-01-01.
+fn week(date: Date) -> i64 {
+    // 1970-01-01 was a Thursday, three days after the Monday of its week.
+    let days = date.duration_since(jiff::civil::date(1970, 1, 1)).as_hours() / 24;
+    (days + 3).div_euclid(7)
+}
+
 /// The dates on which a schedule acts, and what it does on special ones.
 #[derive(Clone, Debug, Default)]
 pub struct DayRules {
+    pub every_weeks: Option<EveryWeeks>,
     /// The dates of the schedule's calendar, and the effect on them.
     pub calendar: Option<(Arc<CalendarDays>, CalendarEffect)>,
 }
 
 impl DayRules {
     /// The rules of a schedule that treats all dates alike.
-    pub const NONE: Self = Self { calendar: None };
+    pub const NONE: Self = Self { every_weeks: None, calendar: None };
 
     /// The rules of a schedule; `days` are the dates of its calendar.
     fn of(spec: &ScheduleSpec, days: Option<Arc<CalendarDays>>) -> Self {
         let effect = spec.calendar.as_ref().map(|(_, effect)| *effect);
-        Self { calendar: days.zip(effect) }
+        Self { every_weeks: spec.every_weeks, calendar: days.zip(effect) }
     }
 
     /// Whether every week is like every other.
     pub fn is_weekly(&self) -> bool {
-        self.calendar.is_none()
+        self.every_weeks.is_none() && self.calendar.is_none()
     }
 
-    /// Whether a schedule acts on a date at all: an interval of a window may start, a cron expression may fire. What a
-    /// calendar does to an interval is [`DayRules::effect_on`].
-    #[expect(clippy::unused_self, reason = "the rules about dates are asked here")]
-    pub fn holds(&self, _date: Date) -> bool {
-        true
+    /// Whether intervals of a window may start on a date. What a calendar does to them is [`DayRules::effect_on`].
+    pub fn holds(&self, date: Date) -> bool {
+        self.every_weeks.is_none_or(|every| every.holds(date))
     }
 
     /// Whether a cron fire on a date counts.
@@ -148,19 +219,25 @@ impl DayRules {
         self.calendar.as_ref().filter(|(days, _)| days.contains(date)).map(|(_, effect)| *effect)
     }
 
-    /// The number of days after `date` beyond which every week is like every other, at most `most`.
+    /// The number of days after `date` within which each change of a window comes that ever comes, at most `most`,
+    /// beside those of a window whose weeks are all alike.
     pub fn irregular_days(&self, date: Date, most: i64) -> i64 {
-        let Some((days, _)) = &self.calendar else { return 0 };
-        if !days.yearly.is_empty() {
-            return most;
-        }
-        let last = days.last().and_then(|last| last.since(date).ok());
-        last.map_or(0, |span| i64::from(span.get_days())).clamp(0, most)
+        // Six times, because the same week can have a clock change that drops an edge for years.
+        let period = self.every_weeks.map_or(0, |every| 6 * 7 * every.weeks);
+        let dates = match &self.calendar {
+            None => 0,
+            Some((days, _)) if !days.yearly.is_empty() => most,
+            Some((days, _)) => {
+                let last = days.last().and_then(|last| last.since(date).ok());
+                last.map_or(0, |span| i64::from(span.get_days()))
+            }
+        };
+        (dates.max(0) + period).min(most)
     }
 
     /// The end of a sentence about the times of a schedule, with the comma before it; may be empty.
     pub fn words(&self) -> String {
-        String::new()
+        self.every_weeks.map(EveryWeeks::words).unwrap_or_default()
     }
 }
 
@@ -224,6 +301,10 @@ pub struct ScheduleSpec {
     pub action: Action,
     /// The containers that start at the end of a sleep or at a scheduled start.
     pub wake: Wake,
+    /// Of a cron schedule or a sleep window: the weeks in which it acts.
+    #[serde(flatten, serialize_with = "every_weeks_fields")]
+    #[schema(value_type = EveryWeeksFields)]
+    pub every_weeks: Option<EveryWeeks>,
     /// The calendar, and its effect on the schedule.
     #[serde(flatten, serialize_with = "calendar_fields")]
     #[schema(value_type = CalendarFields)]
@@ -231,6 +312,20 @@ pub struct ScheduleSpec {
     /// The guard that may delay a stop, a pause or the start of a sleep.
     pub guard: Option<Guard>,
     pub note: String,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct EveryWeeksFields {
+    /// Acts every so many weeks only; `null` = every week.
+    every_weeks: Option<i64>,
+    /// A date of one of these weeks.
+    anchor: Option<String>,
+}
+
+#[expect(clippy::ref_option, reason = "serde passes the field as it is")]
+fn every_weeks_fields<S: Serializer>(every: &Option<EveryWeeks>, to: S) -> Result<S::Ok, S::Error> {
+    let (every_weeks, anchor) = every.map(|every| (every.weeks, every.anchor.to_string())).unzip();
+    EveryWeeksFields { every_weeks, anchor }.serialize(to)
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -265,6 +360,7 @@ impl ScheduleSpec {
             policy: Policy::default(),
             action,
             wake: Wake::default(),
+            every_weeks: None,
             calendar: None,
             guard: None,
             note: String::new(),
@@ -337,3 +433,7 @@ impl Schedule {
         self.spec.target.target_type()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

@@ -38,6 +38,8 @@ enum Of {
     Kind(&'static str),
     /// Schedules that act at an instant: cron and one-off schedules.
     Edge,
+    /// Cron schedules and windows.
+    Repeats,
     /// Schedules that put their target to sleep.
     Sleep,
     /// Schedules that wake their target.
@@ -76,7 +78,7 @@ impl Field {
 const WINDOW: Of = Of::Kind("window");
 
 /// All fields, in the order in which differences are listed.
-static FIELDS: [Field; 21] = [
+static FIELDS: [Field; 23] = [
     Field::new("target", "Target", "", Of::All),
     Field::new("action", "Action", "stop", Of::Edge),
     Field::new("kind", "Kind", "window", Of::All),
@@ -90,6 +92,8 @@ static FIELDS: [Field; 21] = [
     Field::new("wake", "Wakes", "restore", Of::Wake)
         .rare()
         .with(&[("restore", "What it put to sleep"), ("all", "Every container of it")]),
+    Field::new("every_weeks", "Every so many weeks", "", Of::Repeats).rare(),
+    Field::new("anchor", "Counted from the week of", "", Of::Repeats).rare(),
     Field::new("calendar_id", "Calendar", "", Of::All).rare(),
     Field::new("calendar_effect", "On its days", "", WINDOW).rare().with(&[
         ("awake", "Stays awake"),
@@ -119,7 +123,7 @@ static FIELDS: [Field; 21] = [
 ];
 
 /// The fields that `POST /api/schedules` takes, in the order of an export file.
-pub(super) const IN_FILES: [&str; 21] = [
+pub(super) const IN_FILES: [&str; 23] = [
     "name",
     "host",
     "target_type",
@@ -137,6 +141,8 @@ pub(super) const IN_FILES: [&str; 21] = [
     "catch_up_seconds",
     "priority",
     "stop_timeout_seconds",
+    "every_weeks",
+    "anchor",
     "calendar_id",
     "calendar_effect",
     "guard",
@@ -302,6 +308,7 @@ impl Fields {
             Of::All => true,
             Of::Kind(one) => kind == one,
             Of::Edge => kind != "window",
+            Of::Repeats => kind != "once",
             Of::Wake => kind == "window" || self.is("action", "start"),
             Of::Sleep => kind == "window" || self.value("action").parse().is_ok_and(Guard::applies_to),
         }
