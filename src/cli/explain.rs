@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::domain::cron::Cron;
 use crate::domain::fires::{Fires, HORIZON_YEARS};
-use crate::domain::schedule::{EveryWeeks, Reading};
+use crate::domain::schedule::{EveryWeeks, Nth, Reading};
 use crate::domain::time::{self, zone_name};
 use crate::domain::window::{Phase, Window, WindowTimeline};
 
@@ -41,6 +41,9 @@ pub struct ExplainArgs {
     /// Any date of one of these weeks, such as 2026-11-30
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub anchor: Option<String>,
+    /// Act on these of the like weekdays of a month only, 1 to 5, -1 for the last, such as 1,-1
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub nth: Option<String>,
     /// List what comes strictly after this instant [default: now]
     #[arg(long, value_name = "RFC3339", allow_hyphen_values = true)]
     pub after: Option<String>,
@@ -154,6 +157,12 @@ impl<'a> Answer<'a> {
             EveryWeeks::read(args.every_weeks.as_deref(), args.anchor.as_deref(), |field, message| {
                 faults.push(Fault::new(field, message));
             });
+        if let Some(nth) = &args.nth {
+            reading.days.nth = Nth::parse(nth).unwrap_or_else(|message| {
+                faults.push(Fault::new("nth", message));
+                Nth::ALL
+            });
+        }
         let fires = parse(input, reading)?;
         if let Some(fault) = faults.into_iter().next() {
             return Err(fault);
@@ -162,7 +171,8 @@ impl<'a> Answer<'a> {
             && window.names == Phase::Awake
             && !reading.days.is_weekly()
         {
-            return Err(Fault::new("every_weeks", "this goes with a cron expression or a `sleep` window"));
+            let field = if args.nth.is_some() { "nth" } else { "every_weeks" };
+            return Err(Fault::new(field, "this goes with a cron expression or a `sleep` window"));
         }
         let after = match &args.after {
             Some(text) => text.parse().map_err(|_| {
@@ -451,8 +461,19 @@ mod tests {
         assert!(out.ends_with("Mon 11 Jan 2027 23:00 +00:00  2027-01-11T23:00:00Z  asleep\n"), "{out}");
         let never = ["* * 29 2 *", "--every-weeks", "52", "--anchor", "2026-12-30"];
         assert!(explain(&never, None).1.contains("Never fires"), "{}", explain(&never, None).1);
+        let (_, out, _) = explain(&["0 18 * * 5", "--nth", "1,-1", "--count", "2"], None);
+        assert!(
+            out.starts_with("At 18:00, on Friday, only on the 1st and last Friday of the month\n"),
+            "{out}"
+        );
+        assert!(
+            out.ends_with("2027-01-01T18:00:00Z\nFri 29 Jan 2027 18:00 +00:00  2027-01-29T18:00:00Z\n"),
+            "{out}"
+        );
         for (words, start) in [
-            (&["@daily", "--every-weeks", "2"][..], "error: anchor: "),
+            (&["@daily", "--nth", "6"][..], "error: nth: "),
+            (&["awake 08:00-20:00", "--nth", "1"], "error: nth: "),
+            (&["@daily", "--every-weeks", "2"], "error: anchor: "),
             (&["@daily", "--anchor", "2026-12-30"], "error: every_weeks: "),
             (&["@daily", "--every-weeks", "53", "--anchor", "2026-12-30"], "error: every_weeks: "),
             (&["@daily", "--every-weeks", "2", "--anchor", "30.12."], "error: anchor: "),

@@ -71,9 +71,9 @@ impl Fires {
     /// The times in words. An instant is written in `zone`.
     pub fn meaning(&self, zone: &TimeZone) -> String {
         match self {
-            Self::Cron(cron, reading) => cron.meaning() + &reading.days.words(),
+            Self::Cron(cron, reading) => cron.meaning() + &reading.days.words(cron.only_weekday()),
             Self::Once(at) => format!("Once, at {}", at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M")),
-            Self::Window(window, reading, _) => window.meaning() + &reading.days.words(),
+            Self::Window(window, reading, _) => window.meaning() + &reading.days.words(window.only_weekday()),
         }
     }
 

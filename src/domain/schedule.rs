@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::action::Action;
 use super::calendar::{CalendarDays, CalendarEffect};
+use super::fires::HORIZON_YEARS;
 use super::guard::Guard;
 use super::ids::{CalendarId, ScheduleId, UserId};
 use super::target::{Target, TargetType};
+use super::window::Days;
 use super::words::words;
 
 words! {
@@ -159,6 +161,74 @@ impl EveryWeeks {
     }
 }
 
+/// Which of the like weekdays of a month a schedule acts on, such as the first and the last Friday.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nth {
+    /// Bit k is the k-th, 1 to 5; bit 0 is the last. No bit means all of them.
+    bits: u8,
+}
+
+impl Nth {
+    /// All weekdays of a month.
+    pub const ALL: Self = Self { bits: 0 };
+    /// The numbers in the order in which they are shown.
+    const NUMBERS: [(i8, &str); 6] =
+        [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (5, "5th"), (-1, "last")];
+
+    /// Reads numbers with commas or spaces between them.
+    ///
+    /// # Errors
+    /// The message for the user.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let numbers = text.split([',', ' ']).filter(|word| !word.is_empty());
+        numbers.map(str::parse).try_fold(Self::ALL, |all, number| match number {
+            Ok(number @ (-1 | 1..=5)) => Ok(Self { bits: all.bits | Self::bit(number) }),
+            _ => Err("use numbers from 1 to 5, and -1 for the last, such as `1, -1`"),
+        })
+    }
+
+    fn bit(number: i8) -> u8 {
+        1 << number.max(0)
+    }
+
+    /// The names of the chosen numbers, in order.
+    fn chosen(self) -> impl Iterator<Item = (i8, &'static str)> {
+        Self::NUMBERS.into_iter().filter(move |(number, _)| self.bits & Self::bit(*number) != 0)
+    }
+
+    /// The numbers with commas between them, as [`Nth::parse`] reads them; `None` for all weekdays.
+    pub fn to_text(self) -> Option<String> {
+        let numbers: Vec<String> = self.chosen().map(|(number, _)| number.to_string()).collect();
+        (self != Self::ALL).then(|| numbers.join(","))
+    }
+
+    fn holds(self, date: Date) -> bool {
+        let is_last = date.day() + 7 > date.days_in_month();
+        self == Self::ALL
+            || self.bits & Self::bit((date.day() + 6) / 7) != 0
+            || is_last && self.bits & Self::bit(-1) != 0
+    }
+
+    /// `weekday` is the only weekday on which the schedule acts.
+    fn words(self, weekday: Option<Weekday>) -> String {
+        let chosen: Vec<&str> = self.chosen().map(|(_, word)| word).collect();
+        let Some((last, others)) = chosen.split_last() else { return String::new() };
+        let joined =
+            if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) };
+        match weekday {
+            Some(day) => format!(", only on the {joined} {} of the month", Days::only(day).meaning()),
+            None => format!(", only on the {joined} of each weekday in the month"),
+        }
+    }
+}
+
+impl Serialize for Nth {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let numbers: Vec<i8> = self.chosen().map(|(number, _)| number).collect();
+        Some(numbers).filter(|numbers| !numbers.is_empty()).serialize(to)
+    }
+}
+
 /// The number of a week, counted from the one of 1970-01-01.
 fn week(date: Date) -> i64 {
     // 1970-01-01 was a Thursday, three days after the Monday of its week.
@@ -170,28 +240,29 @@ fn week(date: Date) -> i64 {
 #[derive(Clone, Debug, Default)]
 pub struct DayRules {
     pub every_weeks: Option<EveryWeeks>,
+    pub nth: Nth,
     /// The dates of the schedule's calendar, and the effect on them.
     pub calendar: Option<(Arc<CalendarDays>, CalendarEffect)>,
 }
 
 impl DayRules {
     /// The rules of a schedule that treats all dates alike.
-    pub const NONE: Self = Self { every_weeks: None, calendar: None };
+    pub const NONE: Self = Self { every_weeks: None, nth: Nth::ALL, calendar: None };
 
     /// The rules of a schedule; `days` are the dates of its calendar.
     fn of(spec: &ScheduleSpec, days: Option<Arc<CalendarDays>>) -> Self {
         let effect = spec.calendar.as_ref().map(|(_, effect)| *effect);
-        Self { every_weeks: spec.every_weeks, calendar: days.zip(effect) }
+        Self { every_weeks: spec.every_weeks, nth: spec.nth, calendar: days.zip(effect) }
     }
 
     /// Whether every week is like every other.
     pub fn is_weekly(&self) -> bool {
-        self.every_weeks.is_none() && self.calendar.is_none()
+        self.every_weeks.is_none() && self.nth == Nth::ALL && self.calendar.is_none()
     }
 
     /// Whether intervals of a window may start on a date. What a calendar does to them is [`DayRules::effect_on`].
     pub fn holds(&self, date: Date) -> bool {
-        self.every_weeks.is_none_or(|every| every.holds(date))
+        self.every_weeks.is_none_or(|every| every.holds(date)) && self.nth.holds(date)
     }
 
     /// Whether a cron fire on a date counts.
@@ -219,25 +290,32 @@ impl DayRules {
         self.calendar.as_ref().filter(|(days, _)| days.contains(date)).map(|(_, effect)| *effect)
     }
 
-    /// The number of days after `date` within which each change of a window comes that ever comes, at most `most`,
-    /// beside those of a window whose weeks are all alike.
+    /// The number of days after `date` within which each change of a window comes that ever comes, beside those of a
+    /// window whose weeks are all alike. The dates of a calendar count up to `most` days.
     pub fn irregular_days(&self, date: Date, most: i64) -> i64 {
-        // Six times, because the same week can have a clock change that drops an edge for years.
-        let period = self.every_weeks.map_or(0, |every| 6 * 7 * every.weeks);
+        let period = match (self.every_weeks, self.nth) {
+            (None, Nth::ALL) => 0,
+            (None, _) => 366,
+            // Six times, because the same week can have a clock change that drops an edge for years.
+            (Some(every), Nth::ALL) => 6 * 7 * every.weeks,
+            // Such a week can go through all days of the month before it has one that counts.
+            (Some(_), _) => 366 * i64::from(HORIZON_YEARS),
+        };
         let dates = match &self.calendar {
             None => 0,
             Some((days, _)) if !days.yearly.is_empty() => most,
             Some((days, _)) => {
                 let last = days.last().and_then(|last| last.since(date).ok());
-                last.map_or(0, |span| i64::from(span.get_days()))
+                last.map_or(0, |span| i64::from(span.get_days())).clamp(0, most)
             }
         };
-        (dates.max(0) + period).min(most)
+        dates + period
     }
 
-    /// The end of a sentence about the times of a schedule, with the comma before it; may be empty.
-    pub fn words(&self) -> String {
-        self.every_weeks.map(EveryWeeks::words).unwrap_or_default()
+    /// The end of a sentence about the times of a schedule, with the comma before it; may be empty. `weekday` is the only
+    /// weekday on which it acts.
+    pub fn words(&self, weekday: Option<Weekday>) -> String {
+        self.nth.words(weekday) + &self.every_weeks.map(EveryWeeks::words).unwrap_or_default()
     }
 }
 
@@ -305,6 +383,10 @@ pub struct ScheduleSpec {
     #[serde(flatten, serialize_with = "every_weeks_fields")]
     #[schema(value_type = EveryWeeksFields)]
     pub every_weeks: Option<EveryWeeks>,
+    /// Of a cron schedule or a sleep window: the like weekdays of a month on which it acts, 1 to 5, and -1 for the last;
+    /// `null` = all of them.
+    #[schema(value_type = Option<Vec<i8>>)]
+    pub nth: Nth,
     /// The calendar, and its effect on the schedule.
     #[serde(flatten, serialize_with = "calendar_fields")]
     #[schema(value_type = CalendarFields)]
@@ -361,6 +443,7 @@ impl ScheduleSpec {
             action,
             wake: Wake::default(),
             every_weeks: None,
+            nth: Nth::ALL,
             calendar: None,
             guard: None,
             note: String::new(),

@@ -1,4 +1,4 @@
-//! Schedules that act in certain weeks only: what the service takes, what fires, and that every page and file agrees.
+//! Schedules that act in certain weeks or on certain weekdays of a month only: what the service takes, what fires, and that every page and file agrees.
 
 use docknap::app::audit::{self, AuditFilter};
 use docknap::app::paging::Page;
@@ -49,7 +49,10 @@ async fn next(bench: &Bench, fields: Value) -> Vec<String> {
     preview.next.iter().map(|coming| coming.at.to_string()).collect()
 }
 
-on_both_engines!(a_schedule_of_every_second_week_fires_in_its_weeks);
+on_both_engines!(
+    a_schedule_of_every_second_week_fires_in_its_weeks,
+    the_first_and_the_last_weekday_of_a_month_fire,
+);
 
 async fn a_schedule_of_every_second_week_fires_in_its_weeks(database: TestDb) {
     let bench = Bench::on(database, NOW, shop()).await;
@@ -157,6 +160,38 @@ async fn weeks_that_cannot_be_are_refused_and_every_fault_is_named() {
     assert!(runs(&bench).await.is_empty());
 }
 
+async fn the_first_and_the_last_weekday_of_a_month_fire(database: TestDb) {
+    let bench = Bench::on(database, NOW, shop()).await;
+    let fridays = json!({"cron": "0 18 * * 5", "action": "stop", "nth": [-1, 1]});
+    let expected = ["2026-12-04T18:00:00Z", "2026-12-25T18:00:00Z", "2027-01-01T18:00:00Z"];
+    assert_eq!(next(&bench, fridays.clone()).await[..3], expected);
+    let view = keep(&bench, draft(fridays)).await;
+    assert_eq!(view.meaning, "At 18:00, on Friday, only on the 1st and last Friday of the month");
+    let stored = schedules::get(&bench.app, &person(), &view.schedule.id).await.expect("it is there");
+    assert_eq!(stored.schedule.spec.nth.to_text().as_deref(), Some("1,-1"));
+    pass(&bench, "2026-12-04T18:00:00Z").await;
+    pass(&bench, "2026-12-11T18:00:00Z").await;
+    pass(&bench, "2026-12-25T18:00:00Z").await;
+    let told: Vec<String> =
+        runs(&bench).await.iter().map(|run| run.fire_at.expect("a fire").to_string()).collect();
+    assert_eq!(told, expected[..2]);
+
+    let sleep = json!({"window": "sleep Sat 22:00 - Mon 06:00", "nth": "1", "every_weeks": 2, "anchor": "2026-12-05"});
+    let edges = next(&bench, sleep).await;
+    assert_eq!(edges[..3], ["2026-12-05T22:00:00Z", "2026-12-07T06:00:00Z", "2027-01-02T22:00:00Z"]);
+    for (fields, message) in [
+        (json!({"cron": "0 18 * * 5", "action": "stop", "nth": [0]}), "numbers from 1 to 5"),
+        (json!({"cron": "0 18 * * 5", "action": "stop", "nth": [1, "x"]}), "numbers from 1 to 5"),
+        (json!({"cron": "0 18 1 * *", "action": "stop", "nth": [5]}), "not within 100 years"),
+        (json!({"window": "awake 08:00-18:00", "nth": [1]}), "cron expression or a `sleep` window"),
+        (json!({"at": "2027-12-24T18:00", "action": "stop", "nth": [1]}), "does not repeat"),
+    ] {
+        let faults = refused(&bench, fields.clone()).await;
+        let [(field, told)] = faults.as_slice() else { panic!("{fields}: {faults:?}") };
+        assert!(field == "nth" && told.contains(message), "{fields}: {faults:?}");
+    }
+}
+
 async fn only(test: &TestApp) -> ScheduleView {
     let found = schedules::list(&test.app, &person(), &ScheduleFilter::default(), &Page::default()).await;
     found.expect("they are listed").items.into_iter().next().expect("there is one")
@@ -177,12 +212,15 @@ async fn form_and_api_take_the_weeks_and_show_them() {
         ("priority", "0"),
         ("save", "on"),
         ("every_weeks", "2"),
+        ("nth", "1"),
+        ("nth", "-1"),
         ("anchor", ""),
     ];
     let refused = otto.post("/schedules", &typed).await;
     assert_eq!(refused.status, 422);
     assert_eq!(refused.attribute("#errors a", "href").as_deref(), Some("#anchor"));
     assert_eq!(refused.attribute("#every_weeks", "value").as_deref(), Some("2"), "what was typed stays");
+    assert!(refused.attribute("#nth [value='-1']", "checked").is_some(), "and what was ticked");
     assert!(refused.attribute("details.more", "open").is_some(), "the field with the error is in sight");
     typed.pop();
     typed.push(("anchor", "2026-12-10"));
@@ -193,13 +231,17 @@ async fn form_and_api_take_the_weeks_and_show_them() {
     let page = otto.get(&format!("/schedules/{}", view.schedule.id)).await;
     assert_eq!(page.attribute("#anchor", "value").as_deref(), Some("2026-12-10"));
     assert!(page.attribute("details.more", "open").is_some());
+    assert!(page.attribute("#nth [value='1']", "checked").is_some());
+    assert!(page.attribute("#nth [value='2']", "checked").is_none());
     let list = otto.get("/schedules").await;
     assert!(list.body.contains("every 2nd week, counted from the week of 10 Dec 2026"));
     let yaml = otto.get("/schedules.yaml").await.body;
     assert!(yaml.contains("every_weeks: 2") && yaml.contains("anchor: \"2026-12-10\""), "{yaml}");
+    assert!(yaml.contains("nth: [1,-1]"), "{yaml}");
     let path = format!("/api/schedules/{}", view.schedule.id);
     let stored = test.bearer(Role::Viewer).await.get(&path).await.json();
     assert_eq!((&stored["every_weeks"], &stored["anchor"]), (&json!(2), &json!("2026-12-10")));
+    assert_eq!(stored["nth"], json!([1, -1]));
     let admin = test.actor(Role::Admin).await;
     let rows = audit::list(&test.app, &admin, &AuditFilter::default(), &Page::default()).await;
     let rows = rows.expect("they are listed").items;

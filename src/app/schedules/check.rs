@@ -14,7 +14,7 @@ use crate::domain::fires::{Fires, HORIZON_YEARS};
 use crate::domain::guard::{BUSY_WAIT, Guard, MAX_CPU, MAX_UPTIME, USUAL_BUSY_WAIT};
 use crate::domain::ids::CalendarId;
 use crate::domain::schedule::{
-    DEFAULT_CATCH_UP, EveryWeeks, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Policy,
+    DEFAULT_CATCH_UP, EveryWeeks, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Nth, Policy,
     Reading, Schedule, ScheduleKind, ScheduleSpec,
 };
 use crate::domain::window::Phase;
@@ -81,6 +81,7 @@ pub(super) fn read(
     let priority = faults.number("priority", &draft.priority, -MAX_PRIORITY..=MAX_PRIORITY);
     let grace = faults.number("stop_timeout_seconds", &draft.stop_timeout_seconds, 0..=MAX_STOP_TIMEOUT);
     let every_weeks = every_weeks(draft, &mut faults);
+    let nth = nth(draft, &mut faults);
     let calendar = calendar(draft, is_window, book, &mut faults);
     let guard = guard(draft, action, &mut faults);
 
@@ -104,6 +105,7 @@ pub(super) fn read(
             policy,
             wake,
             every_weeks,
+            nth,
             calendar,
             guard,
             note,
@@ -194,6 +196,17 @@ fn every_weeks(draft: &Draft, faults: &mut Faults) -> Option<EveryWeeks> {
     every
 }
 
+/// The like weekdays of a month on which the schedule acts.
+fn nth(draft: &Draft, faults: &mut Faults) -> Nth {
+    let Some(typed) = draft.nth.text() else { return Nth::ALL };
+    let nth = faults.take("nth", Nth::parse(typed));
+    if let Some(reason) = treats_days_alike(draft) {
+        faults.add("nth", reason);
+        return Nth::ALL;
+    }
+    nth.unwrap_or(Nth::ALL)
+}
+
 /// Why a schedule of this kind cannot leave out dates; `None` if it can.
 fn treats_days_alike(draft: &Draft) -> Option<&'static str> {
     let is_once = match draft.kind.text() {
@@ -222,7 +235,8 @@ fn never_acts(spec: &ScheduleSpec, book: &RuleBook, now: Timestamp, faults: &mut
     let fires = Fires::of(&spec.when, &reading, None);
     if fires.is_some_and(|fires| fires.next(now).is_none()) {
         let message = format!("so it never acts, at least not within {HORIZON_YEARS} years");
-        faults.add("every_weeks", message);
+        let field = if spec.nth == Nth::ALL { "every_weeks" } else { "nth" };
+        faults.add(field, message);
     }
 }
 

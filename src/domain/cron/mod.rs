@@ -94,6 +94,12 @@ impl Cron {
         Some((days, i16::try_from(minute).ok()?))
     }
 
+    /// The weekday of all fires, if they have one weekday only.
+    pub fn only_weekday(&self) -> Option<Weekday> {
+        let is_one = self.weekdays.is_power_of_two() && !self.both_day_fields();
+        is_one.then(|| Weekday::Sunday.wrapping_add(i64::from(self.weekdays.trailing_zeros())))
+    }
+
     /// The minutes of the week in which the expression may fire. The set is exact if the expression restricts neither
     /// month nor day of the month; otherwise the set is larger than needed.
     pub fn week(&self) -> Minutes {

@@ -100,7 +100,7 @@ fn both_fields_are_read_and_each_fault_is_named() {
 
 #[test]
 fn the_sentence_names_the_weeks() {
-    let words = |weeks| every(weeks, "2026-11-30").words();
+    let words = |weeks| every(weeks, "2026-11-30").words(None);
     assert_eq!(words(2), ", every 2nd week, counted from the week of 30 Nov 2026");
     for (weeks, ordinal) in [
         (3, "3rd"),
@@ -114,7 +114,7 @@ fn the_sentence_names_the_weeks() {
     ] {
         assert!(words(weeks).contains(&format!("every {ordinal} week")), "{}", words(weeks));
     }
-    assert_eq!(DayRules::NONE.words(), "");
+    assert_eq!(DayRules::NONE.words(None), "");
 }
 
 #[test]
@@ -220,6 +220,98 @@ fn schedules_conflict_in_the_weeks_of_both_alone() {
     assert_eq!(start, Some((at("2026-12-14T23:30:00Z"), DesiredState::Asleep)));
 }
 
+fn nth(text: &str) -> DayRules {
+    DayRules { nth: Nth::parse(text).unwrap(), ..DayRules::NONE }
+}
+
+#[test]
+fn like_weekdays_of_a_month_are_counted_from_its_start_and_its_end() {
+    // February 2027 has four of each weekday, and March five Mondays, Tuesdays and Wednesdays.
+    for (text, dates) in [
+        ("1", &["2027-02-01", "2027-02-07", "2027-03-07"][..]),
+        ("2", &["2027-02-08", "2027-02-14"]),
+        ("4", &["2027-02-22", "2027-02-28", "2027-03-28", "2027-03-22"]),
+        ("5", &["2027-03-29", "2027-03-31", "2028-02-29"]),
+        ("-1", &["2027-02-22", "2027-02-28", "2027-03-25", "2027-03-31", "2028-02-29"]),
+        ("1,-1", &["2027-02-01", "2027-02-28"]),
+    ] {
+        for day in dates {
+            assert!(nth(text).holds(date(day)), "{text} on {day}");
+        }
+    }
+    for (text, dates) in [
+        ("1", &["2027-02-08", "2027-02-28"][..]),
+        ("4", &["2027-03-29", "2027-03-21"]),
+        ("5", &["2027-02-28", "2027-03-28"]),
+        ("-1", &["2027-02-21", "2027-03-24"]),
+        ("1,-1", &["2027-02-08", "2027-02-21"]),
+    ] {
+        for day in dates {
+            assert!(!nth(text).holds(date(day)), "{text} on {day}");
+        }
+    }
+    let fridays = cron("0 18 * * 5", "UTC", nth("1,-1"));
+    let expected = ["2026-12-04 18:00", "2026-12-25 18:00", "2027-01-01 18:00", "2027-01-29 18:00"];
+    assert_eq!(next(&fridays, "UTC", "2026-11-30T00:00:00Z", 4), expected);
+    // From the last Saturday of a month it sleeps into the next month.
+    let sleep = window("sleep Sat 22:00 - Mon 06:00", "UTC", nth("-1"));
+    assert_eq!(next(&sleep, "UTC", "2027-01-15T00:00:00Z", 2), ["2027-01-30 22:00", "2027-02-01 06:00"]);
+    let both = DayRules { nth: Nth::parse("1").unwrap(), ..every(2, "2026-12-04") };
+    let fridays = cron("0 18 * * 5", "UTC", both);
+    let expected = ["2026-12-04 18:00", "2027-01-01 18:00", "2027-02-12 18:00"];
+    assert_eq!(next(&fridays, "UTC", "2026-11-30T00:00:00Z", 2), expected[..2]);
+}
+
+#[test]
+fn numbers_of_weekdays_are_read_in_any_order_and_written_in_one() {
+    let text = |text: &str| Nth::parse(text).map(Nth::to_text);
+    assert_eq!(text("-1, 1"), Ok(Some("1,-1".to_owned())));
+    assert_eq!(text("5 3,3"), Ok(Some("3,5".to_owned())));
+    assert_eq!(text(" , "), Ok(None));
+    for wrong in ["0", "6", "-2", "first", "1;2", "1.5", "1,x"] {
+        assert!(Nth::parse(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(serde_json::to_string(&Nth::parse("-1,2").unwrap()).unwrap(), "[2,-1]");
+    assert_eq!(serde_json::to_string(&Nth::ALL).unwrap(), "null");
+    let friday = Some(Weekday::Friday);
+    assert_eq!(nth("1,-1").words(friday), ", only on the 1st and last Friday of the month");
+    assert_eq!(nth("2").words(None), ", only on the 2nd of each weekday in the month");
+    assert_eq!(nth("1,2,3").words(friday), ", only on the 1st, 2nd and 3rd Friday of the month");
+}
+
+#[test]
+fn a_search_over_weeks_and_weekdays_ends() {
+    let rare = |weeks: i64, numbers: &str| DayRules {
+        nth: Nth::parse(numbers).unwrap(),
+        ..every(weeks, "2026-11-30")
+    };
+    let after = at("2026-12-01T00:00:00Z");
+    // Every 52nd Monday goes back a day a year, until it is the fifth of its month.
+    let fifth = window("sleep Mon 01:00-02:00", "UTC", rare(52, "5")).next(after).unwrap();
+    assert!(fifth > at("2026-12-01T00:00:00Z") && fifth < at("2060-01-01T00:00:00Z"), "{fifth}");
+    assert_eq!(cron("0 1 * * 1", "UTC", rare(52, "5")).next(after), Some(fifth));
+    // The first of a month is never a fifth weekday.
+    assert_eq!(cron("0 0 1 * *", "UTC", nth("5")).next(after), None);
+    assert_eq!(cron("* * 29 2 *", "UTC", rare(52, "1,2")).next(after), None);
+    let Fires::Window(window, reading, _) = window("sleep Mon 01:00-02:00", "UTC", rare(52, "5")) else {
+        unreachable!()
+    };
+    let timeline = WindowTimeline::of(&window, &reading, None);
+    assert_eq!(timeline.next_sleep(after).map(|sleep| sleep.start), Some(fifth));
+}
+
+/// Whether a date is one of the numbered weekdays, by counting those before and after it.
+fn is_numbered(day: Date, numbers: &[i8]) -> bool {
+    let like = |other: &Date| other.weekday() == day.weekday();
+    let month = day.first_of_month().series(1.day()).take(usize::try_from(day.days_in_month()).unwrap());
+    let alike: Vec<Date> = month.filter(like).collect();
+    let place = alike.iter().position(|other| *other == day).unwrap() + 1;
+    numbers.iter().any(|number| match number {
+        -1 => place == alike.len(),
+        number => usize::try_from(*number).unwrap() == place,
+    })
+}
+
 /// Whether a date lies in one of the weeks, by walking back to Mondays.
 fn is_in_week(day: Date, every: EveryWeeks) -> bool {
     let monday = |mut day: Date| {
@@ -240,6 +332,20 @@ fn is_in_week(day: Date, every: EveryWeeks) -> bool {
     weeks % every.weeks == 0
 }
 
+fn numbers() -> impl Strategy<Value = Vec<i8>> {
+    proptest::sample::subsequence(vec![1_i8, 2, 3, 4, 5, -1], 0..5)
+}
+
+/// The rules of generated weeks and numbers; without numbers all weekdays of a month count.
+fn days_of(every: EveryWeeks, numbers: &[i8]) -> DayRules {
+    let text = numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    DayRules { every_weeks: Some(every), ..nth(&text) }
+}
+
+fn counts(day: Date, every: EveryWeeks, numbers: &[i8]) -> bool {
+    is_in_week(day, every) && (numbers.is_empty() || is_numbered(day, numbers))
+}
+
 fn rules() -> impl Strategy<Value = EveryWeeks> {
     (2_i64..8, -900_i64..900).prop_map(|(weeks, off)| EveryWeeks {
         weeks,
@@ -252,12 +358,13 @@ proptest! {
     #[test]
     fn fires_are_those_of_a_walk_from_day_to_day(
         every in rules(),
+        numbers in numbers(),
         (hour, minute, weekday) in (0_i8..24, 0_i8..60, 0_u8..8),
         zone in proptest::sample::select(&ZONES[..]),
         start in 0_i64..400,
     ) {
         let of_week = if weekday == 7 { "*".to_owned() } else { weekday.to_string() };
-        let days = DayRules { every_weeks: Some(every), ..DayRules::NONE };
+        let days = days_of(every, &numbers);
         let fires = cron(&format!("{minute} {hour} * * {of_week}"), zone, days);
         let (from, tz) = (date("2026-06-01").checked_add(start.days()).unwrap(), TimeZone::get(zone).unwrap());
         let after = resolve(from.at(0, 0, 0, 0), &tz).unwrap() - 1.millisecond();
@@ -266,7 +373,7 @@ proptest! {
             .series(1.day())
             .take(202)
             .filter(|day| weekday == 7 || u8::try_from(day.weekday().to_sunday_zero_offset()).unwrap() == weekday)
-            .filter(|day| is_in_week(*day, every))
+            .filter(|day| counts(*day, every, &numbers))
             .filter_map(|day| resolve(day.at(hour, minute, 0, 0), &tz))
             .filter(|at| *at > after && *at <= until)
             .collect();
@@ -280,6 +387,7 @@ proptest! {
     #[test]
     fn sleeps_are_those_of_a_walk_from_day_to_day(
         every in rules(),
+        numbers in numbers(),
         (day, start, length) in (0_i64..7, 0_i64..48, 1_i64..200),
         zone in proptest::sample::select(&ZONES[..]),
         begin in 0_i64..300,
@@ -292,7 +400,7 @@ proptest! {
         let text = format!(
             "sleep {} {} - {} {}", name(day), clock(start), name(end / 1440), clock(end % 1440)
         );
-        let days = DayRules { every_weeks: Some(every), ..DayRules::NONE };
+        let days = days_of(every, &numbers);
         let fires = window(&text, zone, days);
         let Fires::Window(window, reading, _) = &fires else { unreachable!() };
         let timeline = WindowTimeline::of(window, reading, None);
@@ -304,7 +412,7 @@ proptest! {
                 let begin = day.at(0, 0, 0, 0).checked_add(start.minutes()).unwrap();
                 let end = begin.checked_add(length.minutes()).unwrap();
                 day.weekday() == weekday
-                    && is_in_week(day, every)
+                    && counts(day, every, &numbers)
                     && resolve(begin, &reading.zone).unwrap() <= instant
                     && instant < resolve(end, &reading.zone).unwrap()
             })

@@ -20,7 +20,7 @@ const MARGIN_DAYS: i64 = 9;
 /// A window that has no change within this many days never changes, if all of its weeks are alike. Three weeks and not
 /// one, because a clock change can drop an edge.
 const REPEAT_DAYS: i64 = 22;
-/// How far ahead the search for a change goes if weeks differ, in days.
+/// How far ahead the search for a change goes by the dates of a calendar, in days.
 const HORIZON_DAYS: i64 = 6 * 366;
 /// The number of days that [`WindowTimeline::next_changes`] computes at once.
 const BATCH_DAYS: i64 = 64;
@@ -236,7 +236,7 @@ impl<'a> WindowTimeline<'a> {
             return REPEAT_DAYS;
         }
         let today = after.to_zoned(self.zone.clone()).date();
-        (self.days.irregular_days(today, HORIZON_DAYS) + REPEAT_DAYS).min(HORIZON_DAYS)
+        self.days.irregular_days(today, HORIZON_DAYS) + REPEAT_DAYS
     }
 
     /// The window's intervals, asleep or awake as its text has them, that overlap [`from`, `until`]: merged and in

@@ -70,6 +70,7 @@ impl Field {
             }
             Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(items)) => items.iter().map(Value::to_string).collect::<Vec<_>>().join(","),
             Some(other) => other.to_string(),
         }
     }
@@ -78,7 +79,7 @@ impl Field {
 const WINDOW: Of = Of::Kind("window");
 
 /// All fields, in the order in which differences are listed.
-static FIELDS: [Field; 23] = [
+static FIELDS: [Field; 24] = [
     Field::new("target", "Target", "", Of::All),
     Field::new("action", "Action", "stop", Of::Edge),
     Field::new("kind", "Kind", "window", Of::All),
@@ -94,6 +95,7 @@ static FIELDS: [Field; 23] = [
         .with(&[("restore", "What it put to sleep"), ("all", "Every container of it")]),
     Field::new("every_weeks", "Every so many weeks", "", Of::Repeats).rare(),
     Field::new("anchor", "Counted from the week of", "", Of::Repeats).rare(),
+    Field::new("nth", "Only on the", "", Of::Repeats).rare(),
     Field::new("calendar_id", "Calendar", "", Of::All).rare(),
     Field::new("calendar_effect", "On its days", "", WINDOW).rare().with(&[
         ("awake", "Stays awake"),
@@ -123,7 +125,7 @@ static FIELDS: [Field; 23] = [
 ];
 
 /// The fields that `POST /api/schedules` takes, in the order of an export file.
-pub(super) const IN_FILES: [&str; 23] = [
+pub(super) const IN_FILES: [&str; 24] = [
     "name",
     "host",
     "target_type",
@@ -143,6 +145,7 @@ pub(super) const IN_FILES: [&str; 23] = [
     "stop_timeout_seconds",
     "every_weeks",
     "anchor",
+    "nth",
     "calendar_id",
     "calendar_effect",
     "guard",
@@ -221,6 +224,9 @@ impl Fields {
     pub fn typed(typed: Typed) -> Self {
         let preset = typed.filled("preset").map(str::to_owned);
         let mut fields = Self { typed, ..Self::default() };
+        // A browser sends one field for each ticked box.
+        let nth = fields.typed.all("nth").collect::<Vec<_>>().join(",");
+        fields.set("nth", &nth);
         fields.take_views();
         if let Some(preset) = preset {
             let is_window = preset.starts_with("sleep ") || preset.starts_with("awake ");
@@ -274,6 +280,11 @@ impl Fields {
     /// Whether a field has this value.
     pub fn is(&self, name: &str, value: &str) -> bool {
         self.value(name).trim() == value
+    }
+
+    /// Whether a value is one of those of a field that holds several.
+    pub fn lists(&self, name: &str, value: &str) -> bool {
+        self.value(name).split(',').any(|one| one.trim() == value)
     }
 
     pub(super) fn set(&mut self, name: &str, value: &str) {
