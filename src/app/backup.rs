@@ -14,9 +14,9 @@ use crate::config::Config;
 use crate::db::engine::{FileLock, backup};
 use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Db, DbError, Result};
-use crate::domain::cron::Cron;
+use crate::domain::fires::Fires;
 use crate::domain::ids::ScheduleId;
-use crate::domain::schedule::When;
+use crate::domain::schedule::{Reading, When};
 use crate::domain::time;
 use crate::files;
 
@@ -100,13 +100,15 @@ async fn next_fires(
     Ok(schedules
         .into_iter()
         .map(|schedule| {
-            let zone = schedule.spec.timezone.as_deref().and_then(|name| time::zone(name).ok());
-            let next = match &schedule.spec.when {
-                When::Once(at) => Some(*at).filter(|at| *at > now),
+            let spec = &schedule.spec;
+            let zone = spec.timezone.as_deref().and_then(|name| time::zone(name).ok());
+            let next = match &spec.when {
                 // A window is due at once, so that the scheduler computes its current state.
                 When::Window(_) => Some(now),
-                When::Cron(text) => {
-                    Cron::parse(text).ok().and_then(|cron| cron.next(now, zone.as_ref().unwrap_or(&default)))
+                When::Cron(_) | When::Once(_) => {
+                    // A date that the calendar takes away is found when its fire is due.
+                    let reading = Reading::of(spec, zone.unwrap_or_else(|| default.clone()), None);
+                    Fires::of(&spec.when, &reading, None).and_then(|fires| fires.next(now))
                 }
             };
             (schedule.id, next)

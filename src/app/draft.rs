@@ -25,6 +25,30 @@ pub fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::E
     }))
 }
 
+/// Deserializes a list of whole numbers or texts, or one text, into a text with commas; the validator checks the rest.
+pub fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Typed {
+        One(One),
+        Many(Vec<One>),
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum One {
+        Number(Number),
+        Text(String),
+    }
+    let text = |one| match one {
+        One::Number(number) => number.to_string(),
+        One::Text(text) => text,
+    };
+    Ok(Option::deserialize(from)?.map(|typed| match typed {
+        Typed::One(one) => text(one),
+        Typed::Many(many) => many.into_iter().map(text).collect::<Vec<_>>().join(","),
+    }))
+}
+
 /// Deserializes a value that responses contain and clients may send back unchanged; a value of another type is ignored.
 pub fn if_it_is<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).ok())

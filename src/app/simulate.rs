@@ -246,7 +246,7 @@ fn marks(ground: &Ground, span: Span, zone: &TimeZone) -> BTreeMap<Date, Vec<Mar
     let others = ground.schedules.iter().map(|(schedule, reading)| (schedule.title(), reading));
     let with_calendar: Vec<_> = windows
         .chain(others)
-        .filter_map(|(title, reading)| Some((title, &reading.calendar.as_ref()?.0)))
+        .filter_map(|(title, reading)| Some((title, &reading.days.calendar.as_ref()?.0)))
         .collect();
     if !with_calendar.is_empty() {
         let dates = date_of(span.from).series(1.day());

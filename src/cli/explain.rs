@@ -13,6 +13,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::domain::cron::Cron;
+use crate::domain::fires::{Fires, HORIZON_YEARS};
+use crate::domain::schedule::{EveryWeeks, Nth, Reading};
 use crate::domain::time::{self, zone_name};
 use crate::domain::window::{Phase, Window, WindowTimeline};
 
@@ -33,6 +35,15 @@ pub struct ExplainArgs {
     /// IANA time zone [default: TZ, else UTC]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub timezone: Option<String>,
+    /// Act every N weeks only, 2 to 52; needs --anchor
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub every_weeks: Option<String>,
+    /// Any date of one of these weeks, such as 2026-11-30
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub anchor: Option<String>,
+    /// Act on these of the like weekdays of a month only, 1 to 5, -1 for the last, such as 1,-1
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub nth: Option<String>,
     /// List what comes strictly after this instant [default: now]
     #[arg(long, value_name = "RFC3339", allow_hyphen_values = true)]
     pub after: Option<String>,
@@ -86,16 +97,10 @@ impl Fault {
 
 struct Answer<'a> {
     input: &'a str,
-    rule: Rule,
+    fires: Fires,
     zone: TimeZone,
     after: Timestamp,
     count: usize,
-}
-
-/// Parsed expression or window text.
-enum Rule {
-    Cron(Cron),
-    Window(Window),
 }
 
 /// Shape of `--json` for a cron expression (interfaces: commands). Instants are RFC 3339, UTC, whole seconds.
@@ -126,14 +131,15 @@ struct TransitionJson {
     state: Phase,
 }
 
-impl Rule {
-    fn parse(input: &str) -> Result<Self, Fault> {
-        let first = input.split_ascii_whitespace().next().unwrap_or_default();
-        if first.eq_ignore_ascii_case("sleep") || first.eq_ignore_ascii_case("awake") {
-            return Window::parse(input).map(Self::Window).map_err(|error| Fault::new("window", error));
-        }
-        Cron::parse(input).map(Self::Cron).map_err(|error| Fault::new(error.field.as_str(), error))
+/// Parses an expression or window text.
+fn parse(input: &str, reading: Reading) -> Result<Fires, Fault> {
+    let first = input.split_ascii_whitespace().next().unwrap_or_default();
+    if first.eq_ignore_ascii_case("sleep") || first.eq_ignore_ascii_case("awake") {
+        let window = Window::parse(input).map_err(|error| Fault::new("window", error))?;
+        return Ok(Fires::Window(window, reading, None));
     }
+    let cron = Cron::parse(input).map_err(|error| Fault::new(error.field.as_str(), error))?;
+    Ok(Fires::Cron(cron, reading))
 }
 
 impl<'a> Answer<'a> {
@@ -143,9 +149,31 @@ impl<'a> Answer<'a> {
                 format!("{} words given, one is read; put the expression in quotes", args.expr.len());
             return Err(Fault::new("expression", message));
         };
-        let rule = Rule::parse(input)?;
         let name = args.timezone.as_deref().or(env_zone.filter(|name| !name.is_empty())).unwrap_or("UTC");
         let zone = time::zone(name).map_err(|error| Fault::new("timezone", error))?;
+        let mut reading = Reading::in_zone(zone.clone());
+        let mut faults = Vec::new();
+        reading.days.every_weeks =
+            EveryWeeks::read(args.every_weeks.as_deref(), args.anchor.as_deref(), |field, message| {
+                faults.push(Fault::new(field, message));
+            });
+        if let Some(nth) = &args.nth {
+            reading.days.nth = Nth::parse(nth).unwrap_or_else(|message| {
+                faults.push(Fault::new("nth", message));
+                Nth::ALL
+            });
+        }
+        let fires = parse(input, reading)?;
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault);
+        }
+        if let Fires::Window(window, reading, _) = &fires
+            && window.names == Phase::Awake
+            && !reading.days.is_weekly()
+        {
+            let field = if args.nth.is_some() { "nth" } else { "every_weeks" };
+            return Err(Fault::new(field, "this goes with a cron expression or a `sleep` window"));
+        }
         let after = match &args.after {
             Some(text) => text.parse().map_err(|_| {
                 let example = "write an instant with its offset, such as 2027-01-01T00:00:00Z";
@@ -157,63 +185,67 @@ impl<'a> Answer<'a> {
         let count = count.ok_or_else(|| {
             Fault::new("count", format!("`{}` is not a number from 1 to 1000", quotable(&args.count)))
         })?;
-        Ok(Self { input, rule, zone, after, count })
+        Ok(Self { input, fires, zone, after, count })
     }
 
-    fn fires(&self, cron: &Cron) -> Vec<Timestamp> {
-        cron.fires(self.after, &self.zone).take(self.count).collect()
+    fn next(&self) -> Vec<Timestamp> {
+        self.fires.iter(self.after).take(self.count).collect()
+    }
+
+    /// The timeline of a window; `None` for a cron expression.
+    fn timeline(&self) -> Option<WindowTimeline<'_>> {
+        match &self.fires {
+            Fires::Window(window, reading, skip) => Some(WindowTimeline::of(window, reading, *skip)),
+            Fires::Cron(..) | Fires::Once(_) => None,
+        }
     }
 
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (input, timezone) = (self.input, zone_name(&self.zone));
-        match &self.rule {
-            Rule::Cron(cron) => {
-                let next = self.fires(cron).iter().map(ToString::to_string).collect();
-                let json = CronJson { input, kind: "cron", timezone, meaning: cron.meaning(), next };
-                serde_json::to_writer(&mut *out, &json)?;
-            }
-            Rule::Window(window) => {
-                let timeline = WindowTimeline::new(window, &self.zone);
-                let changes = timeline.next_changes(self.after, self.count).into_iter();
-                let json = WindowJson {
-                    input,
-                    kind: "window",
-                    timezone,
-                    meaning: window.meaning(),
-                    state: timeline.vote(self.after).phase(),
-                    transitions: changes
-                        .map(|(at, state)| TransitionJson { at: at.to_string(), state })
-                        .collect(),
-                };
-                serde_json::to_writer(&mut *out, &json)?;
-            }
+        let (input, timezone, meaning) = (self.input, zone_name(&self.zone), self.fires.meaning(&self.zone));
+        if let Some(timeline) = self.timeline() {
+            let changes = timeline.next_changes(self.after, self.count).into_iter();
+            let json = WindowJson {
+                input,
+                kind: "window",
+                timezone,
+                meaning,
+                state: timeline.vote(self.after).phase(),
+                transitions: changes
+                    .map(|(at, state)| TransitionJson { at: at.to_string(), state })
+                    .collect(),
+            };
+            serde_json::to_writer(&mut *out, &json)?;
+        } else {
+            let next = self.next().iter().map(ToString::to_string).collect();
+            serde_json::to_writer(&mut *out, &CronJson { input, kind: "cron", timezone, meaning, next })?;
         }
         writeln!(out)
     }
 
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
-        match &self.rule {
-            Rule::Cron(cron) => self.write_cron(cron, out),
-            Rule::Window(window) => self.write_window(window, out),
-        }
-    }
-
-    fn write_cron(&self, cron: &Cron, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", cron.meaning())?;
+        writeln!(out, "{}", self.fires.meaning(&self.zone))?;
         writeln!(out, "Time zone {}", zone_name(&self.zone))?;
-        if cron.both_day_fields() {
+        if matches!(&self.fires, Fires::Cron(cron, _) if cron.both_day_fields()) {
             writeln!(
                 out,
                 "Note: runs when the day of the month or the day of the week matches, not only when both do"
             )?;
         }
-        for note in cron.dst_notes(self.after, &self.zone, NOTES_DAYS) {
+        for note in self.fires.dst_notes(self.after, NOTES_DAYS) {
             writeln!(out, "Note: {note}")?;
         }
         writeln!(out)?;
-        let fires = self.fires(cron);
+        match self.timeline() {
+            Some(timeline) => self.write_changes(timeline, out),
+            None => self.write_fires(out),
+        }
+    }
+
+    fn write_fires(&self, out: &mut dyn Write) -> io::Result<()> {
+        let fires = self.next();
         if fires.is_empty() {
-            return writeln!(out, "Never fires in this zone after {}", self.after);
+            let limit = format!("at least not within {HORIZON_YEARS} years");
+            return writeln!(out, "Never fires in this zone after {}, {limit}", self.after);
         }
         for fire in fires {
             writeln!(out, "{}  {fire}", self.wall(fire))?;
@@ -221,14 +253,7 @@ impl<'a> Answer<'a> {
         Ok(())
     }
 
-    fn write_window(&self, window: &Window, out: &mut dyn Write) -> io::Result<()> {
-        let timeline = WindowTimeline::new(window, &self.zone);
-        writeln!(out, "{}", window.meaning())?;
-        writeln!(out, "Time zone {}", zone_name(&self.zone))?;
-        for note in timeline.dst_notes(self.after, NOTES_DAYS) {
-            writeln!(out, "Note: {note}")?;
-        }
-        writeln!(out)?;
+    fn write_changes(&self, timeline: WindowTimeline<'_>, out: &mut dyn Write) -> io::Result<()> {
         let state = timeline.vote(self.after).phase();
         writeln!(out, "{}  {}  {state} at that time", self.wall(self.after), self.after)?;
         let changes = timeline.next_changes(self.after, self.count);
@@ -418,6 +443,44 @@ mod tests {
         for after in ["9999-12-29T00:00:00Z", "-009999-01-03T00:00:00Z"] {
             let (code, _, err) = explain(&["sleep 23:00-07:00", "--count", "1000", "--after", after], None);
             assert_eq!(code, 0, "{err}");
+        }
+    }
+
+    #[test]
+    fn every_so_many_weeks_are_counted_from_the_anchor() {
+        let weeks = ["--every-weeks", "2", "--anchor", "2026-12-30"];
+        let words = [&["0 23 * * 1", "--count", "2", "--json"][..], &weeks].concat();
+        let (code, out, err) = explain(&words, None);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.contains("\"next\":[\"2027-01-11T23:00:00Z\",\"2027-01-25T23:00:00Z\"]"), "{out}");
+        let words = [&["sleep Mon-Fri 23:00-07:00", "--count", "4"][..], &weeks].concat();
+        let (_, out, _) = explain(&words, None);
+        let meaning = "Asleep Monday to Friday from 23:00 to 07:00 the next day, every 2nd week, counted from the week of \
+             30 Dec 2026\n";
+        assert!(out.starts_with(meaning), "{out}");
+        assert!(out.ends_with("Mon 11 Jan 2027 23:00 +00:00  2027-01-11T23:00:00Z  asleep\n"), "{out}");
+        let never = ["* * 29 2 *", "--every-weeks", "52", "--anchor", "2026-12-30"];
+        assert!(explain(&never, None).1.contains("Never fires"), "{}", explain(&never, None).1);
+        let (_, out, _) = explain(&["0 18 * * 5", "--nth", "1,-1", "--count", "2"], None);
+        assert!(
+            out.starts_with("At 18:00, on Friday, only on the 1st and last Friday of the month\n"),
+            "{out}"
+        );
+        assert!(
+            out.ends_with("2027-01-01T18:00:00Z\nFri 29 Jan 2027 18:00 +00:00  2027-01-29T18:00:00Z\n"),
+            "{out}"
+        );
+        for (words, start) in [
+            (&["@daily", "--nth", "6"][..], "error: nth: "),
+            (&["awake 08:00-20:00", "--nth", "1"], "error: nth: "),
+            (&["@daily", "--every-weeks", "2"], "error: anchor: "),
+            (&["@daily", "--anchor", "2026-12-30"], "error: every_weeks: "),
+            (&["@daily", "--every-weeks", "53", "--anchor", "2026-12-30"], "error: every_weeks: "),
+            (&["@daily", "--every-weeks", "2", "--anchor", "30.12."], "error: anchor: "),
+            (&["awake 08:00-20:00", "--every-weeks", "2", "--anchor", "2026-12-30"], "error: every_weeks: "),
+        ] {
+            let line = refused(words, None);
+            assert!(line.starts_with(start), "{words:?}: {line}");
         }
     }
 

@@ -11,7 +11,7 @@ use super::read::{self, ReadRow};
 use super::rows::{self, Columns, missing, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
-use crate::domain::schedule::{Schedule, ScheduleSpec, When};
+use crate::domain::schedule::{EveryWeeks, Nth, Schedule, ScheduleSpec, When};
 use crate::domain::target::Target;
 
 macro_rules! columns {
@@ -26,8 +26,8 @@ fn select(rest: &'static str, values: Vec<Value>) -> Query {
 }
 
 /// The columns that make up the rule of a schedule: schedules that agree in all of them conflict with the same others.
-const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, calendar_id, \
-                    calendar_effect, priority, policy";
+const RULE: &str = "target_type, target_identity, kind, action, mode, cron, at_ms, window_text, timezone, every_weeks, \
+                    anchor, nth, calendar_id, calendar_effect, priority, policy";
 
 mod touching;
 
@@ -63,6 +63,10 @@ impl ReadRow for Schedule {
         };
         let action = if matches!(when, When::Window(_)) { "mode" } else { "action" };
         let calendar: Option<CalendarId> = row.get("calendar_id")?;
+        let anchor: Option<String> = row.get("anchor")?;
+        let anchor = anchor.map(|date| date.parse().map_err(|_| row.damage("its anchor"))).transpose()?;
+        let nth: Option<String> = row.get("nth")?;
+        let nth = nth.map(|text| Nth::parse(&text).map_err(|_| row.damage("its weekdays"))).transpose()?;
         Ok(Self {
             spec: ScheduleSpec {
                 target: row.target()?,
@@ -77,6 +81,11 @@ impl ReadRow for Schedule {
                 stop_timeout_seconds: row.get("stop_timeout_s")?,
                 policy: row.get("policy")?,
                 wake: row.get("wake")?,
+                every_weeks: row
+                    .get::<Option<i64>>("every_weeks")?
+                    .zip(anchor)
+                    .map(|(weeks, anchor)| EveryWeeks { weeks, anchor }),
+                nth: nth.unwrap_or_default(),
                 calendar: calendar.zip(row.get("calendar_effect")?),
                 guard: row.get::<Option<Json<_>>>("guard")?.map(|guard| guard.0),
                 note: row.get("note")?,
@@ -128,6 +137,9 @@ fn changeable_columns(schedule: &Schedule) -> Columns {
         "policy" => spec.policy,
         "mode" => spec.mode(),
         "wake" => spec.wake,
+        "every_weeks" => spec.every_weeks.map(|every| every.weeks),
+        "anchor" => spec.every_weeks.map(|every| every.anchor.to_string()),
+        "nth" => spec.nth.to_text(),
         "calendar_id" => spec.calendar.as_ref().map(|(id, _)| id),
         "calendar_effect" => spec.calendar.as_ref().map(|(_, effect)| effect),
         "timezone" => spec.timezone,

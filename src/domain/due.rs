@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::action::Action;
-use super::conflict::Fires;
 use super::cron::Cron;
+use super::fires::Fires;
 use super::ids::ScheduleId;
 use super::run::{MissedSpan, RunState};
 use super::schedule::{Reading, Schedule, When};
@@ -103,18 +103,17 @@ pub fn decide(schedules: &[Schedule], readings: &[Reading], now: Timestamp) -> V
 
 /// Decides about one schedule without considering the others; `None` if the schedule is not due.
 fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timestamp) -> Option<Decision> {
-    let zone = &reading.zone;
     let due = schedule.next_due.filter(|due| *due <= now)?;
     let (first, last, count, next_due) = match &schedule.spec.when {
         When::Once(_) => (due, due, 1, None),
         When::Window(_) => return None,
         When::Cron(text) => match Cron::parse(text) {
             Ok(cron) => {
+                let fires = Fires::Cron(cron, reading.clone());
                 // `due` is itself a fire; count the later ones up to now too.
-                let later = cron.missed(due, now, zone);
+                let later = fires.missed(due, now);
                 let (last, more) = later.map_or((due, 0), |missed| (missed.last, missed.count));
-                let next_due = Fires::Cron(cron, reading.clone()).next(now);
-                (due, last, i64::from(more) + 1, next_due)
+                (due, last, i64::from(more) + 1, fires.next(now))
             }
             Err(error) => {
                 let fire = Some((due, FireOutcome::Unreadable(error.to_string())));
@@ -140,12 +139,8 @@ fn decide_one(index: usize, schedule: &Schedule, reading: &Reading, now: Timesta
     };
     // Older fires of the same schedule have the same action and target, so one row records all of them as missed.
     let missed = (count > 1).then(|| {
-        let before = match &schedule.spec.when {
-            When::Cron(text) => Cron::parse(text).ok().and_then(|cron| {
-                cron.last_at_or_before(first - Duration::from_millis(1), just_before(last), zone)
-            }),
-            When::Once(_) | When::Window(_) => None,
-        };
+        let before = Fires::of(&schedule.spec.when, reading, None)
+            .and_then(|fires| fires.last_at_or_before(just_before(first), just_before(last)));
         MissedSpan { first, last: before.unwrap_or(first), count: count - 1 }
     });
     Some(Decision { index, fire: Some((last, outcome)), missed, next_due })
@@ -197,8 +192,9 @@ fn resolve_conflicts(decisions: &mut [Decision], schedules: &[Schedule]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::calendar::{CalendarDays, CalendarEffect};
     use crate::domain::ids::HostId;
-    use crate::domain::schedule::{DEFAULT_CATCH_UP, Policy, ScheduleSpec, Source, Wake};
+    use crate::domain::schedule::{ScheduleSpec, Source};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("an instant")
@@ -208,23 +204,12 @@ mod tests {
     fn schedule(id: &str, action: Action, cron: &str, due: &str) -> Schedule {
         Schedule {
             id: id.into(),
-            spec: ScheduleSpec {
-                name: String::new(),
-                target: Target::stack(HostId::local(), "media"),
-                target_name: "media".to_owned(),
+            spec: ScheduleSpec::new(
+                Target::stack(HostId::local(), "media"),
+                "media",
                 action,
-                when: When::Cron(cron.to_owned()),
-                timezone: None,
-                enabled: true,
-                catch_up_seconds: DEFAULT_CATCH_UP,
-                priority: 0,
-                stop_timeout_seconds: None,
-                policy: Policy::default(),
-                wake: Wake::default(),
-                calendar: None,
-                guard: None,
-                note: String::new(),
-            },
+                When::Cron(cron.to_owned()),
+            ),
             source: Source::Ui,
             owner: None,
             owner_name: None,
@@ -393,6 +378,22 @@ mod tests {
         let decisions = decide_at(&[once], "2027-01-10T04:00:00Z");
         assert_eq!(decisions[0].next_due, None);
         assert_eq!(decisions[0].fire, Some((at("2027-01-10T04:00:00Z"), FireOutcome::Run)));
+    }
+
+    #[test]
+    fn fires_that_the_calendar_takes_away_are_neither_missed_nor_the_last() {
+        let nightly = [schedule("s", Action::Stop, "0 23 * * *", "2027-01-10T23:00:00Z")];
+        let dates = ["2027-01-11", "2027-01-13", "2027-01-14"].map(|date| date.parse().expect("a date"));
+        let days = CalendarDays { dates: dates.into(), ..CalendarDays::default() };
+        let mut reading = Reading::in_zone(jiff::tz::TimeZone::UTC);
+        reading.days.calendar = Some((std::sync::Arc::new(days), CalendarEffect::Skip));
+        let decision = &decide(&nightly, &[reading.clone()], at("2027-01-14T23:30:00Z"))[0];
+        let (first, last) = (at("2027-01-10T23:00:00Z"), at("2027-01-12T23:00:00Z"));
+        assert_eq!(decision.missed, Some(MissedSpan { first, last, count: 2 }));
+        assert_eq!((&decision.fire, decision.next_due), (&None, Some(at("2027-01-15T23:00:00Z"))));
+        let decision = &decide(&nightly, &[reading], at("2027-01-12T23:30:00Z"))[0];
+        assert_eq!(decision.missed, Some(MissedSpan { first, last: first, count: 1 }));
+        assert_eq!(decision.fire, Some((last, FireOutcome::CatchUp)));
     }
 
     #[test]

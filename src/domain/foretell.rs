@@ -10,9 +10,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::action::Action;
-use super::conflict::{self, Fires};
+use super::conflict;
 use super::contradiction;
 use super::desired::{Rules, Transition};
+use super::fires::Fires;
 use super::ids::ScheduleId;
 use super::overrides::{DesiredState, Place};
 use super::schedule::{Reading, Schedule, Wake};

@@ -14,6 +14,7 @@ pub mod desired;
 pub mod device;
 pub mod due;
 pub mod feed;
+pub mod fires;
 pub mod foretell;
 pub mod guard;
 pub mod host;

@@ -12,8 +12,8 @@ use super::order::{self, added};
 use super::overrides::{DesiredState, Place};
 use super::target::{ContainerIdentity, Subject, Target};
 
-/// Look-ahead in days. Windows repeat every week.
-const DAYS: i64 = 7;
+/// Look-ahead in days where all weeks are alike, and where they differ.
+const DAYS: (i64, i64) = (7, 400);
 /// Upper limit of the state changes considered for one container.
 const MOST_CHANGES: usize = 256;
 
@@ -149,7 +149,9 @@ impl<'a> Needs<'a> {
         if container.protection.is_none() {
             let place = Place::of(container);
             sleep_changes[0].1 = self.rules.at(self.now).desired(place).wanted == Some(DesiredState::Asleep);
-            let until = self.now.checked_add((DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
+            let is_weekly = self.rules.windows().iter().all(|rule| rule.reading.days.is_weekly());
+            let days = if is_weekly { DAYS.0 } else { DAYS.1 };
+            let until = self.now.checked_add((days * 24).hours()).unwrap_or(Timestamp::MAX);
             let changes = self.rules.transitions(place, self.now, until, MOST_CHANGES);
             sleep_changes.extend(
                 changes.iter().map(|change| (change.at, change.wanted == Some(DesiredState::Asleep))),

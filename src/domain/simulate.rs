@@ -11,11 +11,11 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::action::Action;
-use super::conflict::Fires;
 use super::contradiction::{self, Answer};
 use super::cron::Cron;
 use super::desired::{Layer, Rules};
 use super::due;
+use super::fires::Fires;
 use super::foretell::Standing;
 use super::guard::Guard;
 use super::ids::ScheduleId;
@@ -156,18 +156,23 @@ fn dropped_by_calendar(ground: &Ground, span: Span, limit: usize) -> Vec<Event> 
     let mut events = Vec::new();
     for (schedule, reading) in &ground.schedules {
         let (When::Cron(text), Some(next)) = (&schedule.spec.when, schedule.next_due) else { continue };
-        let (Ok(cron), Some((days, _))) = (Cron::parse(text), &reading.calendar) else { continue };
+        let Ok(cron) = Cron::parse(text) else { continue };
+        if reading.days.is_weekly() {
+            continue;
+        }
         let begin = span.from.max(schedule.effective_from);
         let date_of = |at: Timestamp| at.to_zoned(reading.zone.clone()).date();
         for date in date_of(begin).series(1.day()).take_while(|date| *date <= date_of(span.until)) {
             let midnight = date.to_datetime(jiff::civil::Time::midnight());
-            let Some(midnight) = resolve(midnight, &reading.zone).filter(|_| days.contains(date)) else {
+            let Some(midnight) =
+                resolve(midnight, &reading.zone).filter(|_| reading.days.is_taken_by_calendar(date))
+            else {
                 continue;
             };
             let fires = cron.fires(just_before(midnight.max(begin)), &reading.zone);
             let of_date = fires.take_while(|at| date_of(*at) == date && *at < span.until);
             // The next fire is part of the simulation itself, so leave it out here.
-            for at in of_date.filter(|at| reading.drops(*at) && *at != next).take(limit - events.len()) {
+            for at in of_date.filter(|at| *at != next).take(limit - events.len()) {
                 events.push(Event {
                     at,
                     target: schedule.spec.target.clone(),

@@ -13,7 +13,7 @@ use docknap::db::engine::Durability;
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::run::{Run, RunState, StepState};
-use docknap::domain::schedule::{DEFAULT_CATCH_UP, Policy, Schedule, ScheduleSpec, Source, Wake, When};
+use docknap::domain::schedule::{Schedule, ScheduleSpec, Source, When};
 use docknap::domain::target::Target;
 use docknap::sim::{Control, World};
 
@@ -53,20 +53,7 @@ async fn store_due_schedule(home: &Path, now: jiff::Timestamp) -> ScheduleId {
         id: id.clone(),
         spec: ScheduleSpec {
             name: "Night".to_owned(),
-            target: Target::stack(HostId::local(), "shop"),
-            target_name: "shop".to_owned(),
-            action: Action::Stop,
-            when: When::Once(now),
-            timezone: None,
-            enabled: true,
-            catch_up_seconds: DEFAULT_CATCH_UP,
-            priority: 0,
-            stop_timeout_seconds: None,
-            policy: Policy::default(),
-            wake: Wake::default(),
-            calendar: None,
-            guard: None,
-            note: String::new(),
+            ..ScheduleSpec::new(Target::stack(HostId::local(), "shop"), "shop", Action::Stop, When::Once(now))
         },
         source: Source::Ui,
         owner: None,

@@ -14,6 +14,7 @@ mod client;
 mod conflicts;
 mod contract;
 mod credentials;
+mod day_rules;
 mod dependencies;
 mod docker;
 mod docker_answers;

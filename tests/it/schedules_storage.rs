@@ -5,7 +5,7 @@ use std::time::Duration;
 use docknap::db::schedules::{self, OccurrenceClaim, ScheduleSelection};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, ScheduleId};
-use docknap::domain::schedule::{Schedule, When};
+use docknap::domain::schedule::{EveryWeeks, Nth, Schedule, When};
 use docknap::domain::target::{ContainerIdentity, Target};
 
 use crate::on_both_engines;
@@ -42,7 +42,10 @@ async fn a_schedule_is_read_back_as_it_was_stored(test: TestDb) {
     once.spec.stop_timeout_seconds = Some(30);
     once.spec.note = String::from("\"><x\nO'Brien ☾");
     once.skip_at = Some(at("2026-12-24T18:00:00.250Z"));
-    let cron = schedule("b");
+    let mut cron = schedule("b");
+    let anchor = "2026-11-30".parse().expect("a date");
+    cron.spec.every_weeks = Some(EveryWeeks { weeks: 2, anchor });
+    cron.spec.nth = Nth::parse("2,-1").expect("numbers");
     store_schedules(&test.db, &[once.clone(), cron.clone()]).await;
     for stored in [once, cron] {
         assert_eq!(schedules::get(&test.db, &stored.id).await.expect("reads"), Some(stored));

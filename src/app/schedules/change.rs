@@ -14,7 +14,7 @@ use crate::app::{Actor, App, Error, Live, Result};
 use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
-use crate::domain::conflict::Fires;
+use crate::domain::fires::Fires;
 use crate::domain::ids::{HostId, ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;

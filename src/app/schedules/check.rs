@@ -10,12 +10,14 @@ use crate::app::rulebook::RuleBook;
 use crate::app::{App, Error, FieldError, Result};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
+use crate::domain::fires::{Fires, HORIZON_YEARS};
 use crate::domain::guard::{BUSY_WAIT, Guard, MAX_CPU, MAX_UPTIME, USUAL_BUSY_WAIT};
 use crate::domain::ids::CalendarId;
 use crate::domain::schedule::{
-    DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Policy, Schedule,
-    ScheduleSpec,
+    DEFAULT_CATCH_UP, EveryWeeks, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Nth, Policy,
+    Reading, Schedule, ScheduleKind, ScheduleSpec,
 };
+use crate::domain::window::Phase;
 
 /// The largest absolute value of a priority.
 const MAX_PRIORITY: i64 = 1000;
@@ -78,6 +80,8 @@ pub(super) fn read(
     let catch_up = faults.number("catch_up_seconds", &draft.catch_up_seconds, 0..=MAX_CATCH_UP);
     let priority = faults.number("priority", &draft.priority, -MAX_PRIORITY..=MAX_PRIORITY);
     let grace = faults.number("stop_timeout_seconds", &draft.stop_timeout_seconds, 0..=MAX_STOP_TIMEOUT);
+    let every_weeks = every_weeks(draft, &mut faults);
+    let nth = nth(draft, &mut faults);
     let calendar = calendar(draft, is_window, book, &mut faults);
     let guard = guard(draft, action, &mut faults);
 
@@ -100,11 +104,16 @@ pub(super) fn read(
             stop_timeout_seconds: grace,
             policy,
             wake,
+            every_weeks,
+            nth,
             calendar,
             guard,
             note,
         }
     });
+    if let Some(spec) = &spec {
+        never_acts(spec, book, now, &mut faults);
+    }
     warnings.extend(doubt.into_iter().chain(found.warnings));
     Checked { spec, is_aimed, warnings, dst_notes, faults: faults.0, of_target: of_target.0 }
 }
@@ -173,6 +182,62 @@ fn guard(draft: &Draft, action: Option<Action>, faults: &mut Faults) -> Option<G
     let busy_wait_minutes = busy_cpu_percent.map(|_| wait.unwrap_or(USUAL_BUSY_WAIT));
     let is_whole = min_uptime_minutes.is_some() || busy_cpu_percent.is_some();
     is_whole.then_some(Guard { min_uptime_minutes, busy_cpu_percent, busy_wait_minutes, then })
+}
+
+/// The weeks in which the schedule acts.
+fn every_weeks(draft: &Draft, faults: &mut Faults) -> Option<EveryWeeks> {
+    let (weeks, anchor) = (draft.every_weeks.text(), draft.anchor.text());
+    let every = EveryWeeks::read(weeks, anchor, |field, message| faults.add(field, message));
+    let field = if weeks.is_some() { "every_weeks" } else { "anchor" };
+    if let Some(reason) = treats_days_alike(draft).filter(|_| weeks.is_some() || anchor.is_some()) {
+        faults.add(field, reason);
+        return None;
+    }
+    every
+}
+
+/// The like weekdays of a month on which the schedule acts.
+fn nth(draft: &Draft, faults: &mut Faults) -> Nth {
+    let Some(typed) = draft.nth.text() else { return Nth::ALL };
+    let nth = faults.take("nth", Nth::parse(typed));
+    if let Some(reason) = treats_days_alike(draft) {
+        faults.add("nth", reason);
+        return Nth::ALL;
+    }
+    nth.unwrap_or(Nth::ALL)
+}
+
+/// Why a schedule of this kind cannot leave out dates; `None` if it can.
+fn treats_days_alike(draft: &Draft) -> Option<&'static str> {
+    let is_once = match draft.kind.text() {
+        Some(kind) => kind == ScheduleKind::Once.as_str(),
+        None => draft.at.text().is_some(),
+    };
+    let first = draft.window.text().and_then(|text| text.split_whitespace().next());
+    if is_once {
+        Some("a single instant does not repeat; leave this out")
+    } else if first.is_some_and(|word| word.eq_ignore_ascii_case(Phase::Awake.as_str())) {
+        Some(
+            "this goes with a cron expression or a `sleep` window: without its awake hours it would sleep all day",
+        )
+    } else {
+        None
+    }
+}
+
+/// Adds a fault where the fields about dates leave no date over.
+fn never_acts(spec: &ScheduleSpec, book: &RuleBook, now: Timestamp, faults: &mut Faults) {
+    // Without the calendar, whose dates change.
+    let reading = Reading::of(spec, book.zone_of(spec).zone, None);
+    if reading.days.is_weekly() {
+        return;
+    }
+    let fires = Fires::of(&spec.when, &reading, None);
+    if fires.is_some_and(|fires| fires.next(now).is_none()) {
+        let message = format!("so it never acts, at least not within {HORIZON_YEARS} years");
+        let field = if spec.nth == Nth::ALL { "every_weeks" } else { "nth" };
+        faults.add(field, message);
+    }
 }
 
 /// The calendar of a draft, with its effect on a schedule of this kind.

@@ -62,6 +62,18 @@ pub struct Draft {
     pub mode: Option<String>,
     #[schema(value_type = Option<Wake>)]
     pub wake: Option<String>,
+    /// For a cron schedule or a `sleep` window: acts every so many weeks only. Needs `anchor`.
+    #[serde(default, deserialize_with = "draft::number")]
+    #[schema(value_type = Option<i64>, minimum = 2, maximum = 52)]
+    pub every_weeks: Option<String>,
+    /// Any date of one of these weeks. A week begins on Monday; a sleep counts for the date on which it begins.
+    #[schema(value_type = Option<String>, format = Date, example = "2026-11-30")]
+    pub anchor: Option<String>,
+    /// For a cron schedule or a `sleep` window: acts on these of the like weekdays of a month only, 1 to 5, and -1 for the
+    /// last. With `every_weeks` both must hold.
+    #[serde(default, deserialize_with = "draft::numbers")]
+    #[schema(value_type = Option<Vec<i8>>, example = json!([1, -1]))]
+    pub nth: Option<String>,
     pub calendar_id: Option<String>,
     /// For a window `awake`, `asleep` or a day like `as:Sun`; otherwise `skip`.
     pub calendar_effect: Option<String>,
@@ -101,8 +113,26 @@ pub struct GuardDraft {
     pub then: Option<String>,
 }
 
+/// Whether a field is about the times of a schedule, and not about its target or name: without a valid time there is no
+/// preview.
+pub(super) fn is_of_time(field: &str) -> bool {
+    matches!(
+        field,
+        "kind"
+            | "cron"
+            | "at"
+            | "window"
+            | "timezone"
+            | "every_weeks"
+            | "anchor"
+            | "nth"
+            | "calendar_id"
+            | "calendar_effect"
+    ) || field.starts_with("guard.")
+}
+
 /// Field names with their values.
-pub(super) type FieldValues = [(&'static str, Option<String>); 22];
+pub(super) type FieldValues = [(&'static str, Option<String>); 25];
 
 /// The values of a stored schedule and its skip by the field names of a draft, as the audit log compares them. Fields
 /// that are empty or do not apply to this kind of schedule are `None`.
@@ -131,6 +161,9 @@ pub(super) fn field_values(schedule: &Schedule) -> FieldValues {
         ("mode", of_window(spec.mode())),
         ("policy", of_window(spec.policy.as_str())),
         ("wake", filled(spec.wake.as_str()).filter(|_| is_window || spec.wake != Wake::default())),
+        ("every_weeks", spec.every_weeks.map(|every| every.weeks.to_string())),
+        ("anchor", spec.every_weeks.map(|every| every.anchor.to_string())),
+        ("nth", spec.nth.to_text()),
         ("calendar_id", calendar),
         ("calendar_effect", effect.map(str::to_owned)),
         ("timezone", spec.timezone.clone()),

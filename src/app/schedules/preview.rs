@@ -1,21 +1,22 @@
 //! Previews of a schedule before it is saved.
 
+use std::sync::Arc;
+
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
-use super::draft::Draft;
+use super::draft::{Draft, is_of_time};
 use super::weekly::{self, Mark};
 use super::{check, lint, view};
 use crate::app::draft::Field;
 use crate::app::rulebook::RuleBook;
-use crate::app::zone::NamedZone;
 use crate::app::{Actor, App, Error, Result, execute};
 use crate::domain::action::Action;
-use crate::domain::conflict::Fires;
+use crate::domain::fires::Fires;
 use crate::domain::guard::Guard;
 use crate::domain::permission::Permission;
 use crate::domain::plan::Plan;
-use crate::domain::schedule::{Reading, ScheduleSpec, When};
+use crate::domain::schedule::{ScheduleSpec, When};
 use crate::domain::text::capital;
 use crate::domain::window::{Phase, WindowTimeline};
 
@@ -42,7 +43,7 @@ pub struct Preview {
     pub now: Option<Now>,
     /// The guard that may defer it.
     pub guard: Option<Guard>,
-    /// For a window: minutes asleep in the next seven days.
+    /// For a window: minutes asleep in the next seven days, or on average where weeks differ.
     pub asleep_minutes: Option<i64>,
     /// For a window: its sleeps in the next 24 hours, as minutes from now.
     pub today: Option<Vec<(i64, i64)>>,
@@ -78,14 +79,14 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     let now = app.clock.now();
     let book = RuleBook::load(app).await?;
     let checked = check::read(app, draft, &book, None, now);
-    let of_rule = checked.faults.into_iter().filter(|fault| is_of_rule(&fault.field));
+    let of_rule = checked.faults.into_iter().filter(|fault| is_of_time(&fault.field));
     let spec = match (of_rule.collect::<Vec<_>>(), checked.spec) {
         (faults, Some(spec)) if faults.is_empty() => spec,
         (faults, _) => return Err(Error::Invalid(faults)),
     };
     let (mut preview, state) = {
-        let (when, zone, reading) = (spec.when.clone(), book.zone_of(&spec), book.reading(&spec));
-        lint::compute(move || preview_times(&when, zone, &reading, now)).await?
+        let (spec, book) = (spec.clone(), Arc::clone(&book));
+        lint::compute(move || preview_times(&spec, &book, now)).await?
     };
     preview.dst_notes.splice(0..0, checked.dst_notes);
     preview.warnings = checked.warnings;
@@ -103,44 +104,23 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     Ok(preview)
 }
 
-/// Whether a field is about the time of a schedule, and not about its target or name.
-fn is_of_rule(field: &str) -> bool {
-    matches!(field, "kind" | "cron" | "at" | "window" | "timezone" | "calendar_id" | "calendar_effect")
-        || field.starts_with("guard.")
-}
-
 /// The preview of the times of a draft, whatever its target; and, for a window, its state now.
-fn preview_times(
-    when: &When,
-    zone: NamedZone,
-    reading: &Reading,
-    now: Timestamp,
-) -> (Preview, Option<Phase>) {
-    let fires = Fires::of(when, reading, None);
+fn preview_times(spec: &ScheduleSpec, book: &RuleBook, now: Timestamp) -> (Preview, Option<Phase>) {
+    let (fires, zone) = (book.fires(spec, None), book.zone_of(spec));
     let timeline = match &fires {
         Some(Fires::Window(window, reading, skip)) => Some(WindowTimeline::of(window, reading, *skip)),
         _ => None,
     };
-    let dst_notes = match (&fires, timeline) {
-        (_, Some(timeline)) => {
-            let notes = timeline.dst_notes(now, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
-            notes.map(|note| capital(&note.to_string())).collect()
-        }
-        (Some(Fires::Cron(cron, _)), _) => {
-            let notes = cron.dst_notes(now, &zone.zone, NOTES_WITHIN_DAYS).into_iter().take(NOTES);
-            notes.map(|note| note.to_string()).collect()
-        }
-        _ => Vec::new(),
-    };
+    let dst_notes = fires.iter().flat_map(|fires| fires.dst_notes(now, NOTES_WITHIN_DAYS));
     let phase = |at| timeline.map(|timeline| timeline.vote(at).phase());
     let next = fires.iter().flat_map(|fires| fires.iter(now)).take(SHOWN);
     let preview = Preview {
-        meaning: view::meaning(when, &zone),
+        meaning: view::meaning(spec, book),
         next: next.map(|at| Coming { at, state: phase(at) }).collect(),
-        dst_notes,
+        dst_notes: dst_notes.take(NOTES).map(|note| capital(&note)).collect(),
         asleep_minutes: timeline.map(|timeline| asleep_minutes(timeline, now)),
         today: timeline.map(|timeline| today(timeline, now)),
-        week: weekly::marks(when, &zone.zone, now),
+        week: weekly::marks(&spec.when, &zone.zone, now),
         zone: zone.name,
         ..Preview::default()
     };
@@ -184,13 +164,14 @@ async fn immediate_effect(
     Ok(Now { state, will_stop })
 }
 
-/// Minutes asleep in the seven days after `now`.
+/// Minutes asleep in the seven days after `now`, or per week of the coming year where weeks differ.
 fn asleep_minutes(timeline: WindowTimeline<'_>, now: Timestamp) -> i64 {
-    let end = now.checked_add((7 * 24).hours()).unwrap_or(Timestamp::MAX);
+    let weeks: i128 = if timeline.days.is_weekly() { 1 } else { 52 };
+    let end = now.checked_add((7 * 24 * i64::try_from(weeks).unwrap_or(1)).hours()).unwrap_or(Timestamp::MAX);
     let sleeps = timeline.sleeps(now, end).into_iter();
     // The first and the last sleep may be cut within a minute.
     let millis = sleeps.map(|sleep| sleep.end.min(end).duration_since(sleep.start.max(now)).as_millis());
-    i64::try_from((millis.sum::<i128>() + 30_000) / 60_000).unwrap_or(i64::MAX)
+    i64::try_from((millis.sum::<i128>() / weeks + 30_000) / 60_000).unwrap_or(i64::MAX)
 }
 
 /// The sleeps in the 24 hours after `now`, as minutes from `now`.

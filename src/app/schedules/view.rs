@@ -9,19 +9,16 @@ use serde::Serialize;
 use super::lint;
 use crate::app::paging::{Page, Paged};
 use crate::app::rulebook::RuleBook;
-use crate::app::zone::NamedZone;
 use crate::app::{Actor, App, Error, Result, targets};
 use crate::db;
-use crate::domain::cron::Cron;
 use crate::domain::foretell::NextAction;
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
-use crate::domain::schedule::{Schedule, When};
+use crate::domain::schedule::{Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::shorten;
 use crate::domain::time::{Instant, serialize_instant};
-use crate::domain::window::Window;
 
 /// A schedule with everything shown of it.
 #[derive(Clone, Debug)]
@@ -209,7 +206,7 @@ pub(super) fn view(
     let effective = book.zone_of(&schedule.spec);
     ScheduleView {
         title: schedule.title(),
-        meaning: meaning(&schedule.spec.when, &effective),
+        meaning: meaning(&schedule.spec, book),
         target_key: schedule.spec.target.key(),
         target_name,
         target_exists,
@@ -237,11 +234,12 @@ fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
 }
 
 /// A description of when a schedule fires.
-pub(super) fn meaning(when: &When, zone: &NamedZone) -> String {
-    match when {
-        When::Cron(text) => Cron::parse(text).map_or_else(|_| text.clone(), |cron| cron.meaning()),
-        When::Once(at) => format!("Once, at {}", at.to_zoned(zone.zone.clone()).strftime("%Y-%m-%d %H:%M")),
-        When::Window(text) => Window::parse(text).map_or_else(|_| text.clone(), |window| window.meaning()),
+pub(super) fn meaning(spec: &ScheduleSpec, book: &RuleBook) -> String {
+    let zone = book.zone_of(spec).zone;
+    match (book.fires(spec, None), &spec.when) {
+        (Some(fires), _) => fires.meaning(&zone),
+        (None, When::Cron(text) | When::Window(text)) => text.clone(),
+        (None, When::Once(_)) => String::new(),
     }
 }
 

@@ -4,80 +4,20 @@
 
 use std::cmp::Ordering;
 
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::action::Action;
 use super::contradiction::contradicts;
-use super::cron::Cron;
+use super::fires::Fires;
 use super::minutes::{self, Week};
 use super::overrides::DesiredState;
-use super::schedule::{Reading, ScheduleSpec, When};
-use super::time::resolve;
-use super::window::{Phase, Walk, Window, WindowTimeline};
+use super::schedule::ScheduleSpec;
+use super::window::{Phase, Walk, WindowTimeline};
 
 /// How far ahead two schedules are compared, in days.
 const HORIZON_DAYS: i64 = 400;
 /// The most fires that are compared.
 const MOST_FIRES: usize = 2000;
-
-/// The fires of a cron or one-off schedule, or the edges of a window.
-#[derive(Clone, Debug)]
-pub enum Fires {
-    /// A cron expression.
-    Cron(Cron, Reading),
-    /// One instant.
-    Once(Timestamp),
-    /// The edges of a window, without those of the skipped sleep, which starts at the given instant.
-    Window(Window, Reading, Option<Timestamp>),
-}
-
-impl Fires {
-    /// The fires of a stored schedule; `None` if its text no longer parses. `skip` is the start of a window's sleep
-    /// that is skipped.
-    pub fn of(when: &When, reading: &Reading, skip: Option<Timestamp>) -> Option<Self> {
-        match when {
-            When::Cron(text) => Some(Self::Cron(Cron::parse(text).ok()?, reading.clone())),
-            When::Once(at) => Some(Self::Once(*at)),
-            When::Window(text) => Some(Self::Window(Window::parse(text).ok()?, reading.clone(), skip)),
-        }
-    }
-
-    /// The first fire or edge strictly after `after`.
-    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Cron(cron, reading) => {
-                let mut fire = cron.next(after, &reading.zone)?;
-                // Each pass skips a whole date of the calendar, so the number of passes is bounded.
-                while reading.drops(fire) {
-                    fire = cron.next(end_of_day(fire, &reading.zone)?, &reading.zone)?;
-                }
-                Some(fire)
-            }
-            Self::Once(at) => Some(*at).filter(|at| *at > after),
-            Self::Window(window, reading, skip) => {
-                WindowTimeline::of(window, reading, *skip).next_change(after)
-            }
-        }
-    }
-
-    /// The fires or edges strictly after `after`, in order.
-    pub fn iter(&self, after: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
-        std::iter::successors(self.next(after), |last| self.next(*last))
-    }
-
-    /// The minutes of the week in which a cron schedule may fire; `None` for other schedules.
-    fn week(&self) -> Option<Week<'_>> {
-        let Self::Cron(cron, reading) = self else { return None };
-        Some(Week { minutes: cron.week(), zone: &reading.zone })
-    }
-}
-
-/// The last millisecond of the date on which an instant lies in a zone.
-fn end_of_day(at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-    let tomorrow = at.to_zoned(zone.clone()).date().tomorrow().ok()?;
-    resolve(tomorrow.to_datetime(jiff::civil::Time::midnight()), zone)?.checked_sub(1.millisecond()).ok()
-}
 
 /// The time ranges within [`HORIZON_DAYS`] after `after` in which two schedules can fire in the same minute. If one of
 /// them has no minutes of the week, the range is the whole time.
@@ -118,11 +58,11 @@ pub fn first_contradiction(
     after: Timestamp,
 ) -> Option<(Timestamp, DesiredState)> {
     let against = [Phase::Awake, Phase::Asleep].map(|phase| contradicts(action, wanted(phase)));
-    // The minutes of the phase that the action contradicts. A calendar or a skipped sleep makes the weeks differ.
+    // The minutes of the phase that the action contradicts, where all weeks are alike.
     let week = match against {
         [false, false] => return None,
         [true, true] => None,
-        [awake, _] => (timeline.calendar.is_none() && timeline.skip.is_none()).then(|| Week {
+        [awake, _] => (timeline.days.is_weekly() && timeline.skip.is_none()).then(|| Week {
             minutes: timeline.window.week(if awake { Phase::Awake } else { Phase::Asleep }),
             zone: timeline.zone,
         }),
@@ -161,9 +101,15 @@ pub fn precedence_of(a: &ScheduleSpec, b: &ScheduleSpec) -> Ordering {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::sync::Arc;
+
+    use jiff::tz::TimeZone;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::cron::Cron;
+    use crate::domain::schedule::{DayRules, Reading};
+    use crate::domain::window::Window;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -314,7 +260,8 @@ mod tests {
             dates: ["2027-03-03".parse().unwrap()].into(),
             ..Default::default()
         };
-        let calendar = Some((&dates, crate::domain::calendar::CalendarEffect::Awake));
-        assert_eq!(first(WindowTimeline { calendar, ..plain }), Some(at("2027-03-03T23:00:00Z")));
+        let calendar = Some((Arc::new(dates), crate::domain::calendar::CalendarEffect::Awake));
+        let days = &DayRules { calendar, ..DayRules::NONE };
+        assert_eq!(first(WindowTimeline { days, ..plain }), Some(at("2027-03-03T23:00:00Z")));
     }
 }

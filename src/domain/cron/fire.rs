@@ -41,6 +41,48 @@ pub struct Missed {
     pub more: bool,
 }
 
+impl Missed {
+    /// A summary of fires; `None` if there are none. They are counted one by one up to [`MISSED_CAP`]; [`Missed::more`]
+    /// is set if there are more, and `last` then returns the last fire after the given one.
+    pub fn of(
+        mut fires: impl Iterator<Item = Timestamp>,
+        last: impl FnOnce(Timestamp) -> Option<Timestamp>,
+    ) -> Option<Self> {
+        let first = fires.next()?;
+        let mut missed = Self { first, last: first, count: 1, more: false };
+        for fire in fires {
+            if missed.count == MISSED_CAP {
+                missed.more = true;
+                missed.last = last(missed.last).unwrap_or(missed.last);
+                break;
+            }
+            missed.last = fire;
+            missed.count += 1;
+        }
+        Some(missed)
+    }
+}
+
+/// The last fire in (`from`, `until`], by a binary search; `next` returns the first fire after an instant.
+pub fn last_at_or_before(
+    next: impl Fn(Timestamp) -> Option<Timestamp>,
+    from: Timestamp,
+    until: Timestamp,
+) -> Option<Timestamp> {
+    let mut last = next(from).filter(|fire| *fire <= until)?;
+    // Find the last second that has a fire after it and not after `until`.
+    let (mut low, mut high) = (last.as_second(), floor_second(until));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let due = Timestamp::from_second(middle).ok().and_then(&next);
+        match due.filter(|fire| *fire <= until) {
+            Some(fire) => (last, low) = (fire, fire.as_second()),
+            None => high = middle,
+        }
+    }
+    Some(last)
+}
+
 /// The fires of an expression in one zone, in order; see [`Cron::fires`].
 #[derive(Clone, Debug)]
 pub struct Fires<'a> {
@@ -94,39 +136,13 @@ impl Cron {
     /// The last fire in (`from`, `until`], which is the one that a catch-up runs. The cost does not grow with the
     /// number of fires.
     pub fn last_at_or_before(&self, from: Timestamp, until: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let due = |after: i64| {
-            let after = Timestamp::from_second(after).ok()?;
-            self.next(after, zone).filter(|fire| *fire <= until)
-        };
-        let mut last = self.next(from, zone).filter(|fire| *fire <= until)?;
-        // Binary search for the last second that has a fire after it and not after `until`.
-        let (mut low, mut high) = (last.as_second(), floor_second(until));
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match due(middle) {
-                Some(fire) => (last, low) = (fire, fire.as_second()),
-                None => high = middle,
-            }
-        }
-        Some(last)
+        last_at_or_before(|after| self.next(after, zone), from, until)
     }
 
-    /// A summary of the fires in (`from`, `until`]; `None` if there are none. Fires are counted one by one up to
-    /// [`MISSED_CAP`]; [`Missed::more`] is set if there are more.
+    /// A summary of the fires in (`from`, `until`]; `None` if there are none.
     pub fn missed(&self, from: Timestamp, until: Timestamp, zone: &TimeZone) -> Option<Missed> {
-        let mut fires = self.fires(from, zone).take_while(|fire| *fire <= until);
-        let first = fires.next()?;
-        let mut missed = Missed { first, last: first, count: 1, more: false };
-        for fire in fires {
-            if missed.count == MISSED_CAP {
-                missed.more = true;
-                missed.last = self.last_at_or_before(missed.last, until, zone).unwrap_or(missed.last);
-                break;
-            }
-            missed.last = fire;
-            missed.count += 1;
-        }
-        Some(missed)
+        let fires = self.fires(from, zone).take_while(|fire| *fire <= until);
+        Missed::of(fires, |last| self.last_at_or_before(last, until, zone))
     }
 
     /// The first fire after second `after`, which `stretch` must contain. On return `stretch` is the one that contains

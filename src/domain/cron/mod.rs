@@ -23,7 +23,7 @@ use super::minutes::Minutes;
 use super::window::Days;
 
 pub use field::Field;
-pub use fire::{Fires, MISSED_CAP, Missed};
+pub use fire::{Fires, MISSED_CAP, Missed, last_at_or_before};
 pub use notes::{DstEffect, DstNote};
 pub use parse::{CronError, MAX_LENGTH};
 
@@ -92,6 +92,12 @@ impl Cron {
             .filter(|day| self.weekdays & (1 << day.to_sunday_zero_offset()) != 0)
             .fold(Days::default(), |days, day| days.with(Days::only(day)));
         Some((days, i16::try_from(minute).ok()?))
+    }
+
+    /// The weekday of all fires, if they have one weekday only.
+    pub fn only_weekday(&self) -> Option<Weekday> {
+        let is_one = self.weekdays.is_power_of_two() && !self.both_day_fields();
+        is_one.then(|| Weekday::Sunday.wrapping_add(i64::from(self.weekdays.trailing_zeros())))
     }
 
     /// The minutes of the week in which the expression may fire. The set is exact if the expression restricts neither

@@ -62,6 +62,12 @@ pub struct Window {
 }
 
 impl Window {
+    /// The weekday on which all intervals start, if it is one only.
+    pub fn only_weekday(&self) -> Option<Weekday> {
+        let days = self.parts.iter().fold(Days::default(), |days, part| days.with(part.days));
+        Weekday::Monday.cycle_forward().take(7).find(|day| days == Days::only(*day))
+    }
+
     /// The minutes of a week in which the window has this phase.
     pub fn week(&self, phase: Phase) -> Minutes {
         let mut named = Minutes::default();

@@ -10,17 +10,17 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::{DAY, Phase, Window};
-use crate::domain::calendar::{CalendarDays, CalendarEffect};
-use crate::domain::schedule::Reading;
+use crate::domain::calendar::CalendarEffect;
+use crate::domain::schedule::{DayRules, Reading};
 use crate::domain::time::resolve;
 
 /// The days before and after a time range in which the edges of a sleep that overlaps the range are found: seven for
 /// the longest part, one for its end, one for the offset of the zone.
 const MARGIN_DAYS: i64 = 9;
-/// A window without a calendar that has no change within this many days never changes, because its weeks repeat. Three
-/// weeks and not one, because a clock change can drop an edge.
+/// A window that has no change within this many days never changes, if all of its weeks are alike. Three weeks and not
+/// one, because a clock change can drop an edge.
 const REPEAT_DAYS: i64 = 22;
-/// How far ahead the search for a change goes if the window has a calendar, in days.
+/// How far ahead the search for a change goes by the dates of a calendar, in days.
 const HORIZON_DAYS: i64 = 6 * 366;
 /// The number of days that [`WindowTimeline::next_changes`] computes at once.
 const BATCH_DAYS: i64 = 64;
@@ -65,28 +65,26 @@ impl Vote {
     }
 }
 
-/// A window with its zone, its calendar and the one sleep that is skipped.
+/// A window with its zone, the dates on which it acts, and the one sleep that is skipped.
 #[derive(Clone, Copy, Debug)]
 pub struct WindowTimeline<'a> {
     pub window: &'a Window,
     /// The zone of the window's times.
     pub zone: &'a TimeZone,
-    /// The dates of the calendar, and the effect on them.
-    pub calendar: Option<(&'a CalendarDays, CalendarEffect)>,
+    pub days: &'a DayRules,
     /// The start of the sleep that is skipped as a whole (rulings 6).
     pub skip: Option<Timestamp>,
 }
 
 impl<'a> WindowTimeline<'a> {
-    /// A timeline without a calendar and without a skipped sleep.
+    /// A timeline in which all weeks are alike and no sleep is skipped.
     pub fn new(window: &'a Window, zone: &'a TimeZone) -> Self {
-        Self { window, zone, calendar: None, skip: None }
+        Self { window, zone, days: &DayRules::NONE, skip: None }
     }
 
-    /// A timeline with the zone and the calendar of a schedule; `skip` is the start of the sleep that is skipped.
+    /// A timeline with the zone and the dates of a schedule; `skip` is the start of the sleep that is skipped.
     pub fn of(window: &'a Window, reading: &'a Reading, skip: Option<Timestamp>) -> Self {
-        let calendar = reading.calendar.as_ref().map(|(days, effect)| (days.as_ref(), *effect));
-        Self { window, zone: &reading.zone, calendar, skip }
+        Self { window, zone: &reading.zone, days: &reading.days, skip }
     }
 
     /// The vote at an instant.
@@ -234,14 +232,11 @@ impl<'a> WindowTimeline<'a> {
 
     /// The number of days after `after` beyond which the window only repeats itself.
     fn horizon(&self, after: Timestamp) -> i64 {
-        let Some((days, _)) = self.calendar else { return REPEAT_DAYS };
-        if !days.yearly.is_empty() {
-            return HORIZON_DAYS;
+        if self.days.is_weekly() {
+            return REPEAT_DAYS;
         }
         let today = after.to_zoned(self.zone.clone()).date();
-        let ahead =
-            days.last().and_then(|last| last.since(today).ok()).map_or(0, |span| i64::from(span.get_days()));
-        (ahead.max(0) + REPEAT_DAYS).min(HORIZON_DAYS)
+        self.days.irregular_days(today, HORIZON_DAYS) + REPEAT_DAYS
     }
 
     /// The window's intervals, asleep or awake as its text has them, that overlap [`from`, `until`]: merged and in
@@ -275,10 +270,13 @@ impl<'a> WindowTimeline<'a> {
 
     /// Calls `visit` with start and end of each of the window's intervals that start on a date, as wall-clock times.
     fn start_on(&self, date: Date, mut visit: impl FnMut(DateTime, DateTime)) {
+        if !self.days.holds(date) {
+            return;
+        }
         let mut weekday = date.weekday();
         let midnight = date.to_datetime(jiff::civil::Time::midnight());
         let after = |minutes: i64| midnight.checked_add(minutes.minutes()).unwrap_or(DateTime::MAX);
-        if let Some((_, effect)) = self.calendar.filter(|(days, _)| days.contains(date)) {
+        if let Some(effect) = self.days.effect_on(date) {
             match (effect, self.window.names) {
                 (CalendarEffect::As(other), _) => weekday = other,
                 (CalendarEffect::Awake, Phase::Asleep) | (CalendarEffect::Asleep, Phase::Awake) => return,

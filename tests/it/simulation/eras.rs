@@ -165,5 +165,5 @@ fn is_fire(run: &Run) -> bool {
 }
 
 fn days(reading: &Reading) -> String {
-    format!("{:?}", reading.calendar)
+    format!("{:?}", reading.days)
 }

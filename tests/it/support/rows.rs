@@ -4,7 +4,7 @@ use docknap::db::{self, Db};
 use docknap::domain::action::Action;
 use docknap::domain::ids::{HostId, RunId, ScheduleId, StepId};
 use docknap::domain::run::{ActorRef, Run, RunState, Step, StepState, Trigger};
-use docknap::domain::schedule::{Policy, Schedule, ScheduleSpec, Source, Wake, When};
+use docknap::domain::schedule::{Schedule, ScheduleSpec, Source, When};
 use docknap::domain::target::{ContainerIdentity, Target};
 use jiff::Timestamp;
 
@@ -24,20 +24,12 @@ pub fn schedule(id: &str) -> Schedule {
         id: ScheduleId::from(id),
         spec: ScheduleSpec {
             name: "Nights".to_owned(),
-            target: Target::stack(HostId::local(), "media"),
-            target_name: "media".to_owned(),
-            action: Action::Stop,
-            when: When::Cron("0 23 * * *".to_owned()),
-            timezone: None,
-            enabled: true,
-            catch_up_seconds: 3600,
-            priority: 0,
-            stop_timeout_seconds: None,
-            policy: Policy::default(),
-            wake: Wake::default(),
-            calendar: None,
-            guard: None,
-            note: String::new(),
+            ..ScheduleSpec::new(
+                Target::stack(HostId::local(), "media"),
+                "media",
+                Action::Stop,
+                When::Cron("0 23 * * *".to_owned()),
+            )
         },
         source: Source::Api,
         owner: None,

@@ -1,8 +1,11 @@
 //! Tests of the hard cases of a window, and property tests that compare a timeline with a minute-by-minute walk.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::calendar::CalendarDays;
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")
@@ -129,13 +132,15 @@ fn window_length_on_dst_days() {
 
 #[test]
 fn a_calendar_changes_what_starts_on_its_dates() {
-    let days =
-        CalendarDays { dates: ["2027-01-06".parse().expect("a date")].into(), ..CalendarDays::default() };
+    let days = Arc::new(CalendarDays {
+        dates: ["2027-01-06".parse().expect("a date")].into(),
+        ..CalendarDays::default()
+    });
     let utc = TimeZone::UTC;
     let changes = |text: &str, effect| {
         let window = window(text);
-        let timeline =
-            WindowTimeline { calendar: Some((&days, effect)), ..WindowTimeline::new(&window, &utc) };
+        let days = DayRules { calendar: Some((Arc::clone(&days), effect)), ..DayRules::NONE };
+        let timeline = WindowTimeline { days: &days, ..WindowTimeline::new(&window, &utc) };
         let changes = timeline.changes(at("2027-01-05T12:00:00Z"), at("2027-01-07T12:00:00Z"));
         changes.iter().map(|at| at.strftime("%d %H:%M").to_string()).collect::<Vec<_>>().join(" ")
     };
@@ -152,10 +157,8 @@ fn a_calendar_changes_what_starts_on_its_dates() {
 fn a_far_date_of_the_calendar_is_found() {
     let days = CalendarDays { yearly: [(12, 25)].into(), ..CalendarDays::default() };
     let (window, utc) = (window("sleep 00:00-24:00"), TimeZone::UTC);
-    let timeline = WindowTimeline {
-        calendar: Some((&days, CalendarEffect::Awake)),
-        ..WindowTimeline::new(&window, &utc)
-    };
+    let days = DayRules { calendar: Some((Arc::new(days), CalendarEffect::Awake)), ..DayRules::NONE };
+    let timeline = WindowTimeline { days: &days, ..WindowTimeline::new(&window, &utc) };
     assert_eq!(timeline.next_change(at("2027-01-01T00:00:00Z")), Some(at("2027-12-25T00:00:00Z")));
 }
 
@@ -314,7 +317,8 @@ proptest! {
         let window = window_of(&parts, asleep);
         let days = CalendarDays { yearly: (1..=12).map(|month| (month, 7)).collect(), ..CalendarDays::default() };
         let zone = zone(ZONES[zone_index]);
-        let timeline = WindowTimeline { calendar: effect.map(|effect| (&days, effect)), ..WindowTimeline::new(&window, &zone) };
+        let days = DayRules { calendar: effect.map(|effect| (Arc::new(days), effect)), ..DayRules::NONE };
+        let timeline = WindowTimeline { days: &days, ..WindowTimeline::new(&window, &zone) };
         for minute in minutes {
             let at = at("2026-01-01T00:00:00Z").checked_add(minute.minutes()).expect("an instant");
             prop_assert_eq!(timeline.is_inside(at), timeline.intervals(at, at, MARGIN_DAYS).iter().any(|one| one.holds(at)), "{}", at);

@@ -38,6 +38,8 @@ enum Of {
     Kind(&'static str),
     /// Schedules that act at an instant: cron and one-off schedules.
     Edge,
+    /// Cron schedules and windows.
+    Repeats,
     /// Schedules that put their target to sleep.
     Sleep,
     /// Schedules that wake their target.
@@ -68,6 +70,7 @@ impl Field {
             }
             Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
+            Some(Value::Array(items)) => items.iter().map(Value::to_string).collect::<Vec<_>>().join(","),
             Some(other) => other.to_string(),
         }
     }
@@ -76,7 +79,7 @@ impl Field {
 const WINDOW: Of = Of::Kind("window");
 
 /// All fields, in the order in which differences are listed.
-static FIELDS: [Field; 21] = [
+static FIELDS: [Field; 24] = [
     Field::new("target", "Target", "", Of::All),
     Field::new("action", "Action", "stop", Of::Edge),
     Field::new("kind", "Kind", "window", Of::All),
@@ -90,6 +93,9 @@ static FIELDS: [Field; 21] = [
     Field::new("wake", "Wakes", "restore", Of::Wake)
         .rare()
         .with(&[("restore", "What it put to sleep"), ("all", "Every container of it")]),
+    Field::new("every_weeks", "Every so many weeks", "", Of::Repeats).rare(),
+    Field::new("anchor", "Counted from the week of", "", Of::Repeats).rare(),
+    Field::new("nth", "Only on the", "", Of::Repeats).rare(),
     Field::new("calendar_id", "Calendar", "", Of::All).rare(),
     Field::new("calendar_effect", "On its days", "", WINDOW).rare().with(&[
         ("awake", "Stays awake"),
@@ -119,7 +125,7 @@ static FIELDS: [Field; 21] = [
 ];
 
 /// The fields that `POST /api/schedules` takes, in the order of an export file.
-pub(super) const IN_FILES: [&str; 21] = [
+pub(super) const IN_FILES: [&str; 24] = [
     "name",
     "host",
     "target_type",
@@ -137,6 +143,9 @@ pub(super) const IN_FILES: [&str; 21] = [
     "catch_up_seconds",
     "priority",
     "stop_timeout_seconds",
+    "every_weeks",
+    "anchor",
+    "nth",
     "calendar_id",
     "calendar_effect",
     "guard",
@@ -215,6 +224,9 @@ impl Fields {
     pub fn typed(typed: Typed) -> Self {
         let preset = typed.filled("preset").map(str::to_owned);
         let mut fields = Self { typed, ..Self::default() };
+        // A browser sends one field for each ticked box.
+        let nth = fields.typed.all("nth").collect::<Vec<_>>().join(",");
+        fields.set("nth", &nth);
         fields.take_views();
         if let Some(preset) = preset {
             let is_window = preset.starts_with("sleep ") || preset.starts_with("awake ");
@@ -270,6 +282,11 @@ impl Fields {
         self.value(name).trim() == value
     }
 
+    /// Whether a value is one of those of a field that holds several.
+    pub fn lists(&self, name: &str, value: &str) -> bool {
+        self.value(name).split(',').any(|one| one.trim() == value)
+    }
+
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.typed.set(name, value);
     }
@@ -302,6 +319,7 @@ impl Fields {
             Of::All => true,
             Of::Kind(one) => kind == one,
             Of::Edge => kind != "window",
+            Of::Repeats => kind != "once",
             Of::Wake => kind == "window" || self.is("action", "start"),
             Of::Sleep => kind == "window" || self.value("action").parse().is_ok_and(Guard::applies_to),
         }
