@@ -187,14 +187,18 @@ pub(super) fn inventory_of(app: &App, host: &HostId) -> Result<Inventory> {
 /// The inventory of a host that must be connected.
 ///
 /// # Errors
-/// [`Error::NotFound`] where there is no such host; [`Error::Docker`] where the host is not connected.
+/// [`Error::NotFound`] where there is no such host; [`Error::Docker`] where the host is not connected;
+/// [`Error::Conflict`] where it is disabled.
 pub(super) fn reachable(app: &App, host: &HostId) -> Result<Inventory> {
     let inventory = inventory_of(app, host)?;
     let message = match &inventory.link {
         Link::Connected { .. } => return Ok(inventory),
         Link::Connecting => "Docker is not connected yet; try again in a moment".to_owned(),
         Link::Unreachable { reason, .. } => format!("Docker cannot be reached: {reason}"),
-        Link::Disabled => format!("the host {} is disabled; an admin can enable it", shorten(host.as_str())),
+        Link::Disabled => {
+            let message = format!("the host {} is disabled; an admin can enable it", shorten(host.as_str()));
+            return Err(Error::conflict("host_disabled", message));
+        }
     };
     Err(Error::Docker { message })
 }

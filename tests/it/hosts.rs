@@ -104,7 +104,12 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
     let whole = admin.get(&format!("/api/runs/{}", run["id"].as_str().expect("an id"))).await.json();
     assert_eq!(whole["reason"], "host_disabled: the host NAS in the cellar is disabled");
     let refused = admin.post_json("/api/stacks/nas/media/start", &json!({})).await;
-    assert!(refused.body.contains("the host nas is disabled"), "{}", refused.body);
+    assert_eq!(
+        (refused.status, refused.json()["code"].clone()),
+        (409, json!("host_disabled")),
+        "{}",
+        refused.body
+    );
     test.bench().advance_to("2027-03-03T23:45:00Z").await;
     test.bench().tick().await;
     test.bench().settle().await;
