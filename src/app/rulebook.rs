@@ -180,7 +180,9 @@ impl RuleBook {
     /// The zone and calendar by which the instants of a schedule are computed. A deleted calendar has no dates.
     pub fn reading(&self, spec: &ScheduleSpec) -> Reading {
         let dates = spec.calendar.as_ref().and_then(|(id, _)| self.dates(id));
-        Reading::of(spec, self.zone_of(spec).zone, dates.map(|dates| Arc::clone(&dates.days)))
+        // Without dates a schedule that acts on them alone never acts.
+        let days = dates.map_or_else(Arc::default, |dates| Arc::clone(&dates.days));
+        Reading::of(spec, self.zone_of(spec).zone, Some(days))
     }
 
     /// The instants at which a schedule fires or its window changes; `None` where its text cannot be parsed.

@@ -262,7 +262,9 @@ impl DayRules {
 
     /// Whether intervals of a window may start on a date. What a calendar does to them is [`DayRules::effect_on`].
     pub fn holds(&self, date: Date) -> bool {
-        self.every_weeks.is_none_or(|every| every.holds(date)) && self.nth.holds(date)
+        let is_left_out =
+            matches!(&self.calendar, Some((days, CalendarEffect::Only)) if !days.contains(date));
+        !is_left_out && self.every_weeks.is_none_or(|every| every.holds(date)) && self.nth.holds(date)
     }
 
     /// Whether a cron fire on a date counts.
@@ -315,7 +317,12 @@ impl DayRules {
     /// The end of a sentence about the times of a schedule, with the comma before it; may be empty. `weekday` is the only
     /// weekday on which it acts.
     pub fn words(&self, weekday: Option<Weekday>) -> String {
-        self.nth.words(weekday) + &self.every_weeks.map(EveryWeeks::words).unwrap_or_default()
+        let mut words = self.nth.words(weekday);
+        words.push_str(&self.every_weeks.map(EveryWeeks::words).unwrap_or_default());
+        if matches!(self.calendar, Some((_, CalendarEffect::Only))) {
+            words.push_str(", only on the days of its calendar");
+        }
+        words
     }
 }
 

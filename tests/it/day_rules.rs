@@ -1,10 +1,11 @@
-//! Schedules that act in certain weeks or on certain weekdays of a month only: what the service takes, what fires, and that every page and file agrees.
+//! Schedules that act on some dates only, by weeks, by weekdays of a month or by a calendar: what the service takes, what fires, and that every page and file agrees.
 
 use docknap::app::audit::{self, AuditFilter};
 use docknap::app::paging::Page;
 use docknap::app::schedules::{self, Draft, ScheduleFilter, ScheduleView};
 use docknap::app::simulate::{self, Question};
-use docknap::app::{Error, timeline};
+use docknap::app::{Actor, Error, calendars, timeline};
+use docknap::domain::calendar::CalendarDraft;
 use docknap::domain::ids::HostId;
 use docknap::domain::permission::Role;
 use docknap::domain::run::RunState;
@@ -17,13 +18,19 @@ use crate::on_both_engines;
 use crate::support::app::TestApp;
 use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
-use crate::windows::{keep, pass, runs};
+use crate::windows::{at, keep, look, runs};
 
 /// A Monday.
 const NOW: &str = "2026-11-30T12:00:00Z";
 
 fn shop() -> World {
     World::new().stack("shop", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")))
+}
+
+/// Jumps to an instant, lets the scheduler look there, and lets its runs end.
+async fn reach(bench: &Bench, instant: &str) {
+    bench.leap_to(at(instant)).await;
+    look(bench).await;
 }
 
 fn draft(fields: Value) -> Draft {
@@ -52,6 +59,7 @@ async fn next(bench: &Bench, fields: Value) -> Vec<String> {
 on_both_engines!(
     a_schedule_of_every_second_week_fires_in_its_weeks,
     the_first_and_the_last_weekday_of_a_month_fire,
+    a_schedule_acts_on_the_days_of_its_calendar_alone,
 );
 
 async fn a_schedule_of_every_second_week_fires_in_its_weeks(database: TestDb) {
@@ -83,9 +91,9 @@ async fn a_schedule_of_every_second_week_fires_in_its_weeks(database: TestDb) {
     let starts = |at: &str| file.contains(&format!("UID:fire-{}", view.schedule.id)) && file.contains(at);
     assert!(starts("DTSTART:20261207T230000Z") && starts("DTSTART:20261221T230000Z"), "{file}");
 
-    pass(&bench, "2026-11-30T23:00:00Z").await;
-    pass(&bench, "2026-12-07T23:00:00Z").await;
-    pass(&bench, "2026-12-14T23:00:00Z").await;
+    reach(&bench, "2026-11-30T23:00:00Z").await;
+    reach(&bench, "2026-12-07T23:00:00Z").await;
+    reach(&bench, "2026-12-14T23:00:00Z").await;
     let told: Vec<_> = runs(&bench)
         .await
         .iter()
@@ -109,18 +117,18 @@ async fn a_sleep_of_every_second_week_leaves_the_others_awake() {
     let preview = schedules::preview(&bench.app, &person(), &draft(weeks.clone())).await.expect("a preview");
     assert_eq!(preview.asleep_minutes, Some(28 * 60), "half of the 56 hours of each second week");
     keep(&bench, draft(weeks)).await;
-    pass(&bench, "2026-12-01T02:00:00Z").await;
+    reach(&bench, "2026-12-01T02:00:00Z").await;
     assert!(runs(&bench).await.is_empty());
-    pass(&bench, "2026-12-07T23:00:00Z").await;
+    reach(&bench, "2026-12-07T23:00:00Z").await;
     assert_eq!(runs(&bench).await.len(), 1);
-    pass(&bench, "2026-12-08T07:00:00Z").await;
+    reach(&bench, "2026-12-08T07:00:00Z").await;
     assert_eq!(runs(&bench).await.len(), 2);
     // From the last Sunday of its week it sleeps into the next.
-    pass(&bench, "2026-12-13T22:30:00Z").await;
+    reach(&bench, "2026-12-13T22:30:00Z").await;
     let before = runs(&bench).await.len();
-    pass(&bench, "2026-12-13T23:00:00Z").await;
-    pass(&bench, "2026-12-14T07:00:00Z").await;
-    pass(&bench, "2026-12-14T23:30:00Z").await;
+    reach(&bench, "2026-12-13T23:00:00Z").await;
+    reach(&bench, "2026-12-14T07:00:00Z").await;
+    reach(&bench, "2026-12-14T23:30:00Z").await;
     assert_eq!(runs(&bench).await.len(), before + 2);
 }
 
@@ -169,16 +177,16 @@ async fn the_first_and_the_last_weekday_of_a_month_fire(database: TestDb) {
     assert_eq!(view.meaning, "At 18:00, on Friday, only on the 1st and last Friday of the month");
     let stored = schedules::get(&bench.app, &person(), &view.schedule.id).await.expect("it is there");
     assert_eq!(stored.schedule.spec.nth.to_text().as_deref(), Some("1,-1"));
-    pass(&bench, "2026-12-04T18:00:00Z").await;
-    pass(&bench, "2026-12-11T18:00:00Z").await;
-    pass(&bench, "2026-12-25T18:00:00Z").await;
+    reach(&bench, "2026-12-04T18:00:00Z").await;
+    reach(&bench, "2026-12-11T18:00:00Z").await;
+    reach(&bench, "2026-12-25T18:00:00Z").await;
     let told: Vec<String> =
         runs(&bench).await.iter().map(|run| run.fire_at.expect("a fire").to_string()).collect();
     assert_eq!(told, expected[..2]);
 
     let sleep = json!({"window": "sleep Sat 22:00 - Mon 06:00", "nth": "1", "every_weeks": 2, "anchor": "2026-12-05"});
     let edges = next(&bench, sleep).await;
-    assert_eq!(edges[..3], ["2026-12-05T22:00:00Z", "2026-12-07T06:00:00Z", "2027-01-02T22:00:00Z"]);
+    assert_eq!(edges[..3], ["2027-01-02T22:00:00Z", "2027-01-04T06:00:00Z", "2027-06-05T22:00:00Z"]);
     for (fields, message) in [
         (json!({"cron": "0 18 * * 5", "action": "stop", "nth": [0]}), "numbers from 1 to 5"),
         (json!({"cron": "0 18 * * 5", "action": "stop", "nth": [1, "x"]}), "numbers from 1 to 5"),
@@ -190,6 +198,91 @@ async fn the_first_and_the_last_weekday_of_a_month_fire(database: TestDb) {
         let [(field, told)] = faults.as_slice() else { panic!("{fields}: {faults:?}") };
         assert!(field == "nth" && told.contains(message), "{fields}: {faults:?}");
     }
+}
+
+async fn a_schedule_acts_on_the_days_of_its_calendar_alone(database: TestDb) {
+    let bench = Bench::on(database, NOW, shop()).await;
+    let with_dates = async |name: &str, dates: &[&str]| {
+        let dates = dates.iter().map(|date| (*date).to_owned()).collect();
+        let draft = CalendarDraft { name: name.to_owned(), dates, ..CalendarDraft::default() };
+        calendars::create(&bench.app, &Actor::cli(), &draft).await.expect("it is stored").id.0
+    };
+    let days = with_dates("Inventory", &["2026-12-02", "2026-12-05"]).await;
+    let gone = with_dates("Last year", &["2025-12-02"]).await;
+    let cron =
+        json!({"cron": "0 18 * * *", "action": "stop", "calendar_id": days, "calendar_effect": "only"});
+    assert_eq!(next(&bench, cron.clone()).await, ["2026-12-02T18:00:00Z", "2026-12-05T18:00:00Z"]);
+    let view = keep(&bench, draft(cron)).await;
+    assert_eq!(view.meaning, "At 18:00, only on the days of its calendar");
+    assert_eq!(view.next_at.map(|at| at.to_string()).as_deref(), Some("2026-12-02T18:00:00Z"));
+    let sleep = json!({"window": "sleep 20:00-06:00", "calendar_id": days, "calendar_effect": "only"});
+    let edges =
+        ["2026-12-02T20:00:00Z", "2026-12-03T06:00:00Z", "2026-12-05T20:00:00Z", "2026-12-06T06:00:00Z"];
+    assert_eq!(next(&bench, sleep).await, edges);
+
+    let question = Question { to: Some("2026-12-10".to_owned()), ..Question::default() };
+    let foretold = simulate::simulate(&bench.app, &person(), &question).await.expect("a forecast");
+    let events: Vec<_> =
+        foretold.simulation.events.iter().map(|event| (event.at.to_string(), event.acts)).collect();
+    let expected = ["2026-12-02T18:00:00Z", "2026-12-05T18:00:00Z"].map(|at| (at.to_owned(), true));
+    assert_eq!(events, expected, "the other days are not listed as left out");
+    let fires = ["2026-12-01", "2026-12-02", "2026-12-03", "2026-12-05", "2026-12-06"];
+    for day in fires {
+        reach(&bench, &format!("{day}T18:00:00Z")).await;
+    }
+    let told: Vec<_> =
+        runs(&bench).await.iter().map(|run| run.fire_at.expect("a fire").to_string()).collect();
+    assert_eq!(told, ["2026-12-02T18:00:00Z", "2026-12-05T18:00:00Z"]);
+
+    let none =
+        json!({"cron": "0 18 * * *", "action": "stop", "calendar_id": gone, "calendar_effect": "only"});
+    let preview = schedules::preview(&bench.app, &person(), &draft(none)).await.expect("a preview");
+    assert!(preview.next.is_empty());
+    assert!(preview.warnings.iter().any(|one| one.starts_with("No day to come")), "{:?}", preview.warnings);
+    for (time, message) in [
+        (json!({"window": "awake 08:00-18:00"}), "cron expression or a `sleep` window"),
+        (json!({"at": "2027-12-24T18:00", "action": "stop"}), "does not repeat"),
+    ] {
+        let mut all = json!({"calendar_id": days, "calendar_effect": "only"});
+        all.as_object_mut().expect("an object").extend(time.as_object().expect("an object").clone());
+        let faults = refused(&bench, all).await;
+        let [(field, told)] = faults.as_slice() else { panic!("{time}: {faults:?}") };
+        assert!(field == "calendar_effect" && told.contains(message), "{time}: {faults:?}");
+    }
+    let wrong =
+        json!({"cron": "0 18 * * *", "action": "stop", "calendar_id": days, "calendar_effect": "awake"});
+    assert_eq!(refused(&bench, wrong).await[0].1, "say what its dates do: skip or only");
+}
+
+#[tokio::test]
+async fn the_form_offers_the_days_of_a_calendar_alone() {
+    let test = TestApp::over(Bench::new(NOW, shop()).await).await;
+    let dates = vec!["2026-12-02".to_owned()];
+    let days = CalendarDraft { name: "Inventory".to_owned(), dates, ..CalendarDraft::default() };
+    let days = calendars::create(&test.app, &Actor::cli(), &days).await.expect("it is stored").id.0;
+    let mut otto = test.operator().await;
+    let key = format!("stack/{}", target::key(&HostId::local(), "shop"));
+    let base = [("target", key.as_str()), ("view", "text"), ("save", "on"), ("calendar_id", days.as_str())];
+    let cron = [&base[..], &[("kind", "cron"), ("action", "stop"), ("cron", "0 18 * * *")]].concat();
+    // A browser sends both selects; the one for windows does not count here.
+    let only = [&cron[..], &[("calendar_effect", "awake"), ("fire_effect", "only")]].concat();
+    assert_eq!(otto.post("/schedules", &only).await.location(), "/schedules");
+    let view = self::only(&test).await;
+    assert_eq!(view.schedule.spec.calendar.map(|(_, effect)| effect.as_str()), Some("only"));
+    let page = otto.get(&format!("/schedules/{}", view.schedule.id)).await;
+    assert!(page.attribute("#fire_effect [value='only']", "selected").is_some());
+    let wrong = [&cron[..], &[("fire_effect", "asleep")]].concat();
+    let refused = otto.post("/schedules", &wrong).await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(refused.attribute("#errors a", "href").as_deref(), Some("#fire_effect"));
+    let window =
+        [&base[..], &[("kind", "window"), ("window", "awake 08:00-18:00"), ("calendar_effect", "only")]];
+    let refused = otto.post("/schedules", &window.concat()).await;
+    assert_eq!(refused.attribute("#errors a", "href").as_deref(), Some("#calendar_effect"));
+    assert!(
+        refused.attribute("#calendar_effect [value='only']", "selected").is_some(),
+        "what was chosen stays"
+    );
 }
 
 async fn only(test: &TestApp) -> ScheduleView {

@@ -465,7 +465,11 @@ async fn schedules_that_were_left_before_are_found_by_who_made_them(test: TestDb
         "DROP INDEX schedules_left",
         "ALTER TABLE schedules DROP COLUMN left_by",
         "ALTER TABLE runs DROP COLUMN also",
-        "DELETE FROM _sqlx_migrations WHERE version = 22",
+        // A column that was added later would take the place of `left_by` in statements that are prepared already.
+        "ALTER TABLE schedules DROP COLUMN every_weeks",
+        "ALTER TABLE schedules DROP COLUMN anchor",
+        "ALTER TABLE schedules DROP COLUMN nth",
+        "DELETE FROM _sqlx_migrations WHERE version IN (22, 24, 25)",
     ] {
         run(db, undo).await;
     }

@@ -94,11 +94,6 @@ fn draft(dice: &mut Dice) -> schedules::Draft {
             draft.priority = text(dice.of(&["0", "0", "5"]));
         }
     }
-    let is_sleep = draft.window.as_ref().is_some_and(|window| window.starts_with("sleep"));
-    if (is_sleep || draft.cron.is_some()) && dice.roll(3) == 0 {
-        draft.every_weeks = text("2");
-        draft.anchor = text(dice.of(&["2027-03-17", "2027-03-28"]));
-    }
     draft
 }
 

@@ -113,6 +113,7 @@ pub(super) fn read(
     });
     if let Some(spec) = &spec {
         never_acts(spec, book, now, &mut faults);
+        warnings.extend(no_date_to_come(spec, book, now));
     }
     warnings.extend(doubt.into_iter().chain(found.warnings));
     Checked { spec, is_aimed, warnings, dst_notes, faults: faults.0, of_target: of_target.0 }
@@ -257,12 +258,30 @@ fn calendar(
     if book.dates(&id).is_none() {
         faults.add("calendar_id", "there is no such calendar");
     }
-    let choices = if is_window { "awake, asleep or a day like as:Sun" } else { "skip" };
-    match effect.map(CalendarEffect::parse) {
-        Some(Some(effect)) if (effect == CalendarEffect::Skip) != is_window => return Some((id, effect)),
-        // A calendar has only one possible effect on a cron schedule.
-        None if !is_window => return Some((id, CalendarEffect::Skip)),
+    let alike = treats_days_alike(draft);
+    let choices = match (is_window, alike) {
+        (true, None) => "awake, asleep, a day like as:Sun, or only",
+        (true, Some(_)) => "awake, asleep or a day like as:Sun",
+        (false, None) => "skip or only",
+        (false, Some(_)) => "skip",
+    };
+    match (effect.map(CalendarEffect::parse), alike) {
+        (Some(Some(CalendarEffect::Only)), Some(reason)) => faults.add("calendar_effect", reason),
+        (Some(Some(effect @ CalendarEffect::Only)), None) => return Some((id, effect)),
+        (Some(Some(effect)), _) if (effect == CalendarEffect::Skip) != is_window => {
+            return Some((id, effect));
+        }
+        (None, _) if !is_window => return Some((id, CalendarEffect::Skip)),
         _ => faults.add("calendar_effect", format!("say what its dates do: {choices}")),
     }
     None
+}
+
+/// A warning for a schedule that acts on the dates of its calendar alone, where none of them lets it act.
+fn no_date_to_come(spec: &ScheduleSpec, book: &RuleBook, now: Timestamp) -> Option<String> {
+    let is_only = matches!(spec.calendar, Some((_, CalendarEffect::Only)));
+    let fires = book.fires(spec, None).filter(|_| is_only)?;
+    let warning =
+        "No day to come of its calendar is one on which this acts: it does nothing until there is one.";
+    fires.next(now).is_none().then(|| warning.to_owned())
 }

@@ -75,7 +75,8 @@ pub struct Draft {
     #[schema(value_type = Option<Vec<i8>>, example = json!([1, -1]))]
     pub nth: Option<String>,
     pub calendar_id: Option<String>,
-    /// For a window `awake`, `asleep` or a day like `as:Sun`; otherwise `skip`.
+    /// For a window `awake`, `asleep` or a day like `as:Sun`; otherwise `skip`. For a `sleep` window and for cron also
+    /// `only`: it acts on the dates of the calendar alone. Default: `skip`, except for a window.
     pub calendar_effect: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<GuardDraft>)]

@@ -117,10 +117,12 @@ pub enum CalendarEffect {
     As(Weekday),
     /// For cron schedules: fires on a date of the calendar are skipped.
     Skip,
+    /// For cron schedules and `sleep …` windows: fires, and intervals that start, on other dates do not take place.
+    Only,
 }
 
 impl CalendarEffect {
-    /// The text in the API and the database: `awake`, `asleep`, `as:Sun`, `skip`.
+    /// The text in the API and the database: `awake`, `asleep`, `as:Sun`, `skip`, `only`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Awake => "awake",
@@ -133,13 +135,14 @@ impl CalendarEffect {
             Self::As(Weekday::Saturday) => "as:Sat",
             Self::As(Weekday::Sunday) => "as:Sun",
             Self::Skip => "skip",
+            Self::Only => "only",
         }
     }
 
     /// The reverse of [`CalendarEffect::as_str`], ignoring case.
     pub fn parse(word: &str) -> Option<Self> {
         let days = Weekday::Monday.cycle_forward().take(7).map(Self::As);
-        [Self::Awake, Self::Asleep, Self::Skip]
+        [Self::Awake, Self::Asleep, Self::Skip, Self::Only]
             .into_iter()
             .chain(days)
             .find(|effect| effect.as_str().eq_ignore_ascii_case(word))

@@ -220,6 +220,51 @@ fn schedules_conflict_in_the_weeks_of_both_alone() {
     assert_eq!(start, Some((at("2026-12-14T23:30:00Z"), DesiredState::Asleep)));
 }
 
+fn only(dates: &[&str], yearly: &[(i8, i8)]) -> DayRules {
+    let dates = dates.iter().map(|day| date(day)).collect();
+    let days = CalendarDays { dates, yearly: yearly.iter().copied().collect() };
+    DayRules { calendar: Some((Arc::new(days), CalendarEffect::Only)), ..DayRules::NONE }
+}
+
+#[test]
+fn the_days_of_a_calendar_can_be_the_only_ones() {
+    let days = only(&["2026-12-24", "2027-01-06"], &[]);
+    let nightly = cron("0 23 * * *", "Europe/Berlin", days.clone());
+    let after = "2026-11-30T00:00:00Z";
+    assert_eq!(next(&nightly, "Europe/Berlin", after, 5), ["2026-12-24 23:00", "2027-01-06 23:00"]);
+    assert_eq!(nightly.meaning(&TimeZone::UTC), "At 23:00, only on the days of its calendar");
+    let missed = nightly.missed(at(after), at("2027-02-01T00:00:00Z")).unwrap();
+    assert_eq!(missed.count, 2);
+    // A sleep that begins on such a day goes on into the next; one from the day before does not begin.
+    let sleep = window("sleep 22:00-06:00", "Europe/Berlin", days.clone());
+    let edges = ["2026-12-24 22:00", "2026-12-25 06:00", "2027-01-06 22:00", "2027-01-07 06:00"];
+    assert_eq!(next(&sleep, "Europe/Berlin", after, 9), edges);
+    assert!(!days.is_taken_by_calendar(date("2026-12-25")), "it is not told as left out each day");
+    // The clocks leave out 02:30 on 28 March 2027.
+    let gap = cron("30 2 * * *", "Europe/Berlin", only(&["2027-03-28"], &[]));
+    assert_eq!(next(&gap, "Europe/Berlin", after, 3), ["2027-03-28 03:00"]);
+    assert_eq!(gap.dst_notes(at(after), 400).len(), 1);
+    // Far days are found, and the search ends without any.
+    let leap = only(&[], &[(2, 29)]);
+    let found = next(&cron("0 12 * * *", "UTC", leap.clone()), "UTC", after, 2);
+    assert_eq!(found, ["2028-02-29 12:00", "2032-02-29 12:00"]);
+    let found = next(&window("sleep 12:00-13:00", "UTC", leap.clone()), "UTC", after, 2);
+    assert_eq!(found, ["2028-02-29 12:00", "2028-02-29 13:00"]);
+    assert_eq!(cron("0 12 * * *", "UTC", only(&["2020-01-01"], &[])).next(at(after)), None);
+    assert_eq!(window("sleep 12:00-13:00", "UTC", only(&[], &[])).next(at(after)), None);
+    let both = DayRules {
+        every_weeks: every(2, "2026-12-24").every_weeks,
+        ..only(&["2026-12-24", "2026-12-31"], &[])
+    };
+    assert_eq!(next(&cron("0 12 * * *", "UTC", both), "UTC", after, 3), ["2026-12-24 12:00"]);
+    // A stop inside the hours of a sleep contradicts it on the other days.
+    let stop = cron("30 22 * * *", "UTC", DayRules::NONE);
+    let Fires::Window(sleep, reading, _) = window("sleep 22:00-06:00", "UTC", days) else { unreachable!() };
+    let timeline = WindowTimeline::of(&sleep, &reading, None);
+    let found = conflict::first_contradiction(&stop, Action::Stop, timeline, at("2026-12-24T12:00:00Z"));
+    assert_eq!(found, Some((at("2026-12-25T22:30:00Z"), DesiredState::Awake)));
+}
+
 fn nth(text: &str) -> DayRules {
     DayRules { nth: Nth::parse(text).unwrap(), ..DayRules::NONE }
 }

@@ -283,8 +283,8 @@ impl<'a> WindowTimeline<'a> {
                 (CalendarEffect::Awake, Phase::Awake) | (CalendarEffect::Asleep, Phase::Asleep) => {
                     visit(midnight, after(24 * 60));
                 }
-                // This effect applies to cron schedules only.
-                (CalendarEffect::Skip, _) => {}
+                // The first applies to cron schedules only, and `holds` knows the second.
+                (CalendarEffect::Skip | CalendarEffect::Only, _) => {}
             }
         }
         for part in self.window.parts.iter().filter(|part| part.days.has(weekday)) {

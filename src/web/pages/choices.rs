@@ -72,9 +72,10 @@ impl Preset {
 }
 
 /// Ready-made window texts.
-pub const WINDOWS: [Preset; 4] = [
+pub const WINDOWS: [Preset; 5] = [
     Preset::new("sleep 23:00-07:00", "Nights"),
-    Preset::new("sleep Mon-Thu 20:00-07:00; Fri 20:00-Mon 07:00", "Nights and weekends"),
+    Preset::new("sleep Mon-Thu 23:00-07:00; Fri 23:00-Mon 07:00", "Weeknights and all weekend"),
+    Preset::new("sleep Mon-Thu 20:00-07:00; Fri 20:00-Mon 07:00", "Evenings, nights and weekends"),
     Preset::new("sleep Sat 00:00-Mon 00:00", "Weekends"),
     Preset::new("awake Mon-Fri 08:00-18:00", "Awake in office hours only"),
 ];

@@ -26,6 +26,8 @@ pub struct Field {
     is_rare: bool,
     /// The allowed values with their labels. Empty if the field is free text.
     pub options: Options,
+    /// The field's name in the API, if it is another one.
+    of_api: Option<&'static str>,
 }
 
 /// Values with their labels.
@@ -48,7 +50,7 @@ enum Of {
 
 impl Field {
     const fn new(name: &'static str, label: &'static str, usual: &'static str, of: Of) -> Self {
-        Self { name, label, usual, of, is_rare: false, options: &[] }
+        Self { name, label, usual, of, is_rare: false, options: &[], of_api: None }
     }
 
     /// Puts the field below "More".
@@ -60,9 +62,18 @@ impl Field {
         Self { options, ..self }
     }
 
+    /// Gives the field another name in the API, because one kind of schedule has other options than another.
+    const fn for_api(self, name: &'static str) -> Self {
+        Self { of_api: Some(name), ..self }
+    }
+
+    fn name_in_api(&self) -> &'static str {
+        self.of_api.unwrap_or(self.name)
+    }
+
     /// The field's value in the API's JSON of a schedule.
     fn stored(&self, json: &Value) -> String {
-        match json.pointer(&format!("/{}", self.name.replace('.', "/"))) {
+        match json.pointer(&format!("/{}", self.name_in_api().replace('.', "/"))) {
             None => {
                 // A schedule without a guard has no fields of one, and the target is set from the view.
                 debug_assert!(self.name.contains('.') || self.name == "target", "no {} in {json}", self.name);
@@ -79,7 +90,7 @@ impl Field {
 const WINDOW: Of = Of::Kind("window");
 
 /// All fields, in the order in which differences are listed.
-static FIELDS: [Field; 24] = [
+static FIELDS: [Field; 25] = [
     Field::new("target", "Target", "", Of::All),
     Field::new("action", "Action", "stop", Of::Edge),
     Field::new("kind", "Kind", "window", Of::All),
@@ -107,7 +118,12 @@ static FIELDS: [Field; 24] = [
         ("as:Fri", "Keeps Friday’s hours"),
         ("as:Sat", "Keeps Saturday’s hours"),
         ("as:Sun", "Keeps Sunday’s hours"),
+        ("only", "Sleeps, and on no other day"),
     ]),
+    Field::new("fire_effect", "On its days", "skip", Of::Kind("cron"))
+        .for_api("calendar_effect")
+        .rare()
+        .with(&[("skip", "Is left out"), ("only", "Runs, and on no other day")]),
     Field::new("cron", "Cron", "0 23 * * *", Of::Kind("cron")),
     Field::new("at", "Date and time", "", Of::Kind("once")),
     Field::new("timezone", "Time zone", "", Of::All),
@@ -338,7 +354,7 @@ impl Fields {
     pub fn draft(&self, id: Option<&ScheduleId>) -> Draft {
         let mut json = json!({});
         for field in FIELDS.iter().filter(|field| self.counts(field)) {
-            let place = field.name.split('.').fold(&mut json, |place, part| &mut place[part]);
+            let place = field.name_in_api().split('.').fold(&mut json, |place, part| &mut place[part]);
             *place = self.value(field.name).into();
         }
         let (target_type, target_id) = self.value("target").split_once('/').unwrap_or_default();
@@ -367,6 +383,14 @@ impl Fields {
             errors.iter_mut().filter(|error| error.field.starts_with("target") || error.field == "host")
         {
             "target".clone_into(&mut error.field);
+        }
+        let is_here = |field: &&Field| self.counts(field);
+        for error in &mut errors {
+            if let Some(field) =
+                FIELDS.iter().filter(is_here).find(|field| field.of_api == Some(error.field.as_str()))
+            {
+                field.name.clone_into(&mut error.field);
+            }
         }
         if !errors.is_empty() && self.value("target").is_empty() {
             // The API reports two errors for the one field of this page.
@@ -403,13 +427,15 @@ impl Fields {
                 None => words(field, value).unwrap_or_else(|| value.to_owned()),
             }
         };
+        // A field with another name in the API stands for one that other kinds have.
+        let is_shown = |field: &&Field| field.of_api.is_none() || self.counts(field);
         let differs = |field: &&Field| self.value(field.name).trim() != stored.value(field.name).trim();
         let difference = |field: &Field| Difference {
             field: field.label,
             yours: shown(field, self.value(field.name)),
             theirs: shown(field, stored.value(field.name)),
         };
-        FIELDS.iter().filter(differs).map(difference).collect()
+        FIELDS.iter().filter(is_shown).filter(differs).map(difference).collect()
     }
 }
 

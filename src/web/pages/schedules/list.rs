@@ -131,7 +131,7 @@ impl SchedulesPage<'_> {
     }
 
     /// Links to a new form with a preset window, each with its label.
-    fn presets(&self) -> [(String, &'static str); 4] {
+    fn presets(&self) -> [(String, &'static str); 5] {
         WINDOWS.map(|preset| {
             let query = serde_urlencoded::to_string([("window", preset.text)]).unwrap_or_default();
             (format!("/schedules/new?{query}"), preset.label)
