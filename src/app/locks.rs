@@ -1,11 +1,14 @@
 //! Locks: a locked stack or container is not changed by DockNap until somebody unlocks it. The database stores the
 //! locks; each host keeps a copy that [`restore`] updates.
 
+use std::sync::Arc;
+
 use tokio::sync::Mutex;
 
 use super::audit::Audit;
 use super::{Actor, App, Error, Live, Result, targets};
 use crate::db;
+use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::lock::{Lock, Locks, MAX_REASON};
 use crate::domain::permission::Permission;
@@ -16,11 +19,16 @@ use crate::domain::target::{Target, TargetType};
 /// # Errors
 /// Database errors; no action may follow then.
 pub async fn restore(app: &App) -> Result<()> {
+    copy_to(app, &app.hosts.all()).await
+}
+
+/// As [`restore`], for some hosts.
+pub(super) async fn copy_to(app: &App, hosts: &[Arc<Host>]) -> Result<()> {
     // Calls are serialized, so that of two changes at the same time the newer list is copied last.
     static TURN: Mutex<()> = Mutex::const_new(());
     let _turn = TURN.lock().await;
     let locks = db::locks::all(&app.db).await?;
-    for host in app.hosts.all() {
+    for host in hosts {
         host.set_locks(Locks::of(locks.iter().filter(|lock| lock.target.host == *host.id())));
     }
     Ok(())

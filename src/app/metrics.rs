@@ -328,7 +328,8 @@ fn hosts(text: &mut Text, app: &App) {
 /// The containers by state, and the naps.
 async fn containers(text: &mut Text, app: &App) -> Result<()> {
     hosts(text, app);
-    let hosts: Vec<Inventory> = app.hosts.all().iter().map(|host| host.inventory()).collect();
+    let enabled = app.hosts.all().into_iter().filter(|host| host.is_enabled());
+    let hosts: Vec<Inventory> = enabled.map(|host| host.inventory()).collect();
     text.metric("docknap_containers", "gauge", "Containers by Docker's state.");
     for inventory in &hosts {
         for state in ContainerState::ALL {

@@ -1,6 +1,8 @@
 //! Start and stop order that people add to the order from container labels. An edge makes one target, the dependant,
 //! wait for another, the dependency. The database stores the edges; each host keeps a copy that [`restore`] updates.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -8,6 +10,7 @@ use utoipa::ToSchema;
 use super::audit::Audit;
 use super::{Actor, App, Error, FieldError, Live, Result, draft, targets};
 use crate::db;
+use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Container;
 use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
@@ -40,11 +43,16 @@ pub struct Draft {
 
 /// Copies the stored edges to the hosts. Must run at the start and after every change.
 pub async fn restore(app: &App) -> Result<()> {
+    copy_to(app, &app.hosts.all()).await
+}
+
+/// As [`restore`], for some hosts.
+pub(super) async fn copy_to(app: &App, hosts: &[Arc<Host>]) -> Result<()> {
     // Calls are serialized, so that of two changes at the same time the newer list is copied last.
     static TURN: Mutex<()> = Mutex::const_new(());
     let _turn = TURN.lock().await;
     let edges = db::order_edges::all(&app.db).await?;
-    for host in app.hosts.all() {
+    for host in hosts {
         host.set_added(edges.iter().filter(|edge| edge.host == *host.id()).cloned().collect());
     }
     Ok(())

@@ -76,19 +76,29 @@ pub fn host_with(app: &App, named: Option<&str>, target_type: TargetType, name: 
             Err(Error::Conflict { code: "ambiguous_name", message }) => {
                 return Err(Error::field("host", message));
             }
-            Err(_) => {}
+            Err(_) => {
+                let no_host = || Error::field("host", "there is no host yet; add one first");
+                return app.hosts.first().ok_or_else(no_host);
+            }
         }
     }
     host(app, named)
 }
 
-/// The host with this id; the first host where the field is empty.
+/// The host with this id; the only host where the field is empty.
 ///
 /// # Errors
 /// [`Error::Invalid`] for `host`.
 pub fn host(app: &App, named: Option<&str>) -> Result<Arc<Host>> {
     match named.map(str::trim).filter(|named| !named.is_empty()) {
-        None => app.hosts.first().ok_or_else(|| Error::field("host", "there is no host yet; add one first")),
+        None => match app.hosts.all().as_slice() {
+            [] => Err(Error::field("host", "there is no host yet; add one first")),
+            [only] => Ok(Arc::clone(only)),
+            hosts => {
+                let ids: Vec<&str> = hosts.iter().map(|host| host.id().as_str()).collect();
+                Err(Error::field("host", format!("say which host: {}", ids.join(", "))))
+            }
+        },
         Some(named) => app
             .hosts
             .get(&HostId::from(named))

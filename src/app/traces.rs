@@ -12,12 +12,12 @@ use crate::domain::nap::Naps;
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::trace::{Did, Trace};
 
-/// Copies the stored traces to the hosts. Must run before the first action.
+/// Copies the stored traces to new hosts. Must run before the first action.
 ///
 /// # Errors
 /// Database errors; no action may follow then.
-pub async fn restore(app: &App) -> Result<()> {
-    for host in app.hosts.all() {
+pub(super) async fn copy_to(app: &App, hosts: &[Arc<Host>]) -> Result<()> {
+    for host in hosts {
         host.set_traces(Arc::new(db::traces::of_host(&app.db, host.id()).await?));
     }
     Ok(())

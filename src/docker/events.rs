@@ -60,7 +60,12 @@ pub(super) fn event_at(message: &EventMessage) -> Option<Timestamp> {
         .time_nano
         .and_then(|nano| Timestamp::from_nanosecond(nano.into()).ok())
         .or_else(|| message.time.and_then(|second| Timestamp::from_second(second).ok()))
+        // An Engine that sends another one is not believed: computations with it would leave the range of instants.
+        .filter(|at| (0..LATEST).contains(&at.as_second()))
 }
+
+/// The second after which no event can have happened: the year 2200.
+const LATEST: i64 = 7_258_118_400;
 
 pub(super) fn read_event(message: EventMessage) -> Option<Event> {
     let at = event_at(&message);

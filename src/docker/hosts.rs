@@ -77,7 +77,7 @@ pub struct Settings {
     /// Container operations that may run at the same time.
     pub parallelism: usize,
     /// Differs between two versions of the host's settings.
-    pub revision: i64,
+    pub revision: (i64, i64),
     /// Address of the Engine.
     pub endpoint: Endpoint,
     /// Why the address cannot be used, if it cannot: then no call is made.
@@ -130,7 +130,7 @@ impl Settings {
             name: String::new(),
             enabled: true,
             parallelism: 16,
-            revision: 0,
+            revision: (0, 0),
             endpoint,
             fault: None,
             protect: Vec::new(),
@@ -148,7 +148,7 @@ pub struct Host {
     enabled: bool,
     is_called: bool,
     parallelism: usize,
-    revision: i64,
+    revision: (i64, i64),
     pub(super) clock: Clock,
     pub(super) client: Client,
     guard: RwLock<Guard>,
@@ -244,8 +244,17 @@ impl Host {
     }
 
     /// Differs between two versions of the host's settings.
-    pub fn revision(&self) -> i64 {
-        self.revision
+    pub fn revision(&self) -> &(i64, i64) {
+        &self.revision
+    }
+
+    /// Shows what was last seen of the Engine before its settings changed, until the first connection.
+    pub fn adopt(&self, old: &Self) {
+        let seen = old.inventory();
+        let mut state = self.state.write();
+        let link = state.inventory.link.clone();
+        state.inventory = Inventory { link, ..seen };
+        state.protection_rules = old.state.read().protection_rules.clone();
     }
 
     /// Address of the Engine, in the form of `DOCKER_HOST`.

@@ -130,8 +130,8 @@ impl Wire {
     /// which a proxy may have written.
     pub(super) fn set_engine_clock(&self, shown: Option<Timestamp>) {
         let date_offset = self.date_offset.load(Ordering::Relaxed);
-        let offset =
-            shown.map_or(date_offset, |shown| shown.as_millisecond() - self.clock.now().as_millisecond());
+        let offset = shown.map(|shown| shown.as_millisecond() - self.clock.now().as_millisecond());
+        let offset = offset.filter(is_credible).unwrap_or(date_offset);
         self.date_error.store(offset - date_offset, Ordering::Relaxed);
         self.offset.store(offset, Ordering::Relaxed);
     }
@@ -269,7 +269,8 @@ impl Wire {
         self.answered.store(now.as_millisecond(), Ordering::Relaxed);
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
-            let offset = date.timestamp().as_millisecond() - now.as_millisecond();
+            let offset = Some(date.timestamp().as_millisecond() - now.as_millisecond());
+            let offset = offset.filter(is_credible).unwrap_or_default();
             // The header has whole seconds, so a difference within one second counts as none.
             let offset = if (-SECOND..=0).contains(&offset) { 0 } else { offset };
             self.date_offset.store(offset, Ordering::Relaxed);
@@ -279,6 +280,13 @@ impl Wire {
             }
         }
     }
+}
+
+/// Whether a clock can differ from ours by so many milliseconds: at most ten years, so that every computation with it
+/// stays within the range of instants.
+fn is_credible(offset: &i64) -> bool {
+    const TEN_YEARS: u64 = 10 * 366 * 86_400_000;
+    offset.unsigned_abs() <= TEN_YEARS
 }
 
 /// A bollard client that sends its requests through this wire.

@@ -175,8 +175,12 @@ impl Planner<'_> {
             let zone = &self.book.zone.zone;
             contradiction::suppressed(&self.moment, &schedule.spec.target, schedule.spec.action, zone)
         };
+        let disabled = || {
+            let host = self.app.hosts.get(&schedule.spec.target.host).filter(|host| !host.is_enabled())?;
+            Some((RunState::Skipped, execute::disabled_reason(&host)))
+        };
         let ended = if outcome.acts() {
-            held().map(|held| (RunState::Skipped, held.to_string()))
+            disabled().or_else(|| held().map(|held| (RunState::Skipped, held.to_string())))
         } else {
             outcome.ending(title)
         };

@@ -50,7 +50,7 @@ pub struct Shell {
     pub theme: &'static str,
     /// The local host; rows of the audit log name no host.
     pub host: Option<HostId>,
-    /// The ids and names of all hosts, if there is more than one: names of targets are then shown with their host.
+    /// The ids and names of all hosts.
     pub hosts: Vec<(HostId, String)>,
     /// The user; `None` without a login.
     pub user: Option<User>,
@@ -78,9 +78,22 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// The name of a host; `None` if there is only one, which need not be named.
-    pub fn host_name(&self, id: &HostId) -> Option<&str> {
-        self.hosts.iter().find(|(host, _)| host == id).map(|(_, name)| name.as_str())
+    /// The name of a host, or the id of one that was deleted; `None` if the host is the only one, which need not be
+    /// named.
+    pub fn host_name<'a>(&'a self, id: &'a HostId) -> Option<&'a str> {
+        match self.hosts.iter().find(|(host, _)| host == id) {
+            Some(_) if self.hosts.len() == 1 => None,
+            Some((_, name)) => Some(name),
+            None => Some(id.as_str()),
+        }
+    }
+
+    /// A name with its host, where there is more than one host.
+    pub fn placed(&self, name: &str, host: &HostId) -> String {
+        match self.host_name(host) {
+            Some(host) => format!("{name} on {host}"),
+            None => name.to_owned(),
+        }
     }
 
     /// Whether the user may start, stop and change schedules.
@@ -156,9 +169,14 @@ impl Shell {
 
     /// The frame of a response without a user and without database queries.
     pub(super) fn bare(web: &Web, headers: &HeaderMap) -> Self {
-        let hosts = Some(web.app.hosts.all()).filter(|hosts| hosts.len() > 1).unwrap_or_default();
         Self {
-            hosts: hosts.iter().map(|host| (host.id().clone(), host.name().to_owned())).collect(),
+            hosts: web
+                .app
+                .hosts
+                .all()
+                .iter()
+                .map(|host| (host.id().clone(), host.name().to_owned()))
+                .collect(),
             base: web.base().to_owned(),
             assets: assets::version(),
             theme: theme_of(cookie(headers, THEME_COOKIE).unwrap_or_default()),

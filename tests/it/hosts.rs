@@ -66,7 +66,7 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
     let made = admin.post_json("/api/hosts", &body).await;
     assert_eq!(made.status, 201, "{}", made.body);
     connected(&test, "nas").await;
-    let hosts = admin.get("/api/hosts").await.json();
+    let hosts = admin.get("/api/hosts").await.json()["items"].clone();
     let ids: Vec<&str> =
         hosts.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
     assert_eq!(ids, ["local", "nas"]);
@@ -221,7 +221,7 @@ async fn what_is_wrong_with_a_host_is_said_at_every_field_and_nothing_is_stored(
             .collect();
         assert_eq!(named, fields, "{body}: {}", refused.body);
     }
-    assert_eq!(admin.get("/api/hosts").await.json().as_array().map(Vec::len), Some(1));
+    assert_eq!(admin.get("/api/hosts").await.json()["items"].as_array().map(Vec::len), Some(1));
     let refused = put(&mut admin, "/api/hosts/local", &json!({"name": "x", "endpoint": "unix:///x"})).await;
     assert_eq!(refused.status, 409, "{}", refused.body);
     assert!(refused.body.contains("DOCKER_HOST"), "{}", refused.body);
@@ -248,7 +248,7 @@ async fn hosts_of_the_settings_are_there_and_local_can_be_left_out() {
     })
     .await;
     let mut admin = test.bearer(Role::Admin).await;
-    let hosts = admin.get("/api/hosts").await.json();
+    let hosts = admin.get("/api/hosts").await.json()["items"].clone();
     assert_eq!(hosts.as_array().map(Vec::len), Some(1));
     assert_eq!(
         (&hosts[0]["id"], &hosts[0]["name"], &hosts[0]["source"]),
@@ -275,10 +275,61 @@ async fn a_test_tries_every_call_and_changes_nothing() {
     connected(&test, "nas").await;
     let good = admin.post_json("/api/hosts/nas/test", &json!({})).await.json();
     assert_eq!((&good["ready"], &good["unreachable"]), (&json!(true), &Value::Null), "{good:#}");
+    let calls = good["calls"].as_array().expect("a list");
+    assert_eq!(calls.iter().filter(|call| call["outcome"] == "works").count(), 13, "{good:#}");
     assert_eq!(nas.control.running("media").len(), 2);
     let body = json!({"name": "Typo", "endpoint": "unix:///no/such.sock"});
     assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201, "it may come up later");
     let bad = admin.post_json("/api/hosts/typo/test", &json!({})).await.json();
     assert_eq!(bad["ready"], false);
     assert!(bad["unreachable"].as_str().is_some_and(|why| why.contains("/no/such.sock")), "{bad:#}");
+}
+
+#[tokio::test]
+async fn where_two_hosts_have_a_stack_of_one_name_pages_say_which() {
+    let (test, nas) = two_engines(TestDb::sqlite().await, NOW).await;
+    let mut api = test.bearer(Role::Admin).await;
+    let body = json!({"name": "The NAS", "id": "nas", "endpoint": nas.control.docker_host()});
+    assert_eq!(api.post_json("/api/hosts", &body).await.status, 201);
+    connected(&test, "nas").await;
+    let stacks = api.get("/api/stacks").await.json();
+    let key = stacks[1]["key"].as_str().expect("a key").to_owned();
+    assert_eq!(stacks[1]["host"], "nas");
+
+    let mut admin = test.admin().await;
+    let home = admin.get("/").await;
+    assert!(home.text(".tile .chip.host").contains("The NAS"), "{}", home.body);
+    let form = admin.get("/schedules/new").await;
+    assert!(
+        form.body.contains(">media on The NAS<") && form.body.contains(">media on local<"),
+        "{}",
+        form.body
+    );
+    let question = admin.get(&format!("/stacks/{key}/stop")).await;
+    assert_eq!(question.text("h1"), "Stop media on The NAS?");
+    let done = admin.post(&format!("/stacks/{key}/stop"), &[]).await;
+    assert_eq!(done.status, 303, "{}", done.body);
+    test.bench().settle().await;
+    assert_eq!((nas.control.running("media").len(), test.bench().sim.running("media").len()), (0, 2));
+    let runs = admin.get("/runs").await;
+    assert!(runs.text(".run .chip.host").contains("The NAS"), "{}", runs.body);
+
+    // A schedule keeps its host when it is changed, also while nothing is known of its target.
+    let id = stop_at_23(&mut api, "nas").await;
+    assert_eq!(api.post_json("/api/hosts/nas/disable", &json!({})).await.status, 200);
+    nas.control.remove("media-db-1");
+    nas.control.remove("media-web-1");
+    let mut body = api.get(&format!("/api/schedules/{id}")).await.json();
+    body["cron"] = json!("30 23 * * *");
+    body.as_object_mut().expect("an object").remove("host");
+    let changed = put(&mut api, &format!("/api/schedules/{id}"), &body).await;
+    assert_eq!((changed.status, &changed.json()["host"]), (200, &json!("nas")), "{}", changed.body);
+
+    // A host that is gone stays named in what it leaves behind.
+    assert_eq!(api.post_json("/api/hosts/nas/enable", &json!({})).await.status, 200);
+    connected(&test, "nas").await;
+    assert_eq!(api.delete("/api/hosts/nas?schedules=delete").await.status, 204);
+    assert_eq!(api.get(&format!("/api/schedules/{id}")).await.status, 404);
+    let runs = admin.get("/runs").await;
+    assert!(runs.text(".run .chip.host").contains("nas"), "{}", runs.body);
 }

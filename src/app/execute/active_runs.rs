@@ -258,7 +258,7 @@ impl ActiveRuns {
         })
     }
 
-    pub(super) fn is_active(&self, id: &RunId) -> bool {
+    pub(in crate::app) fn is_active(&self, id: &RunId) -> bool {
         self.lock().contains_key(id)
     }
 

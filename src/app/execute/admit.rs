@@ -30,6 +30,14 @@ use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::Inventory;
 use crate::domain::run::{Run, RunState, Step, Trigger};
 
+/// Code in the reason of a run that became due while its host was disabled.
+const HOST_DISABLED: &str = "host_disabled";
+
+/// The reason of a run that became due while its host was disabled.
+pub fn disabled_reason(host: &Host) -> String {
+    format!("{HOST_DISABLED}: the host {} is disabled", host.name())
+}
+
 /// Shortest and longest wait between retries for a host that cannot be reached.
 pub(super) const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
@@ -96,8 +104,7 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             continue;
         };
         if !host.is_enabled() {
-            let reason = format!("host_disabled: the host {} is disabled", host.name());
-            pass.end(run, RunState::Skipped, &reason).await?;
+            pass.end(run, RunState::Skipped, &disabled_reason(&host)).await?;
             continue;
         }
         let given_up = app.active_runs.record_lost(&run.id, claim.gives_up(newer()));
@@ -196,6 +203,10 @@ impl Pass<'_> {
             _ => is_new,
         };
         let _beginning = app.active_runs.beginning().await;
+        // The host was changed meanwhile; the change wakes the runner, which looks again.
+        if !app.hosts.get(host.id()).is_some_and(|current| Arc::ptr_eq(&current, &host)) {
+            return Ok(());
+        }
         let mut tx = app.db.begin().await?;
         if !db::runs::begin(&mut tx, run, now).await? {
             return Ok(());
@@ -241,7 +252,9 @@ impl Pass<'_> {
         let app = self.app;
         let steps = db::steps::of_run(&app.db, &run.id).await?;
         let mut tx = app.db.begin().await?;
-        if end_unbegun(&mut tx, app, run, state, reason).await? && state == RunState::Failed {
+        // The containers did not get their desired state: it is applied when the host is there again.
+        let is_unapplied = state == RunState::Failed || reason.starts_with(HOST_DISABLED);
+        if end_unbegun(&mut tx, app, run, state, reason).await? && is_unapplied {
             let left = match (steps.as_slice(), app.hosts.get(&run.target.host)) {
                 // The request came while the host was unreachable, so that no plan exists.
                 ([], Some(host)) => targets::members(&host.inventory(), &run.target),

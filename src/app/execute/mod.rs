@@ -28,6 +28,7 @@ mod usage;
 mod verdict;
 
 pub use active_runs::ActiveRuns;
+pub use admit::disabled_reason;
 pub use cancel::cancel;
 pub use request::Request;
 pub use share::preview;

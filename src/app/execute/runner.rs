@@ -12,11 +12,12 @@ use tokio_util::task::TaskTracker;
 use super::active_runs::GivenUp;
 use super::admit::{BACK_OFF, Claimed, Taken, spawn, take_pending, with_claims};
 use super::run::RunExecutor;
+use super::verdict::{announce_end, record_end};
 use crate::app::App;
 use crate::app::error::Result;
 use crate::db;
 use crate::domain::ids::RunId;
-use crate::domain::run::{RunState, Trigger};
+use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
 use crate::domain::text::chain;
 
 /// Executes runs until `stop`; then issued steps end, and the rest is left for the next start.
@@ -44,11 +45,33 @@ pub async fn run(app: App, stop: CancellationToken, tasks: TaskTracker) {
     }
 }
 
+/// Ends a run that was under way on a host which is no longer in the settings: nobody can find out how its steps ended.
+async fn interrupt(app: &App, run: &Run) -> Result<()> {
+    let (now, reason) = (app.clock.now(), "its host is no longer known");
+    let steps = db::steps::of_run(&app.db, &run.id).await?;
+    let mut tx = app.db.begin().await?;
+    if db::runs::finish(&mut tx, &run.id, RunState::Interrupted, reason, now).await? {
+        for step in steps.into_iter().filter(|step| step.state == StepState::Issued) {
+            let (state, reason) = (StepState::Interrupted, reason.to_owned());
+            db::steps::finish(&mut tx, &Step { state, reason, finished_at: Some(now), ..step }).await?;
+        }
+        db::steps::leave(&mut tx, &run.id, reason, now).await?;
+        record_end(&mut tx, app, run, RunState::Interrupted, reason).await?;
+        tx.commit().await?;
+        announce_end(app, run, RunState::Interrupted);
+    }
+    Ok(())
+}
+
 /// Resumes the runs of an earlier process. Each checks its containers before it acts. Returns their number.
 pub async fn recover(app: &App, stop: &CancellationToken, tasks: &TaskTracker) -> Result<usize> {
     let _beginning = app.active_runs.beginning().await;
     let mut runs = db::runs::in_state(&app.db, RunState::Executing).await?;
-    runs.retain(|run| !app.active_runs.is_active(&run.id) && app.hosts.get(&run.target.host).is_some());
+    runs.retain(|run| !app.active_runs.is_active(&run.id));
+    let is_known = |run: &Run| app.hosts.get(&run.target.host).is_some();
+    for run in runs.extract_if(.., |run| !is_known(run)) {
+        interrupt(app, &run).await?;
+    }
     let claimed = with_claims(app, runs).await?;
     let count = claimed.len();
     let given_up: Vec<GivenUp> = (0..count)

@@ -27,16 +27,37 @@ pub async fn sync(app: &App) -> Result<()> {
         .await?
         .iter()
         .map(|record| {
-            let same = known.iter().find(|host| *host.id() == record.id && host.revision() == record.rev);
-            same.cloned().unwrap_or_else(|| open(app, record))
+            let old = known.iter().find(|host| *host.id() == record.id);
+            match old {
+                Some(old) if *old.revision() == revision(record) => Arc::clone(old),
+                Some(old) => {
+                    let new = open(app, record);
+                    if new.address() == old.address() {
+                        new.adopt(old);
+                    }
+                    new
+                }
+                None => open(app, record),
+            }
         })
         .collect();
     if hosts.len() == known.len() && hosts.iter().zip(&known).all(|(one, other)| Arc::ptr_eq(one, other)) {
         return Ok(());
     }
+    // Before anything can act on the new hosts.
+    let is_in = |list: &[Arc<Host>], host: &Arc<Host>| list.iter().any(|one| Arc::ptr_eq(one, host));
+    let new: Vec<Arc<Host>> = hosts.iter().filter(|host| !is_in(&known, host)).cloned().collect();
+    locks::copy_to(app, &new).await?;
+    traces::copy_to(app, &new).await?;
+    order::copy_to(app, &new).await?;
+    for old in &known {
+        if !is_in(&hosts, old) {
+            app.external_changes.link(old.id(), false, old.by_engine(app.clock.now()));
+        }
+    }
     app.hosts.set(hosts);
+    // A change of these may have come between.
     locks::restore(app).await?;
-    traces::restore(app).await?;
     order::restore(app).await?;
     app.rules_changed(Live::Hosts);
     Ok(())
@@ -53,7 +74,7 @@ pub(super) fn open(app: &App, record: &HostRecord) -> Arc<Host> {
         name: spec.name.clone(),
         enabled: record.enabled,
         parallelism: spec.parallelism.map_or(app.config.parallelism, |number| number as usize),
-        revision: record.rev,
+        revision: revision(record),
         endpoint,
         fault,
         protect: app.config.protect.clone(),
@@ -64,6 +85,11 @@ pub(super) fn open(app: &App, record: &HostRecord) -> Arc<Host> {
         hints: app.hints.clone(),
     };
     Host::new(record.id.clone(), settings, app.clock.clone())
+}
+
+/// Differs between two versions of a record, and between two hosts that had the same id.
+fn revision(record: &HostRecord) -> (i64, i64) {
+    (record.created_at.as_millisecond(), record.rev)
 }
 
 /// The address of a record.
@@ -128,9 +154,14 @@ pub async fn keep(app: App, stop: CancellationToken) {
 /// Keeps one host connected and forwards its notices.
 async fn watch(app: App, host: Arc<Host>, stop: CancellationToken) {
     // Subscribed before the first connection, so that no notice is lost.
-    let feed = notices::forward(app.clone(), Arc::clone(&host), host.notices());
+    let feed = keep_alive(format!("notices of {}", host.id()), app.clock.clone(), stop.clone(), || {
+        notices::forward(app.clone(), Arc::clone(&host), host.notices())
+    });
+    let outages = keep_alive(format!("outages of {}", host.id()), app.clock.clone(), stop.clone(), || {
+        outages::record(app.clone(), Arc::clone(&host))
+    });
     let name = format!("Docker watch of {}", host.id());
     let connection =
         keep_alive(name, app.clock.clone(), stop.clone(), || Arc::clone(&host).watch(stop.clone()));
-    tokio::join!(feed, connection, outages::record(app.clone(), Arc::clone(&host)));
+    tokio::join!(feed, outages, connection);
 }

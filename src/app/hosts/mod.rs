@@ -24,7 +24,7 @@ use crate::domain::audit::Change;
 use crate::domain::host::{HostRecord, HostSource, HostSpec, HostTls};
 use crate::domain::ids::HostId;
 use crate::domain::permission::Permission;
-use crate::domain::run::RunState;
+use crate::domain::run::{Run, RunState};
 
 /// Every host: that of `DOCKER_HOST` first, then those of the settings file, then those of the database.
 async fn records(app: &App) -> Result<Vec<HostRecord>> {
@@ -110,6 +110,7 @@ pub async fn set_enabled(app: &App, actor: &Actor, id: &HostId, enabled: bool) -
     actor.require(Permission::Administer)?;
     let old = editable(&records(app).await?, id, None)?;
     if old.enabled == enabled {
+        sync(app).await?;
         return Ok(old);
     }
     let event = if enabled { "host.enable" } else { "host.disable" };
@@ -129,6 +130,9 @@ async fn replace(
     let mut tx = app.db.begin().await?;
     if !db::hosts::update(&mut tx, &new, old.rev).await? {
         return Err(stale(&mut tx, &old.id).await?);
+    }
+    if !new.enabled {
+        db::host_outages::end(&mut tx, &new.id, new.updated_at).await?;
     }
     record(&mut tx, app, actor, event, &new, changes(Some(old), Some(&new))).await?;
     tx.commit().await?;
@@ -151,6 +155,8 @@ pub async fn delete(
     rev: Option<i64>,
 ) -> Result<()> {
     actor.require(Permission::Administer)?;
+    let _no_run_begins = app.active_runs.beginning().await;
+    require_idle(app, id).await?;
     let known = records(app).await?;
     let old = editable(&known, id, rev)?;
     let move_to = match what {
@@ -162,8 +168,6 @@ pub async fn delete(
             return Err(Error::field("move_to", "there is no such other host; choose one of the list"));
         }
     };
-    let _no_run_begins = app.active_runs.beginning().await;
-    require_idle(app, id).await?;
     let (moved, book) = (schedules::of_host(app, id).await?, RuleBook::load(app).await?);
     if what.is_none() && !moved.is_empty() {
         return Err(Error::conflict(
@@ -217,7 +221,8 @@ pub async fn test(app: &App, actor: &Actor, id: Option<&HostId>, draft: Option<&
 /// Refuses a change of a host while a run acts on it: the run holds the connection that the change ends.
 async fn require_idle(app: &App, id: &HostId) -> Result<()> {
     let under_way = db::runs::in_state(&app.db, RunState::Executing).await?;
-    match under_way.iter().find(|run| run.target.host == *id) {
+    let acts = |run: &&Run| run.target.host == *id && app.active_runs.is_active(&run.id);
+    match under_way.iter().find(acts) {
         None => Ok(()),
         Some(run) => Err(Error::conflict(
             "host_busy",

@@ -31,6 +31,8 @@ pub struct HostView {
     pub napping: usize,
     /// The outages of the last 24 h, oldest first.
     pub outages: Vec<Outage>,
+    /// Whether DockNap tries to reach the host: it is enabled, and its address can be used.
+    pub is_called: bool,
 }
 
 /// Length of the time range whose outages are shown.
@@ -41,6 +43,13 @@ impl HostView {
     fn new(app: &App, record: HostRecord, schedules: usize, napping: usize, outages: Vec<Outage>) -> Self {
         let now = app.clock.now();
         let host: Option<Arc<Host>> = app.hosts.get(&record.id);
+        let mut outages = outages;
+        // The present outage, which is stored after a minute.
+        if let Some(Link::Unreachable { reason, since }) = host.as_ref().map(|host| host.inventory().link)
+            && outages.iter().all(|outage| outage.to.is_some())
+        {
+            outages.push(Outage { host: record.id.clone(), from: since, to: None, reason });
+        }
         Self {
             address: match &host {
                 Some(host) if record.source == HostSource::Env => host.address(),
@@ -48,6 +57,7 @@ impl HostView {
             },
             ahead: host.as_ref().map_or(SignedDuration::ZERO, |host| host.by_engine(now).duration_since(now)),
             certificates: host.as_ref().map(|host| host.certificates()).unwrap_or_default(),
+            is_called: host.as_ref().is_some_and(|host| host.is_called()),
             inventory: host.map_or_else(|| Inventory::empty(record.id.clone()), |host| host.inventory()),
             record,
             schedules,
@@ -56,15 +66,14 @@ impl HostView {
         }
     }
 
-    /// Whether an outage falls into each of the last 24 hours, oldest first.
-    pub fn hours(&self, now: Timestamp) -> Vec<bool> {
-        (0..24)
-            .rev()
-            .map(|hour| {
-                let to = now - HOUR * hour;
-                self.outages.iter().any(|outage| outage.meets(to - HOUR, to))
-            })
-            .collect()
+    /// Whether an outage falls into each of the last 24 hours, oldest first; `None` before the host was added.
+    pub fn hours(&self, now: Timestamp) -> Vec<Option<bool>> {
+        let state = |hour: i32| {
+            let to = now - HOUR * hour;
+            let is_down = || self.outages.iter().any(|outage| outage.meets(to - HOUR, to));
+            (to > self.record.created_at).then(is_down)
+        };
+        (0..24).rev().map(state).collect()
     }
 
     /// Seconds of the last 24 h in outages.

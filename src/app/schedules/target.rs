@@ -35,9 +35,15 @@ pub(super) fn target(
     let target_type = draft.target_type.text().and_then(TargetType::parse);
     // Not trimmed: a name is compared exactly.
     let name = draft.target_id.as_deref().unwrap_or_default();
+    // The stored target keeps its host, also while it does not exist and while its host is away.
+    let of_stored = stored.map(|schedule| &schedule.spec).filter(|spec| {
+        target_type == Some(spec.target.target_type())
+            && (spec.target.key() == name || spec.target_name == name)
+    });
+    let named = draft.host.text().or(of_stored.map(|spec| spec.target.host.as_str()));
     let host = match target_type {
-        Some(target_type) => targets::host_with(app, draft.host.as_deref(), target_type, name),
-        None => targets::host(app, draft.host.as_deref()),
+        Some(target_type) => targets::host_with(app, named, target_type, name),
+        None => targets::host(app, named),
     };
     let host = host.map_err(|error| faults.add_all("host", error)).ok();
     if target_type.is_none() {

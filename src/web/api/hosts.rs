@@ -9,8 +9,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::act::{self, IfMatch};
 use super::body::{ApiQuery, Body, Empty};
+use super::openapi::Items;
 use crate::app::docker_check::{Call, Checked, Outcome};
 use crate::app::hosts::{self, HostDraft, HostView, SchedulesOfHost};
+use crate::app::paging::Paged;
 use crate::app::{Error, Result};
 use crate::domain::host::{HostSource, HostTls};
 use crate::domain::ids::HostId;
@@ -192,10 +194,10 @@ async fn show<R: Needs>(caller: &Caller<R>, id: &HostId) -> Result<Response> {
 
 /// Lists the hosts: that of `DOCKER_HOST` first, then those of the settings file, then the others by id.
 #[utoipa::path(get, path = "/api/hosts", tag = "hosts", operation_id = "list_hosts",
-    responses((status = 200, body = Vec<HostJson>)))]
-pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<HostJson>>> {
-    let hosts = hosts::list(&caller.app, &caller.actor).await?;
-    Ok(Json(hosts.into_iter().map(HostJson::from).collect()))
+    responses((status = 200, body = Items<HostJson>)))]
+pub async fn list(caller: Caller<Viewer>) -> Result<Json<Items<HostJson>>> {
+    let items = hosts::list(&caller.app, &caller.actor).await?;
+    Ok(Json(Items::new("hosts", Paged { items, next_cursor: None })))
 }
 
 /// Adds a host and connects it.

@@ -297,6 +297,11 @@ async fn store(page: &Page<Admin>, stored: Option<&HostView>, typed: Typed) -> R
             let message = format!("“{}” is stored.", view::shown_name(&host.spec.name));
             Ok(page.redirect_with(&format!("/hosts/{}", host.id), Flash::new("good", message)).await)
         }
+        // What was typed stays, such as while a run on the host is under way.
+        (Err(Error::Conflict { message, .. }), Some(_)) => {
+            let errors = vec![FieldError::new("endpoint", message)];
+            page.answer(StatusCode::CONFLICT, &HostForm::new(page, stored, typed, errors))
+        }
         (Err(Error::Invalid(errors)), _) => page.refuse(&HostForm::new(page, stored, typed, errors)),
         (Err(Error::Stale { .. }), Some(host)) => {
             let host = hosts::get(app, actor, &host.record.id).await?;

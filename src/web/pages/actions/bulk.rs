@@ -8,7 +8,7 @@ use super::ends::Ends;
 use super::question::undoable;
 use super::{MOST, Part, Question, TargetAction, Whence, result_message};
 use crate::app::execute::Submitted;
-use crate::app::{App, Error, Result, targets};
+use crate::app::{Error, Result, targets};
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
 use crate::domain::run::Trigger;
@@ -59,7 +59,8 @@ impl Sum {
 }
 
 impl BulkRequest {
-    fn read(app: &App, typed: &Typed) -> Result<Self> {
+    fn read(page: &Page<Operator>, typed: &Typed) -> Result<Self> {
+        let app = &page.app;
         let word = typed.get("do");
         let action = OFFERED.into_iter().find(|action| action.word() == word);
         let action = action.ok_or_else(|| Error::not_found("page", format!("actions?do={word}")))?;
@@ -68,7 +69,7 @@ impl BulkRequest {
             let target = target_of(app, text)?
                 .ok_or_else(|| Error::not_found("target", text.chars().take(64).collect::<String>()))?;
             if !targets.iter().any(|(known, _)| *known == target) {
-                let name = targets::name(app, &target);
+                let name = page.shell.placed(&targets::name(app, &target), &target.host);
                 targets.push((target, name));
             }
         }
@@ -184,12 +185,12 @@ impl BulkRequest {
 
 async fn ask(page: Page<Operator>, RawQuery(query): RawQuery, whence: Whence) -> Result<Response> {
     let typed = Typed::parse(query.unwrap_or_default().as_bytes());
-    let request = BulkRequest::read(&page.app, &typed)?;
+    let request = BulkRequest::read(&page, &typed)?;
     request.question(&page, &typed).await?.staying(&whence).ask(&page)
 }
 
 async fn act(page: Page<Operator>, typed: Typed) -> Result<Response> {
-    let request = BulkRequest::read(&page.app, &typed)?;
+    let request = BulkRequest::read(&page, &typed)?;
     let whence = Whence::sent(&typed);
     let (mut sum, mut begun, mut refused) = (Sum::default(), Vec::new(), false);
     for (target, name) in &request.targets {

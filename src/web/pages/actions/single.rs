@@ -41,7 +41,8 @@ impl Named {
         let action = TargetAction::parse(&word)
             .ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
         let target = targets::find(&page.app, kind, &key)?;
-        Ok(Self { kind, key, name: targets::name(&page.app, &target), target, action })
+        let name = page.shell.placed(&targets::name(&page.app, &target), &target.host);
+        Ok(Self { kind, key, name, target, action })
     }
 
     /// The confirmation, with the values that the user entered.

@@ -12,6 +12,7 @@ use crate::app::attention as service;
 use crate::app::report::{self, Napped};
 use crate::app::stacks::{NextAction, ShownState};
 use crate::domain::action::Action;
+use crate::domain::ids::HostId;
 use crate::domain::inventory::Link;
 use crate::domain::overrides::DesiredState;
 use crate::domain::target::{Target, TargetType};
@@ -82,11 +83,11 @@ pub(super) struct Dashboard<'a> {
 }
 
 impl<'a> Dashboard<'a> {
-    /// The first unreachable host: the reason, the instant at which the connection was lost, and the instant of the
-    /// shown data.
-    fn away(&self) -> Option<(&str, Timestamp, Option<Timestamp>)> {
+    /// The first unreachable host: the reason, the instant at which the connection was lost, the instant of the shown
+    /// data, and its id.
+    fn away(&self) -> Option<(&str, Timestamp, Option<Timestamp>, &HostId)> {
         self.sight.overview.hosts.iter().find_map(|host| match &host.link {
-            Link::Unreachable { reason, since } => Some((reason.as_str(), *since, host.seen_at)),
+            Link::Unreachable { reason, since } => Some((reason.as_str(), *since, host.seen_at, &host.id)),
             _ => None,
         })
     }
@@ -96,10 +97,11 @@ impl<'a> Dashboard<'a> {
         self.find.hidden == "show" && !self.hidden.is_empty()
     }
 
-    /// The next actions, each with the name of its target.
-    fn coming(&self) -> Vec<(&NextAction, &str)> {
-        let mut all: Vec<_> = self.rows.iter().filter_map(|row| Some((row.next?, row.name))).collect();
-        all.sort_by_key(|(next, name)| (next.at, *name));
+    /// The next actions, each with the name and host of its target.
+    fn coming(&self) -> Vec<(&NextAction, &str, &HostId)> {
+        let mut all: Vec<_> =
+            self.rows.iter().filter_map(|row| Some((row.next?, row.name, &row.target.host))).collect();
+        all.sort_by_key(|(next, name, _)| (next.at, *name));
         all.truncate(LINES);
         all
     }

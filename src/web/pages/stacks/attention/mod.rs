@@ -120,7 +120,7 @@ impl AttentionInput {
 
     /// Whether all hosts were reachable, so that no line is missing.
     pub(super) fn is_whole(&self) -> bool {
-        self.overview.hosts.iter().all(|host| matches!(host.link, Link::Connected { .. }))
+        self.overview.hosts.iter().all(|host| matches!(host.link, Link::Connected { .. } | Link::Disabled))
     }
 
     /// All lines: a faulty database, unreachable hosts, unhealthy or crashed containers, stacks that are only partly
