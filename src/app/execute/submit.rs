@@ -14,7 +14,7 @@ use crate::app::{Actor, App, Live, overrides, targets};
 use crate::db::{self, Tx};
 use crate::domain::audit::AuditRow;
 use crate::domain::ids::RunId;
-use crate::domain::inventory::Inventory;
+use crate::domain::inventory::{Inventory, Link};
 use crate::domain::permission::Permission;
 use crate::domain::plan::{Plan, why_idle};
 use crate::domain::run::{Run, RunState, Step, StepState, Trigger};
@@ -77,6 +77,9 @@ pub async fn submit(app: &App, actor: &Actor, request: Request) -> Result<Submit
     let inventory = targets::inventory_of(app, &request.target.host)?;
     if inventory.is_connected() {
         targets::known(&inventory, &request.target)?;
+    } else if inventory.link == Link::Disabled {
+        // A host that is away comes back, and the run waits for it; a disabled one may stay so for ever.
+        targets::reachable(app, &request.target.host)?;
     }
     let name = targets::present_name(&inventory, &request.target, request.known_as.as_deref());
     targets::touchable(&inventory, &request.target, &name)?;
