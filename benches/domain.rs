@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use docknap::domain::action::Action;
-use docknap::domain::conflict::{self, Fires};
+use docknap::domain::conflict;
 use docknap::domain::cron::Cron;
+use docknap::domain::fires::Fires;
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::{
     self, Container, ContainerState, Health, Inventory, Kind, Link, RestartPolicy,

@@ -195,7 +195,7 @@ impl Host {
             Some(reason) => Link::Unreachable { reason, since: clock.now() },
             None => Link::Connecting,
         };
-        let inventory = Inventory { itself, link, ..Inventory::empty(id.clone()) };
+        let inventory = Inventory { link, itself, ..Inventory::empty(id.clone()) };
         Arc::new(Self {
             client: Client::new(id.clone(), endpoint, clock.clone()),
             name: if name.is_empty() { id.as_str().to_owned() } else { name },

@@ -35,7 +35,8 @@ async fn reach(bench: &Bench, instant: &str) {
 
 fn draft(fields: Value) -> Draft {
     let mut all = json!({"target_type": "stack", "target_id": "shop"});
-    all.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+    let Value::Object(fields) = fields else { panic!("an object: {fields}") };
+    all.as_object_mut().expect("an object").extend(fields);
     serde_json::from_value(all).expect("a draft")
 }
 

@@ -158,7 +158,7 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
     let run = admin.get(&format!("/api/runs/{}", run["id"].as_str().expect("an id"))).await.json();
     assert_eq!(run["host"], "nas", "runs keep the host");
     let events: Vec<String> =
-        test.audit().await.into_iter().map(|row| row.1).filter(|event| event.starts_with("host.")).collect();
+        test.audit().await.into_iter().map(|row| row.0).filter(|event| event.starts_with("host.")).collect();
     assert_eq!(events, ["host.create", "host.disable", "host.enable", "host.update", "host.delete"]);
 }
 

@@ -190,7 +190,7 @@ fn what_pasting_adds_to_a_text_does_no_harm() {
     let authority = Authority::new("home");
     let client = authority.issue("docknap", CLIENT);
     let windows = |text: &str| format!("\u{feff}Bag Attributes\r\n{}", text.replace('\n', "\r\n"));
-    let indented = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let indented = |text: &str| text.lines().flat_map(|line| ["    ", line, "\n"]).collect::<String>();
     let parameters = openssl(client.directory(), "ecparam -name prime256v1");
     let parameters = String::from_utf8(parameters).expect("a text");
     let bundle = format!("{}{}", Authority::new("old").ca_text(), authority.ca_text());

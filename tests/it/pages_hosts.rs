@@ -171,7 +171,7 @@ async fn what_was_typed_stays_after_an_error_but_never_the_private_key() {
 #[tokio::test]
 async fn a_stored_private_key_is_kept_and_never_shown() {
     // The certificates are made now, and valid for two days from then on.
-    let now = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    let now = docknap::clock::Clock::system().now() + jiff::SignedDuration::from_hours(1);
     let test = TestApp::over(Bench::new(&now.to_string(), media()).await).await;
     let mut ada = test.admin().await;
     let directory = tempfile::tempdir().expect("a directory");

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use crate::config::Config;
 use crate::files;
 
-/// Length of a nonce of XChaCha20, in bytes.
+/// Length of a nonce of `XChaCha20`, in bytes.
 const NONCE: usize = 24;
 
 /// The reason why the secret key is not available.

@@ -87,7 +87,7 @@ pub(super) fn check(
         None => new_id(&mut faults, draft, &name, known),
     };
     let parallelism = faults.number("parallelism", &draft.parallelism, 1..=256);
-    let note = note(&mut faults, &draft.note);
+    let note = note(&mut faults, draft.note.text());
     let stored = old.and_then(|old| old.spec.tls.as_ref());
     let (tls, key) = tls(app, &mut faults, draft, stored);
     let endpoint = draft.endpoint.text().unwrap_or_default().to_owned();
@@ -139,8 +139,8 @@ fn new_id(faults: &mut Faults, draft: &HostDraft, name: &str, known: &[HostRecor
     HostId(id)
 }
 
-fn note(faults: &mut Faults, typed: &Option<String>) -> String {
-    let text = typed.text().unwrap_or_default();
+fn note(faults: &mut Faults, typed: Option<&str>) -> String {
+    let text = typed.unwrap_or_default();
     if text.chars().count() > MAX_NOTE {
         faults.add("note", format!("use {MAX_NOTE} characters at most"));
     }

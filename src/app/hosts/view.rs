@@ -1,5 +1,6 @@
 //! Hosts with the state of their connection, for pages and API.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -107,7 +108,7 @@ pub async fn list(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
     Ok(records
         .map(|record| {
             let count = schedules.iter().find(|(id, _)| *id == record.id).map_or(0, |(_, count)| *count);
-            let napping = naps.get(&record.id).map_or(0, |naps| naps.len());
+            let napping = naps.get(&record.id).map_or(0, HashMap::len);
             let outages = outages.iter().filter(|one| one.host == record.id).cloned().collect();
             HostView::new(app, record, usize::try_from(count).unwrap_or_default(), napping, outages)
         })

@@ -469,7 +469,7 @@ proptest! {
             let change = fires.next(instant).unwrap();
             prop_assert_eq!(is_asleep(change), !asleep, "{} at {}", text, change);
             prop_assert_eq!(is_asleep(change - 1.minute()), asleep, "{} before {}", text, change);
-            instant = instant + (17 * 60 + 13).minutes();
+            instant += (17 * 60 + 13).minutes();
         }
     }
 }

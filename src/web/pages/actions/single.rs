@@ -42,7 +42,7 @@ impl Named {
             .ok_or_else(|| Error::not_found("page", format!("{kind}s/{key}/{word}")))?;
         let target = targets::find(&page.app, kind, &key)?;
         let name = page.shell.placed(&targets::name(&page.app, &target), &target.host);
-        Ok(Self { kind, key, name, target, action })
+        Ok(Self { kind, key, target, name, action })
     }
 
     /// The confirmation, with the values that the user entered.
