@@ -12,7 +12,7 @@ use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::lock::{Lock, Locks, MAX_REASON};
 use crate::domain::permission::Permission;
-use crate::domain::target::{Target, TargetType};
+use crate::domain::target::{ContainerIdentity, Target, TargetType};
 
 /// Copies the stored locks to the hosts. Must run before the first action and after every change.
 ///
@@ -106,8 +106,12 @@ pub async fn unlock(
             (target, name)
         }
     };
+    let up = up_members(app, &target);
     let mut tx = app.db.begin().await?;
     if db::locks::remove(&mut tx, &target).await? {
+        for identity in &up {
+            db::applied::forget_sleep(&mut tx, &target.host, identity).await?;
+        }
         let row = Audit::new(app, actor, format!("{target_type}.unlock")).target(&target, &name);
         row.store(&mut tx).await?;
         tx.commit().await?;
@@ -115,6 +119,14 @@ pub async fn unlock(
         changed(app, &target);
     }
     Ok(())
+}
+
+/// The members that are up. A sleep that was applied to them before the lock says nothing about them any more: what came
+/// up while it was locked is put to sleep if it is to sleep now.
+fn up_members(app: &App, target: &Target) -> Vec<ContainerIdentity> {
+    let Ok(inventory) = targets::inventory_of(app, &target.host) else { return Vec::new() };
+    let members = inventory.members(&target.subject).into_iter();
+    members.filter(|member| member.state.is_up()).map(|member| member.identity.clone()).collect()
 }
 
 fn changed(app: &App, target: &Target) {

@@ -73,3 +73,9 @@ pub async fn remove(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) ->
 pub async fn next_put_back(db: &Db) -> Result<Option<Timestamp>> {
     sql!("SELECT MIN(put_back_ms) FROM applied").one(db).await
 }
+
+/// Deletes the row of a container if a sleep was applied last.
+pub async fn forget_sleep(tx: &mut Tx, host: &HostId, identity: &ContainerIdentity) -> Result<()> {
+    let sql = "DELETE FROM applied WHERE host_id = $1 AND identity = $2 AND state = $3";
+    sql!(sql, host, identity, Phase::Asleep).run(tx).await
+}

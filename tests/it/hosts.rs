@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::Method;
 use docknap::domain::ids::HostId;
 use docknap::domain::permission::Role;
-use docknap::sim::World;
+use docknap::sim::{DaemonEnd, Fault, World};
 use serde_json::{Value, json};
 
 use crate::on_both_engines;
@@ -19,6 +19,7 @@ const NOW: &str = "2027-03-02T22:30:00Z";
 on_both_engines!(
     a_host_is_added_changed_disabled_and_deleted_while_docknap_runs,
     a_private_key_is_stored_sealed_and_never_shown,
+    an_outage_of_a_minute_is_a_row_and_a_shorter_one_is_not,
 );
 
 fn media() -> World {
@@ -189,6 +190,76 @@ async fn a_private_key_is_stored_sealed_and_never_shown(db: TestDb) {
     let body = json!({"name": "VPS", "endpoint": "tcp://127.0.0.1:1", "ca": ca});
     let alone = put(&mut admin, "/api/hosts/vps", &body).await;
     assert_eq!((alone.status, &alone.json()["key"]), (200, &Value::Null), "{}", alone.body);
+}
+
+async fn an_outage_of_a_minute_is_a_row_and_a_shorter_one_is_not(db: TestDb) {
+    let (test, nas) = two_engines(db, NOW).await;
+    let (bench, mut admin) = (test.bench(), test.bearer(Role::Admin).await);
+    let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
+    assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
+    connected(&test, "nas").await;
+    let host = HostId::from("nas");
+    let begun = bench.clock.now();
+    let rows = async || docknap::db::host_outages::after(&test.app.db, begun).await.expect("it reads");
+    let is_away = async || !test.app.hosts.get(&host).expect("it is there").inventory().is_connected();
+
+    nas.control.daemon_down(DaemonEnd::Graceful);
+    bench.until("the NAS is away", is_away).await;
+    bench.advance(Duration::from_secs(20)).await;
+    nas.control.daemon_up().expect("it starts");
+    connected(&test, "nas").await;
+    assert_eq!(rows().await, [], "proxies end quiet connections after minutes");
+
+    nas.control.daemon_down(DaemonEnd::Graceful);
+    bench.until("the NAS is away", is_away).await;
+    let down_at = bench.clock.now();
+    bench.advance(Duration::from_secs(600)).await;
+    let open = rows().await;
+    assert_eq!((open.len(), open[0].host.as_str(), open[0].to), (1, "nas", None), "{open:?}");
+    assert!(open[0].from <= down_at && !open[0].reason.is_empty(), "{open:?}");
+    let page = test.admin().await.get("/hosts/nas").await;
+    assert!(page.text("figcaption").contains("not reached for 10 min"), "{}", page.text("figcaption"));
+    nas.control.daemon_up().expect("it starts");
+    connected(&test, "nas").await;
+    bench.quiet().await;
+    let closed = rows().await;
+    assert!(closed.len() == 1 && closed[0].to.is_some_and(|to| to > down_at), "{closed:?}");
+}
+
+#[tokio::test]
+async fn a_frozen_host_delays_no_other() {
+    let (test, nas) = two_engines(TestDb::sqlite().await, NOW).await;
+    let (bench, mut admin) = (test.bench(), test.bearer(Role::Admin).await);
+    let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
+    assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
+    connected(&test, "nas").await;
+    let mut schedules = Vec::new();
+    for host in ["nas", "local"] {
+        schedules.push(stop_at_23(&mut admin, host).await);
+    }
+    // Every call to the NAS hangs from now on, those of the run too.
+    nas.control.fault(Fault::hang());
+    bench.advance_to("2027-03-02T23:00:00Z").await;
+    let due = bench.clock.now();
+    bench.tick().await;
+    bench.until("the other host sleeps", async || bench.sim.running("media").is_empty()).await;
+    let took = bench.clock.now().duration_since(due);
+    assert!(took.as_secs() < 30, "{took:?}");
+    assert_eq!(nas.control.running("media").len(), 2, "the frozen one did not");
+    // Pages show what was last seen and wait for nobody.
+    let now = bench.clock.now();
+    let page = test.admin().await.get("/").await;
+    assert_eq!((page.status, bench.clock.now()), (200, now));
+    // Events of the other host come through.
+    bench.sim.start("media-db-1").expect("it starts");
+    bench
+        .until("the start is seen", async || {
+            let local = test.app.hosts.first().expect("a host").inventory();
+            local.by_name("media-db-1").is_some_and(|one| one.state.is_up())
+        })
+        .await;
+    assert!(bench.clock.now().duration_since(now).as_secs() < 5);
+    nas.control.clear_faults();
 }
 
 #[tokio::test]

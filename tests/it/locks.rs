@@ -76,6 +76,38 @@ async fn a_locked_stack_is_refused_now_and_after_a_restart(test: TestDb) {
 }
 
 #[tokio::test]
+async fn what_came_up_while_it_was_locked_sleeps_once_it_is_unlocked() {
+    let bench = Bench::new(NOW, media()).await;
+    let draft = Draft {
+        target_type: Some("stack".to_owned()),
+        target_id: Some("media".to_owned()),
+        window: Some("sleep 23:00-07:00".to_owned()),
+        ..Draft::default()
+    };
+    schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved");
+    let look = async |instant: &str| {
+        bench.advance_to(instant).await;
+        bench.tick().await;
+        bench.settle().await;
+    };
+    look("2027-03-02T23:00:00Z").await;
+    assert!(bench.sim.running("media").is_empty());
+    lock(&bench, TargetType::Stack, "media").await;
+    // The daemon, or somebody, starts it while it is locked; its windows pass over it for a day.
+    bench.sim.start("media-db-1").expect("it starts");
+    look("2027-03-03T07:00:00Z").await;
+    look("2027-03-03T23:00:00Z").await;
+    assert_eq!(bench.sim.running("media"), ["media-db-1"], "it is locked");
+    bench.advance_to("2027-03-03T23:00:01Z").await;
+    locks::unlock(&bench.app, &person(), &HostId::local(), TargetType::Stack, "media")
+        .await
+        .expect("it is unlocked");
+    bench.tick().await;
+    bench.settle().await;
+    assert!(bench.sim.running("media").is_empty(), "it is to sleep now");
+}
+
+#[tokio::test]
 async fn a_plan_leaves_out_what_is_locked_and_says_why() {
     let bench = Bench::new(NOW, media()).await;
     lock(&bench, TargetType::Container, "media-web-1").await;

@@ -447,8 +447,10 @@ async fn the_first_page_needs_few_statements_and_no_docker() {
     let calls = test.bench().sim.calls().len();
     sent.take();
     let page = otto.get("/").await;
-    let statements = sent.take();
+    let mut statements = sent.take();
     assert_eq!(page.status, 200);
+    // A connection that the pool opens meanwhile is not the page's.
+    statements.retain(|statement| !statement.starts_with("PRAGMA"));
     // However much there is to show: the number does not grow with it.
     assert!((1..=7).contains(&statements.len()), "{statements:#?}");
     assert_eq!(test.bench().sim.calls().len(), calls, "no page waits for Docker");

@@ -47,7 +47,7 @@ pub struct PageOf {
 }
 
 /// Routes that answer a GET, and are no page of their own.
-const NO_PAGES: [(&str, &str); 16] = [
+const NO_PAGES: [(&str, &str); 18] = [
     ("/audit.csv", "a file"),
     ("/audit.json", "a file"),
     ("/calendar/{file}", "a file for calendar apps"),
@@ -55,6 +55,8 @@ const NO_PAGES: [(&str, &str); 16] = [
     ("/containers/{key}/{action}", "the same question as for a stack"),
     ("/events", "the stream"),
     ("/health/bundle", "a file"),
+    ("/hosts/{id}/delete", "the same question as for a calendar"),
+    ("/hosts/{id}/edit", "the form of a new host, filled"),
     ("/runs.csv", "a file"),
     ("/runs.json", "a file"),
     ("/runs/newer", "a button of the list of runs"),
@@ -168,8 +170,13 @@ fn matches(route: &Route, path: &str) -> bool {
     let (wanted, given): (Vec<_>, Vec<_>) = (route.path.split('/').collect(), path.split('/').collect());
     wanted.len() == given.len()
         && wanted.iter().zip(&given).all(|(wanted, given)| {
-            if wanted.starts_with('{') { given.starts_with('0') || is_free(wanted) } else { wanted == given }
+            if wanted.starts_with('{') { is_id(given) || is_free(wanted) } else { wanted == given }
         })
+}
+
+/// Ids and keys begin with a zero here, but for the host that is always there.
+fn is_id(given: &str) -> bool {
+    given.starts_with('0') || given == "local"
 }
 
 /// What stands for an action may be any word.

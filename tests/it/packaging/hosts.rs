@@ -67,7 +67,7 @@ async fn open_to_containers(port: u16) -> u16 {
 async fn linked(api: &Api, links: &[(&str, &str)]) -> Vec<Value> {
     until(&format!("the hosts are {links:?}"), async || {
         let hosts = api.get("/api/hosts").await;
-        let hosts = hosts.as_array()?.clone();
+        let hosts = hosts["items"].as_array()?.clone();
         let shown: Vec<_> = hosts.iter().map(|host| (host["id"].as_str(), host["link"].as_str())).collect();
         let expected: Vec<_> = links.iter().map(|(id, link)| (Some(*id), Some(*link))).collect();
         (shown == expected).then_some(hosts)
