@@ -23,7 +23,7 @@ use crate::domain::text::shorten;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[schema(as = EdgeBody, description = "An edge of the start order, as sent.")]
 pub struct Draft {
-    /// Default: `local`.
+    /// The id of the host. Needed where there are several.
     pub host: Option<String>,
     #[schema(value_type = TargetType, required = true)]
     pub dependant_type: Option<String>,

@@ -1,5 +1,5 @@
-//! The Engines that DockNap manages. [`Hosts`] is the list of them; a [`Host`] holds the connection to one Engine,
-//! its inventory and the API calls that the rest of DockNap uses. Changes are announced as [`Notice`]s.
+//! One Engine that DockNap manages: a [`Host`] holds its connection, its inventory and the API calls that the rest of
+//! DockNap uses. Changes are announced as [`Notice`]s.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::client::Client;
 use super::inventory::Snapshot;
 use super::self_detection::SelfHints;
-use super::{Certificate, DockerError, Endpoint, Usage};
+use super::{Certificate, DockerError, Settings, Usage};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{
@@ -31,64 +31,6 @@ const LIST_INTERVAL_PAGE_OPEN: Duration = Duration::from_secs(60);
 const LIST_INTERVAL_NO_PAGE: Duration = Duration::from_secs(300);
 /// How long a page counts as open after the last call of [`Host::look`].
 const PAGE_OPEN_FOR: Duration = Duration::from_secs(90);
-
-/// All Engines, disabled ones included. The list changes while DockNap runs; clones share it.
-#[derive(Clone, Debug)]
-pub struct Hosts(watch::Sender<Vec<Arc<Host>>>);
-
-impl Hosts {
-    pub fn new(hosts: impl IntoIterator<Item = Arc<Host>>) -> Self {
-        Self(watch::Sender::new(hosts.into_iter().collect()))
-    }
-
-    /// The Engine of this id.
-    pub fn get(&self, id: &HostId) -> Option<Arc<Host>> {
-        self.0.borrow().iter().find(|host| host.id() == id).cloned()
-    }
-
-    /// The Engine that is meant where none is named; `None` if there is no host at all.
-    pub fn first(&self) -> Option<Arc<Host>> {
-        self.0.borrow().first().cloned()
-    }
-
-    /// All Engines, in the order in which pages show them.
-    pub fn all(&self) -> Vec<Arc<Host>> {
-        self.0.borrow().clone()
-    }
-
-    /// Replaces the list.
-    pub fn set(&self, hosts: Vec<Arc<Host>>) {
-        self.0.send_replace(hosts);
-    }
-
-    /// Receives the list after each change.
-    pub fn changes(&self) -> watch::Receiver<Vec<Arc<Host>>> {
-        self.0.subscribe()
-    }
-}
-
-/// Settings for the creation of a [`Host`].
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Name that pages show.
-    pub name: String,
-    /// Whether DockNap calls the Engine at all.
-    pub enabled: bool,
-    /// Container operations that may run at the same time.
-    pub parallelism: usize,
-    /// Differs between two versions of the host's settings.
-    pub revision: (i64, i64),
-    /// Address of the Engine.
-    pub endpoint: Endpoint,
-    /// Why the address cannot be used, if it cannot: then no call is made.
-    pub fault: Option<String>,
-    /// `DOCKNAP_PROTECT`: names of stacks and containers that DockNap never changes.
-    pub protect: Vec<String>,
-    /// Host name in `DATABASE_URL`, if the database is reached over a network.
-    pub database_host: Option<String>,
-    /// What this process can read about the container it runs in.
-    pub hints: SelfHints,
-}
 
 /// A change that a [`Host`] sends to its subscribers, in order. A subscriber that lags loses notices and must read
 /// the whole inventory.
@@ -121,23 +63,6 @@ pub struct ContainerEvent {
     pub told_at: Timestamp,
     /// Exit code of a `die`.
     pub exit_code: Option<i64>,
-}
-
-impl Settings {
-    /// The usual settings of an Engine at this address, outside Docker and without protections.
-    pub fn of(endpoint: Endpoint) -> Self {
-        Self {
-            name: String::new(),
-            enabled: true,
-            parallelism: 16,
-            revision: (0, 0),
-            endpoint,
-            fault: None,
-            protect: Vec::new(),
-            database_host: None,
-            hints: SelfHints::default(),
-        }
-    }
 }
 
 /// One Engine: the connection to it, its inventory and its API calls.

@@ -18,8 +18,10 @@ pub mod endpoint;
 mod events;
 pub mod hosts;
 mod inventory;
+mod list;
 mod reading;
 pub mod self_detection;
+mod settings;
 mod streams;
 mod tls;
 mod watch;
@@ -28,7 +30,9 @@ mod words;
 
 pub use certificates::{AddressFault, Certificate, CertificateRole};
 pub use endpoint::{Address, Endpoint};
-pub use hosts::{ContainerEvent, Host, Hosts, Notice, Settings};
+pub use hosts::{ContainerEvent, Host, Notice};
+pub use list::Hosts;
+pub use settings::Settings;
 pub use tls::TlsSource;
 
 /// Memory and CPU use of a container at one instant. All fields are `None` for a container that is not running.

@@ -80,7 +80,8 @@ impl Typed {
                 || name == "key"
                 || ["password", "token", "secret", "code"].iter().any(|word| name.contains(word))
         };
-        self.0.retain(|(name, _)| !secret(name));
+        // A private key may have been pasted into the field of a certificate.
+        self.0.retain(|(name, value)| !secret(name) && !value.contains("PRIVATE KEY-----"));
         self
     }
 }
@@ -157,5 +158,8 @@ mod tests {
         assert_eq!(refill.typed.iter().collect::<Vec<_>>(), [("name", "anna")]);
         assert_eq!((refill.error("name"), refill.error("password")), (Some("taken"), None));
         assert_eq!(refill.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let pasted =
+            Typed::of([("cert", "-----BEGIN PRIVATE KEY-----\nMC4C\n"), ("name", "NAS")]).without_secrets();
+        assert_eq!((pasted.get("cert"), pasted.get("name")), ("", "NAS"));
     }
 }

@@ -48,7 +48,7 @@ pub struct Shell {
     pub assets: &'static str,
     /// `system`, `light` or `dark`.
     pub theme: &'static str,
-    /// The local host; rows of the audit log name no host.
+    /// The first host: rows of the audit log name no host, and their links lead to this one.
     pub host: Option<HostId>,
     /// The ids and names of all hosts.
     pub hosts: Vec<(HostId, String)>,

@@ -26,6 +26,17 @@ async fn lock(bench: &Bench, target_type: TargetType, name: &str) {
         .expect("it is locked");
 }
 
+/// Saves sleep hours from 23:00 to 07:00.
+async fn sleep_at_night(bench: &Bench) {
+    let draft = Draft {
+        target_type: Some("stack".to_owned()),
+        target_id: Some("media".to_owned()),
+        window: Some("sleep 23:00-07:00".to_owned()),
+        ..Draft::default()
+    };
+    schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved");
+}
+
 on_both_engines!(a_locked_stack_is_refused_now_and_after_a_restart, of_changes_at_once_the_last_one_counts,);
 
 async fn of_changes_at_once_the_last_one_counts(test: TestDb) {
@@ -42,13 +53,7 @@ async fn of_changes_at_once_the_last_one_counts(test: TestDb) {
 
 async fn a_locked_stack_is_refused_now_and_after_a_restart(test: TestDb) {
     let mut bench = Bench::on(test, NOW, media()).await;
-    let draft = Draft {
-        target_type: Some("stack".to_owned()),
-        target_id: Some("media".to_owned()),
-        window: Some("sleep 23:00-07:00".to_owned()),
-        ..Draft::default()
-    };
-    schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved");
+    sleep_at_night(&bench).await;
     lock(&bench, TargetType::Stack, "media").await;
     for life in 0..2 {
         let request = Request::now(Action::Stop, Bench::stack("media"), Trigger::Manual);
@@ -78,13 +83,7 @@ async fn a_locked_stack_is_refused_now_and_after_a_restart(test: TestDb) {
 #[tokio::test]
 async fn what_came_up_while_it_was_locked_sleeps_once_it_is_unlocked() {
     let bench = Bench::new(NOW, media()).await;
-    let draft = Draft {
-        target_type: Some("stack".to_owned()),
-        target_id: Some("media".to_owned()),
-        window: Some("sleep 23:00-07:00".to_owned()),
-        ..Draft::default()
-    };
-    schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved");
+    sleep_at_night(&bench).await;
     let look = async |instant: &str| {
         bench.advance_to(instant).await;
         bench.tick().await;

@@ -260,7 +260,7 @@ async fn before_a_host_is_deleted_its_schedules_are_deleted_or_move() {
         text.contains("Delete the host “NAS”?") && text.contains("Nothing changes on the Engine."),
         "{text}"
     );
-    assert!(text.contains("Runs and the audit log keep its name."), "{text}");
+    assert!(text.contains("Runs keep its id, and the audit log its name."), "{text}");
     let options = ask.text("#schedules option");
     assert_eq!(options, "Choose … Delete its 1 schedule too Move them to local Move them to VPS");
     assert!(ada.get_part("/hosts/nas/delete").await.body.contains("<dialog"));

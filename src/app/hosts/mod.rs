@@ -142,7 +142,7 @@ async fn replace(
 }
 
 /// Deletes a host with its locks, order, naps and overrides. Its schedules are deleted or moved to another host; runs
-/// and the audit log keep its name. Nothing changes on the Engine.
+/// keep its id, the audit log its name. Nothing changes on the Engine.
 ///
 /// # Errors
 /// As [`update`]; [`Error::Invalid`] for `move_to` where there is no such host; [`Error::Conflict`] where the host has

@@ -253,7 +253,7 @@ impl DeleteHost {
     }
 }
 
-/// Deletes a host. Nothing changes on the Engine; runs and the audit log keep its name. Where it has schedules, the query
+/// Deletes a host. Nothing changes on the Engine; runs keep its id, the audit log its name. Where it has schedules, the query
 /// says what becomes of them.
 #[utoipa::path(delete, path = "/api/hosts/{id}", tag = "hosts", operation_id = "delete_host",
     params(DeleteHost), responses((status = 204), (status = 409), (status = 412)))]

@@ -405,7 +405,7 @@ async fn question(
         harsh: true,
         action: format!("/hosts/{id}/delete"),
         back: view::Link::new(format!("/hosts/{id}"), name),
-        text: format!("Nothing changes on the Engine.{naps} Runs and the audit log keep its name."),
+        text: format!("Nothing changes on the Engine.{naps} Runs keep its id, and the audit log its name."),
         rev: Some(host.record.rev),
         pick,
         errors,
