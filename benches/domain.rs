@@ -9,6 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use docknap::domain::action::Action;
 use docknap::domain::conflict;
 use docknap::domain::cron::Cron;
+use docknap::domain::day_rules::Reading;
 use docknap::domain::fires::Fires;
 use docknap::domain::ids::HostId;
 use docknap::domain::inventory::{
@@ -16,7 +17,7 @@ use docknap::domain::inventory::{
 };
 use docknap::domain::nap::Naps;
 use docknap::domain::plan::{PlanRequest, Restore, plan};
-use docknap::domain::schedule::{Reading, When};
+use docknap::domain::schedule::When;
 use docknap::domain::target::{ContainerIdentity, Subject};
 use docknap::domain::window::{Window, WindowTimeline};
 use jiff::Timestamp;

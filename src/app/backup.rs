@@ -16,7 +16,7 @@ use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Db, DbError, Result};
 use crate::domain::fires::Fires;
 use crate::domain::ids::ScheduleId;
-use crate::domain::schedule::{Reading, When};
+use crate::domain::schedule::When;
 use crate::domain::time;
 use crate::files;
 
@@ -107,7 +107,7 @@ async fn next_fires(
                 When::Window(_) => Some(now),
                 When::Cron(_) | When::Once(_) => {
                     // A date that the calendar takes away is found when its fire is due.
-                    let reading = Reading::of(spec, zone.unwrap_or_else(|| default.clone()), None);
+                    let reading = spec.reading(zone.unwrap_or_else(|| default.clone()), None);
                     Fires::of(&spec.when, &reading, None).and_then(|fires| fires.next(now))
                 }
             };

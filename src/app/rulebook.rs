@@ -20,6 +20,7 @@ use crate::db;
 use crate::db::rulebook::Versions;
 use crate::domain::calendar::CalendarEffect;
 use crate::domain::contradiction::contradicts;
+use crate::domain::day_rules::Reading;
 use crate::domain::desired::{Rules, WindowRule};
 use crate::domain::fires::Fires;
 use crate::domain::foretell::{Foretold, Standing};
@@ -28,7 +29,7 @@ use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::Naps;
 use crate::domain::overrides::Place;
 use crate::domain::run::{Run, Trigger};
-use crate::domain::schedule::{Reading, Schedule, ScheduleSpec, When};
+use crate::domain::schedule::{Schedule, ScheduleSpec, When};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Window;
 use crate::domain::zone::NamedZone;
@@ -182,7 +183,7 @@ impl RuleBook {
         let dates = spec.calendar.as_ref().and_then(|(id, _)| self.dates(id));
         // Without dates a schedule that acts on them alone never acts.
         let days = dates.map_or_else(Arc::default, |dates| Arc::clone(&dates.days));
-        Reading::of(spec, self.zone_of(spec).zone, Some(days))
+        spec.reading(self.zone_of(spec).zone, Some(days))
     }
 
     /// The instants at which a schedule fires or its window changes; `None` where its text cannot be parsed.

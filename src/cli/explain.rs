@@ -13,8 +13,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::domain::cron::Cron;
-use crate::domain::fires::{Fires, HORIZON_YEARS};
-use crate::domain::schedule::{EveryWeeks, Nth, Reading};
+use crate::domain::day_rules::HORIZON_YEARS;
+use crate::domain::day_rules::{EveryWeeks, Nth, Reading};
+use crate::domain::fires::Fires;
 use crate::domain::time::{self, zone_name};
 use crate::domain::window::{Phase, Window, WindowTimeline};
 

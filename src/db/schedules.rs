@@ -10,8 +10,9 @@ use super::query::{Query, sql};
 use super::read::{self, ReadRow};
 use super::rows::{self, Columns, missing, row, values};
 use super::{Db, Result, Tx};
+use crate::domain::day_rules::{EveryWeeks, Nth};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
-use crate::domain::schedule::{EveryWeeks, Nth, Schedule, ScheduleSpec, When};
+use crate::domain::schedule::{Schedule, ScheduleSpec, When};
 use crate::domain::target::Target;
 
 macro_rules! columns {

@@ -17,7 +17,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 use x509_cert::name::Name;
 use x509_cert::time::Time;
 
-use super::words::shorten;
+use super::one_line::one_line;
 
 /// Longest PEM text that is read, in bytes: a certificate takes 1 to 4 KiB, a bundle of authorities more.
 pub(super) const MAX_TEXT: usize = 64 * 1024;
@@ -146,12 +146,12 @@ fn instant(time: Time) -> Timestamp {
 
 fn readable(name: &Name) -> String {
     let common = name.common_name().ok().flatten().map(|name| name.value().into_owned());
-    shorten(&common.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| name.to_string()))
+    one_line(&common.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| name.to_string()))
 }
 
 fn host(name: &GeneralName) -> Option<String> {
     match name {
-        GeneralName::DnsName(name) => Some(shorten(name.as_str())),
+        GeneralName::DnsName(name) => Some(one_line(name.as_str())),
         GeneralName::IpAddress(address) => {
             let bytes = address.as_bytes();
             let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
@@ -216,7 +216,7 @@ impl PemText {
         let mut kinds = Vec::new();
         for begin in lines.iter().filter_map(|line| line.strip_prefix("-----BEGIN ")) {
             let kind = begin.strip_suffix("-----").filter(|kind| !kind.contains("--"));
-            kinds.push(kind.map(shorten).ok_or_else(|| {
+            kinds.push(kind.map(one_line).ok_or_else(|| {
                 self.fault(
                     "has lost its line breaks: a line such as -----BEGIN CERTIFICATE----- stands alone",
                 )
@@ -235,12 +235,12 @@ impl PemText {
             .map_err(|error| match error {
                 pem::Error::MissingSectionEnd { end_marker } => self.fault(format_args!(
                     "is cut off: its line -----END {}----- is missing",
-                    shorten(&String::from_utf8_lossy(&end_marker))
+                    one_line(&String::from_utf8_lossy(&end_marker))
                 )),
                 pem::Error::Base64Decode(_) => {
                     self.fault("is damaged between its lines BEGIN and END: copy it anew, whole")
                 }
-                error => self.fault(format_args!("is not PEM text ({})", shorten(&error.to_string()))),
+                error => self.fault(format_args!("is not PEM text ({})", one_line(&error.to_string()))),
             })?;
         Ok(Sections { kinds, decoded })
     }

@@ -20,7 +20,7 @@ use super::events::{Event, event_at, events_target, instant, read_event};
 use super::reading::{self, Row};
 use super::streams::{self, Lines, Output};
 use super::wire::{self, Wire};
-use super::{DockerError, Usage, words};
+use super::{DockerError, Usage, one_line, words};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Check, Container};
@@ -107,7 +107,7 @@ impl Client {
         self.wire.set_api_version(None);
         self.ping().await?;
         let version: Engine = self.get(READ_TIMEOUT, "/version", "").await?;
-        let engine_version = words::shorten(&version.version.unwrap_or_default());
+        let engine_version = one_line::one_line(&version.version.unwrap_or_default());
         let theirs = version.api_version.as_deref().and_then(parse_version);
         let least = version.min_api_version.as_deref().and_then(parse_version).unwrap_or(OLDEST_API);
         let api_version = common_version(theirs, least)
@@ -474,7 +474,7 @@ fn tail(text: &str, lines: usize, bytes: usize) -> Vec<String> {
     for line in text.lines().rev().filter(|line| !line.trim().is_empty()).take(lines) {
         let mut shown = String::new();
         for c in line.trim_end().chars() {
-            words::push_visible(&mut shown, c);
+            one_line::push_visible(&mut shown, c);
             if shown.len() > left {
                 break;
             }

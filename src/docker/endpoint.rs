@@ -10,8 +10,8 @@ use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::certificates::{AddressFault, Certificate};
-use super::tls::{Tls, TlsSource};
-use super::words::shorten;
+use super::one_line::one_line;
+use super::tls::{Origin, Tls, TlsSource};
 
 /// Docker's default socket.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -28,15 +28,6 @@ pub struct Address {
     pub tls: Option<TlsSource>,
     /// `tcp://` may be used without TLS.
     pub insecure: bool,
-}
-
-/// Where an endpoint comes from, which decides what messages call its settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// `DOCKER_HOST` and its companions.
-    Environment,
-    /// The settings of a host: page, API or file.
-    Form,
 }
 
 /// The address of an Engine and how to connect to it. Creating one opens no connection.
@@ -289,13 +280,13 @@ fn split(given: &str) -> Result<Parts, String> {
                 .to_owned())
         }
         "fd" => Err("fd:// is for the daemon's own use; name its socket with unix://".to_owned()),
-        other => Err(format!("`{}://` is not a way to reach Docker; use unix:// or tcp://", shorten(other))),
+        other => Err(format!("`{}://` is not a way to reach Docker; use unix:// or tcp://", one_line(other))),
     }
 }
 
 /// Splits the text after `tcp://` into host, port and path.
 fn authority(rest: &str) -> Result<(String, Option<u16>, String), String> {
-    let wrong = |what: &str| format!("{what} in `tcp://{}`; write tcp://NAME:PORT", shorten(rest));
+    let wrong = |what: &str| format!("{what} in `tcp://{}`; write tcp://NAME:PORT", one_line(rest));
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, ""),

@@ -19,6 +19,7 @@ mod events;
 pub mod hosts;
 mod inventory;
 mod list;
+mod one_line;
 mod reading;
 pub mod self_detection;
 mod settings;
@@ -122,7 +123,7 @@ pub enum DockerError {
 impl DockerError {
     /// The error for a text that cannot be a container's name: the same as Docker returns for an unknown one.
     pub(crate) fn no_such(name: &str) -> Self {
-        Self::NotFound { message: format!("No such container: {}", words::shorten(name)) }
+        Self::NotFound { message: format!("No such container: {}", one_line::one_line(name)) }
     }
 
     /// Whether Docker's message contains this container id.

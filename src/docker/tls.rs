@@ -22,7 +22,6 @@ use sha2::{Digest as _, Sha256};
 use super::certificates::{
     self, AddressFault, Certificate, CertificateRole, Facts, MAX_TEXT, PemText, authorities,
 };
-use super::endpoint::Origin;
 
 /// Where the certificates of a connection come from.
 #[derive(Clone, Debug)]
@@ -56,6 +55,15 @@ struct Server {
     asked: AtomicBool,
     /// Whether it answered a call since the certificates last changed.
     answered: AtomicBool,
+}
+
+/// Where an endpoint comes from, which decides what messages call its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// `DOCKER_HOST` and its companions.
+    Environment,
+    /// The settings of a host: page, API or file.
+    Form,
 }
 
 /// Certificates and key, read and checked.

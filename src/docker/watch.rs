@@ -21,7 +21,7 @@ use super::events::Event;
 use super::hosts::{ContainerEvent, Host, Notice};
 use super::inventory::{InventoryBuilder, Pending};
 use super::reading::Row;
-use super::{DockerError, words};
+use super::{DockerError, one_line};
 use crate::domain::inventory::{Container, Link};
 use crate::domain::text::chain;
 use crate::domain::trace::COMES_UP;
@@ -119,7 +119,7 @@ fn reason(error: &DockerError) -> String {
     match error {
         DockerError::ProxyRefused { call } => format!(
             "the socket proxy does not allow {}; DockNap needs: {}",
-            words::shorten(call),
+            one_line::one_line(call),
             CALLS.join(", ")
         ),
         DockerError::TimedOut => {

@@ -12,12 +12,10 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::DockerError;
 use super::certificates::{Facts, day};
-use super::endpoint::{Endpoint, Origin, Transport};
-use super::tls::Tls;
+use super::endpoint::{Endpoint, Transport};
+use super::one_line::one_line;
+use super::tls::{Origin, Tls};
 use super::wire::{Stage, WireError};
-
-/// Longest message of Docker that is passed on, in characters.
-const MAX_MESSAGE: usize = 300;
 
 /// Converts an error of bollard. `call` is method and path.
 pub(super) fn error(endpoint: &Endpoint, call: &str, error: &Error) -> DockerError {
@@ -29,7 +27,7 @@ pub(super) fn error(endpoint: &Endpoint, call: &str, error: &Error) -> DockerErr
         Error::JsonDataError { message, .. } => DockerError::Unreachable {
             reason: format!(
                 "{endpoint} answered {call} with something that is not Docker's: {}",
-                shorten(message)
+                one_line(message)
             ),
         },
         Error::APIVersionParseError {} => {
@@ -51,7 +49,7 @@ fn refusal(endpoint: &Endpoint, call: &str, status: u16, message: &str) -> Docke
             reason: format!("{endpoint} expects TLS: {}", how_to_use_tls(endpoint)),
         };
     }
-    let text = || shorten(&without_markup(message));
+    let text = || one_line(&without_markup(message));
     match status {
         400 if lower.contains("client version") || lower.contains("api version") => {
             DockerError::Version { message: format!("Docker and DockNap share no API version: {}", text()) }
@@ -96,10 +94,10 @@ fn unreachable(endpoint: &Endpoint, error: &Error) -> String {
     match endpoint.transport() {
         Transport::Plain { .. } => format!(
             "{endpoint} does not speak Docker's plain protocol ({}); if it expects TLS, {}",
-            shorten(&chain),
+            one_line(&chain),
             how_to_use_tls(endpoint)
         ),
-        Transport::Unix(_) | Transport::Tls { .. } => format!("{endpoint} broke off: {}", shorten(&chain)),
+        Transport::Unix(_) | Transport::Tls { .. } => format!("{endpoint} broke off: {}", one_line(&chain)),
     }
 }
 
@@ -219,7 +217,7 @@ fn network(endpoint: &Endpoint, error: &io::Error) -> String {
             address_setting(endpoint)
         ),
         ErrorKind::TimedOut => format!("{endpoint} does not answer"),
-        _ => format!("{endpoint}: {}", shorten(&error.to_string())),
+        _ => format!("{endpoint}: {}", one_line(&error.to_string())),
     }
 }
 
@@ -238,7 +236,7 @@ fn after_handshake(endpoint: &Endpoint, tls: &Tls, error: &io::Error) -> String 
 
 /// The message for a TLS handshake that failed.
 fn handshake(endpoint: &Endpoint, tls: &Tls, error: &io::Error) -> String {
-    let text = shorten(&error.to_string());
+    let text = one_line(&error.to_string());
     match rustls_error(error) {
         Some(rustls::Error::InvalidCertificate(wrong)) => {
             format!("{endpoint}: {} ({text})", server_certificate(endpoint, tls, wrong))
@@ -444,34 +442,6 @@ fn without_markup(text: &str) -> String {
     plain
 }
 
-/// Shortens a text to one line of at most [`MAX_MESSAGE`] characters and escapes control characters, because Docker's
-/// messages may contain text from a container.
-pub(super) fn shorten(text: &str) -> String {
-    let mut line = String::new();
-    let mut count = 0;
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        for c in word.chars() {
-            if count >= MAX_MESSAGE {
-                line.push('…');
-                return line;
-            }
-            push_visible(&mut line, c);
-            count += 1;
-        }
-    }
-    line
-}
-
-/// Appends a character; control characters and changes of writing direction are escaped.
-pub(super) fn push_visible(line: &mut String, c: char) {
-    let hides = c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    if hides { line.extend(c.escape_default()) } else { line.push(c) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -545,13 +515,5 @@ mod tests {
         assert!(text.contains("called `proxy`"), "{text}");
         let https = answered(400, "Client sent an HTTP request to an HTTPS server.");
         assert!(https.to_string().contains("DOCKER_TLS_VERIFY=1"), "{https}");
-    }
-
-    #[test]
-    fn hostile_texts_are_shortened_and_escaped() {
-        let text = shorten(&format!("a\u{1b}[31m \u{202e}b {}", "x".repeat(64 * 1024)));
-        assert!(text.starts_with("a\\u{1b}[31m \\u{202e}b x"), "{text}");
-        assert!(text.chars().count() < 340);
-        assert!(matches!(answered(500, &"é".repeat(40_000)), DockerError::Server { .. }));
     }
 }

@@ -12,10 +12,11 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::action::Action;
+use super::day_rules::Reading;
 use super::guard::Guard;
 use super::ids::{OverrideId, ScheduleId};
 use super::overrides::{self, DesiredState, Override, Place, Reach};
-use super::schedule::{Policy, Reading, Wake};
+use super::schedule::{Policy, Wake};
 use super::target::{Subject, Target};
 use super::time::{Instant, serialize_instant};
 use super::window::{Vote, Window, WindowTimeline};

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 
 use super::action::Action;
 use super::cron::Cron;
+use super::day_rules::Reading;
 use super::fires::Fires;
 use super::ids::ScheduleId;
 use super::run::{MissedSpan, RunState};
-use super::schedule::{Reading, Schedule, When};
+use super::schedule::{Schedule, When};
 use super::target::Target;
 
 /// A fire that is claimed at most this long after its nominal instant is on time (rulings 10).

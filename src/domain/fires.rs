@@ -6,13 +6,11 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::cron::{self, Cron, Missed};
+use super::day_rules::{HORIZON_YEARS, Reading};
 use super::minutes::Week;
-use super::schedule::{Reading, When};
+use super::schedule::When;
 use super::time::resolve;
 use super::window::{Window, WindowTimeline};
-
-/// How far ahead the search for a date that counts goes, in years. `Cron` has the same limit.
-pub const HORIZON_YEARS: i16 = 100;
 
 /// The fires of a cron or one-off schedule, or the edges of a window.
 #[derive(Clone, Debug)]

@@ -12,11 +12,12 @@ use utoipa::ToSchema;
 use super::action::Action;
 use super::conflict;
 use super::contradiction;
+use super::day_rules::Reading;
 use super::desired::{Rules, Transition};
 use super::fires::Fires;
 use super::ids::ScheduleId;
 use super::overrides::{DesiredState, Place};
-use super::schedule::{Reading, Schedule, Wake};
+use super::schedule::{Schedule, Wake};
 use super::target::Target;
 use super::time::{Instant, serialize_instant};
 

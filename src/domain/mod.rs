@@ -9,6 +9,8 @@ pub mod conflict;
 pub mod contradiction;
 pub mod credential;
 pub mod cron;
+pub mod day_rules;
+pub mod days;
 pub mod dependency;
 pub mod desired;
 pub mod device;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use docknap::db::schedules::{self, OccurrenceClaim, ScheduleSelection};
 use docknap::domain::action::Action;
+use docknap::domain::day_rules::{EveryWeeks, Nth};
 use docknap::domain::ids::{HostId, ScheduleId};
-use docknap::domain::schedule::{EveryWeeks, Nth, Schedule, When};
+use docknap::domain::schedule::{Schedule, When};
 use docknap::domain::target::{ContainerIdentity, Target};
 
 use crate::on_both_engines;

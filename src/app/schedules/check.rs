@@ -10,12 +10,14 @@ use crate::app::rulebook::RuleBook;
 use crate::app::{App, Error, FieldError, Result};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
-use crate::domain::fires::{Fires, HORIZON_YEARS};
+use crate::domain::day_rules::HORIZON_YEARS;
+use crate::domain::day_rules::{EveryWeeks, Nth};
+use crate::domain::fires::Fires;
 use crate::domain::guard::{BUSY_WAIT, Guard, MAX_CPU, MAX_UPTIME, USUAL_BUSY_WAIT};
 use crate::domain::ids::CalendarId;
 use crate::domain::schedule::{
-    DEFAULT_CATCH_UP, EveryWeeks, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Nth, Policy,
-    Reading, Schedule, ScheduleKind, ScheduleSpec,
+    DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Policy, Schedule,
+    ScheduleKind, ScheduleSpec,
 };
 use crate::domain::window::Phase;
 
@@ -229,7 +231,7 @@ fn treats_days_alike(draft: &Draft) -> Option<&'static str> {
 /// Adds a fault where the fields about dates leave no date over.
 fn never_acts(spec: &ScheduleSpec, book: &RuleBook, now: Timestamp, faults: &mut Faults) {
     // Without the calendar, whose dates change.
-    let reading = Reading::of(spec, book.zone_of(spec).zone, None);
+    let reading = spec.reading(book.zone_of(spec).zone, None);
     if reading.days.is_weekly() {
         return;
     }

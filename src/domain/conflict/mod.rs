@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::domain::cron::Cron;
-    use crate::domain::schedule::{DayRules, Reading};
+    use crate::domain::day_rules::{DayRules, Reading};
     use crate::domain::window::Window;
 
     fn at(text: &str) -> Timestamp {

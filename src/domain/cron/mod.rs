@@ -19,8 +19,8 @@ mod reference;
 
 use jiff::civil::Weekday;
 
+use super::days::Days;
 use super::minutes::Minutes;
-use super::window::Days;
 
 pub use field::Field;
 pub use fire::{Fires, MISSED_CAP, Missed, last_at_or_before};

@@ -6,6 +6,7 @@
 
 use jiff::civil::Weekday;
 
+use super::days::Days;
 use super::minutes::Minutes;
 use crate::domain::words::words;
 
@@ -21,7 +22,7 @@ pub use parse::{MAX_PARTS, MAX_TEXT, WindowError};
 pub use timeline::{Interval, Vote, WindowTimeline};
 pub use walk::Walk;
 pub use week::{Grid, SLOTS, Week, weekday};
-pub use words::{Clock, short};
+pub use words::Clock;
 
 /// The minutes of a day.
 const DAY: i16 = 24 * 60;
@@ -90,58 +91,4 @@ pub struct Part {
     pub start: i16,
     /// The minutes from start to end by wall clock, 1 … 10080.
     pub length: i16,
-}
-
-/// A set of weekdays. The set is never empty in a [`Part`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Days(u8);
-
-impl Days {
-    /// Every day of the week.
-    pub const ALL: Self = Self(0b111_1111);
-
-    /// The set of one day.
-    pub fn only(day: Weekday) -> Self {
-        Self(1 << day.to_monday_zero_offset())
-    }
-
-    /// The days from `first` to `last`, both included. The range goes past the end of the week if `last` comes before
-    /// `first`.
-    pub fn from_to(first: Weekday, last: Weekday) -> Self {
-        let mut days = Self::default();
-        for day in first.cycle_forward().take(7) {
-            days = days.with(Self::only(day));
-            if day == last {
-                break;
-            }
-        }
-        days
-    }
-
-    /// The union of both sets.
-    #[must_use]
-    pub fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether the set contains the day.
-    pub fn has(self, day: Weekday) -> bool {
-        self.0 & Self::only(day).0 != 0
-    }
-
-    /// The ranges of consecutive days as `(first, last)`; a range may go past the end of the week.
-    fn runs(self) -> Vec<(Weekday, Weekday)> {
-        if self == Self::ALL {
-            return vec![(Weekday::Monday, Weekday::Sunday)];
-        }
-        Weekday::Monday
-            .cycle_forward()
-            .take(7)
-            .filter(|day| self.has(*day) && !self.has(day.previous()))
-            .map(|first| {
-                let last = first.cycle_forward().take(7).take_while(|day| self.has(*day)).last();
-                (first, last.unwrap_or(first))
-            })
-            .collect()
-    }
 }

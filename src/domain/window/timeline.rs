@@ -11,7 +11,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::{DAY, Phase, Window};
 use crate::domain::calendar::CalendarEffect;
-use crate::domain::schedule::{DayRules, Reading};
+use crate::domain::day_rules::{DayRules, Reading};
 use crate::domain::time::resolve;
 
 /// The days before and after a time range in which the edges of a sleep that overlaps the range are found: seven for

@@ -4,20 +4,8 @@ use std::fmt;
 
 use jiff::civil::Weekday;
 
-use super::{DAY, Days, MAX_TEXT, Part, Phase, Window};
-
-/// The short name of a weekday: `Mon` … `Sun`.
-pub fn short(day: Weekday) -> &'static str {
-    match day {
-        Weekday::Monday => "Mon",
-        Weekday::Tuesday => "Tue",
-        Weekday::Wednesday => "Wed",
-        Weekday::Thursday => "Thu",
-        Weekday::Friday => "Fri",
-        Weekday::Saturday => "Sat",
-        Weekday::Sunday => "Sun",
-    }
-}
+use super::{DAY, MAX_TEXT, Part, Phase, Window};
+use crate::domain::days::{Days, long, short};
 
 /// The normalised text, which [`Window::parse`] parses to the same window.
 impl fmt::Display for Window {
@@ -67,22 +55,6 @@ impl Part {
     }
 }
 
-impl fmt::Display for Days {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (first, last)) in self.runs().into_iter().enumerate() {
-            if index > 0 {
-                f.write_str(",")?;
-            }
-            match last {
-                _ if first == last => f.write_str(short(first))?,
-                _ if first.next() == last => write!(f, "{},{}", short(first), short(last))?,
-                _ => write!(f, "{}-{}", short(first), short(last))?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Displays a minute of the day as `HH:MM`.
 pub struct Clock(pub i16);
 
@@ -120,35 +92,6 @@ impl Part {
             None if self.start + self.length > DAY => format!("{on} from {start} to {end} the next day"),
             None => format!("{on} from {start} to {end}"),
         }
-    }
-}
-
-impl Days {
-    /// A description in English: "Monday to Friday and Sunday".
-    pub fn meaning(self) -> String {
-        let mut runs: Vec<String> = self
-            .runs()
-            .into_iter()
-            .map(|(first, last)| match last {
-                _ if first == last => long(first).to_owned(),
-                _ if first.next() == last => format!("{} and {}", long(first), long(last)),
-                _ => format!("{} to {}", long(first), long(last)),
-            })
-            .collect();
-        let last = runs.pop().unwrap_or_default();
-        if runs.is_empty() { last } else { format!("{} and {last}", runs.join(", ")) }
-    }
-}
-
-fn long(day: Weekday) -> &'static str {
-    match day {
-        Weekday::Monday => "Monday",
-        Weekday::Tuesday => "Tuesday",
-        Weekday::Wednesday => "Wednesday",
-        Weekday::Thursday => "Thursday",
-        Weekday::Friday => "Friday",
-        Weekday::Saturday => "Saturday",
-        Weekday::Sunday => "Sunday",
     }
 }
 

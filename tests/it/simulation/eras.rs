@@ -7,9 +7,10 @@ use docknap::app::App;
 use docknap::app::rulebook::RuleBook;
 use docknap::db;
 use docknap::domain::cron::Cron;
+use docknap::domain::day_rules::Reading;
 use docknap::domain::ids::ScheduleId;
 use docknap::domain::run::{Run, RunState, Trigger};
-use docknap::domain::schedule::{Reading, Schedule, When};
+use docknap::domain::schedule::{Schedule, When};
 use jiff::Timestamp;
 
 use super::machine::Machine;

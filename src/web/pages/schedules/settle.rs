@@ -105,7 +105,8 @@ impl Fields {
 mod tests {
     use super::super::views::Row;
     use super::*;
-    use crate::domain::window::{SLOTS, short, weekday};
+    use crate::domain::days::short;
+    use crate::domain::window::{SLOTS, weekday};
     use crate::web::form::Typed;
 
     /// A form as a browser sends it: made from `window`, with some fields changed or added.

@@ -3,7 +3,8 @@
 
 use crate::app::FieldError;
 use crate::domain::cron::Cron;
-use crate::domain::window::{Clock, Days, Grid, Part, Phase, SLOTS, Week, Window, short, weekday};
+use crate::domain::days::{Days, short};
+use crate::domain::window::{Clock, Grid, Part, Phase, SLOTS, Week, Window, weekday};
 use crate::web::form::Typed;
 
 /// The largest number of rows with exact times that the server reads. No rule has more.

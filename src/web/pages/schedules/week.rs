@@ -3,8 +3,9 @@
 
 use super::fields::Fields;
 use super::views::{Renewed, Row, Sentence};
+use crate::domain::days::{Days, short};
 use crate::domain::user::Habits;
-use crate::domain::window::{Clock, Days, SLOTS, Window, short, weekday};
+use crate::domain::window::{Clock, SLOTS, Window, weekday};
 use crate::web::view::{Choice, clocked};
 
 /// The grid of a week.

@@ -9,6 +9,7 @@ use crate::domain::action::Action;
 use crate::domain::conflict;
 use crate::domain::fires::Fires;
 use crate::domain::overrides::DesiredState;
+use crate::domain::schedule::When;
 use crate::domain::time::resolve;
 use crate::domain::window::{Phase, WindowTimeline};
 
