@@ -3,6 +3,7 @@
 //! [`ExternalChanges::take`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::docker::ContainerEvent;
 use crate::domain::ids::HostId;
+use crate::domain::inventory::Containers;
 use crate::domain::reconcile::Fresh;
 use crate::domain::target::ContainerIdentity;
 
@@ -42,6 +44,8 @@ struct OfHost {
     looked: bool,
     /// Containers whose first check since the reconnect was postponed.
     late: HashMap<ContainerIdentity, Fresh>,
+    /// The list of containers whose labels were followed last.
+    followed: Option<Arc<Containers>>,
 }
 
 /// The result of [`ExternalChanges::take`].
@@ -80,6 +84,18 @@ impl ExternalChanges {
             // A connection that is lost and restored at once is reported only after it is restored.
             host.lost_at = Some(if connected { now - BRIEF_LOSS } else { now });
         }
+    }
+
+    /// Whether a host has another list of containers than the one that was followed last.
+    pub(crate) fn has_new_list(&self, host: &HostId, list: &Arc<Containers>) -> bool {
+        let state = self.lock();
+        let followed = state.hosts.get(host).and_then(|host| host.followed.as_ref());
+        followed.is_none_or(|followed| !Arc::ptr_eq(followed, list))
+    }
+
+    /// Records that the labels of a list of containers were followed.
+    pub(crate) fn list_followed(&self, host: &HostId, list: &Arc<Containers>) {
+        self.lock().hosts.entry(host.clone()).or_default().followed = Some(Arc::clone(list));
     }
 
     /// Records a change of a rule: the next pass checks everything.

@@ -10,7 +10,7 @@ use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::db::figures::Paced;
 use crate::domain::action::Action;
-use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::ids::{GroupId, HostId, RunId, ScheduleId};
 use crate::domain::pace::Pace;
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, Trigger};
@@ -241,6 +241,7 @@ pub fn is_present(app: &App, target: &Target) -> bool {
         match &target.subject {
             Subject::Stack(name) => inventory.has_stack(name),
             Subject::Container(identity) => inventory.by_identity(identity).is_some(),
+            Subject::Host | Subject::Group(_) => true,
         }
     })
 }
@@ -251,6 +252,8 @@ pub fn target_named(app: &App, host: &HostId, target_type: TargetType, name: &st
     targets::resolve(app, host, target_type, name).unwrap_or_else(|_| match target_type {
         TargetType::Stack => Target::stack(host.clone(), name),
         TargetType::Container => Target::container(host.clone(), ContainerIdentity::Name(name.to_owned())),
+        TargetType::Host => Target::host(HostId::from(name)),
+        TargetType::Group => Target::group(GroupId::from(name)),
     })
 }
 
@@ -267,9 +270,11 @@ fn strip(actor: &Actor, steps: &mut [Step]) {
 fn containers_of(app: &App, target: &Target) -> Vec<ContainerIdentity> {
     match &target.subject {
         Subject::Container(identity) => vec![identity.clone()],
-        Subject::Stack(_) => app.hosts.get(&target.host).map_or_else(Vec::new, |host| {
-            let members = host.inventory().members(&target.subject);
-            members.iter().map(|member| member.identity.clone()).collect()
-        }),
+        Subject::Stack(_) | Subject::Host | Subject::Group(_) => {
+            app.hosts.get(&target.host).map_or_else(Vec::new, |host| {
+                let members = host.inventory().members(&target.subject);
+                members.iter().map(|member| member.identity.clone()).collect()
+            })
+        }
     }
 }

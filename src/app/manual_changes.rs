@@ -13,6 +13,7 @@ use crate::domain::contradiction::{self, Answer};
 use crate::domain::desired::Rules;
 use crate::domain::inventory::Inventory;
 use crate::domain::overrides::{DesiredState, Reach};
+use crate::domain::place::Place;
 use crate::domain::run::{Run, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Phase;
@@ -120,11 +121,13 @@ impl ManualChange<'_> {
         members.map(|member| (member.clone(), was(&member))).collect()
     }
 
-    /// Removes members with windows of their own: they follow those windows, because their stack needs no override.
+    /// Removes members with windows narrower than the target: they follow those windows, because the target needs no
+    /// override.
     fn drop_members_with_own_windows(&self, members: &mut Vec<Changed>, target: &Target) {
         members.retain(|(member, _)| {
             let own = Target::container(target.host.clone(), member.clone());
-            own == *target || self.rules.windows_on(&own).next().is_none()
+            let decides = self.rules.windows_for(Place::of_target(&own)).first().copied();
+            decides.is_none_or(|rule| rule.target.narrowness() <= target.narrowness())
         });
     }
 

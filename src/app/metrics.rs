@@ -390,6 +390,8 @@ fn label(target: &Target) -> String {
     match &target.subject {
         Subject::Stack(name) | Subject::Container(ContainerIdentity::Name(name)) => name.clone(),
         Subject::Container(identity) => identity.to_text(),
+        Subject::Host => String::new(),
+        Subject::Group(id) => id.to_string(),
     }
 }
 

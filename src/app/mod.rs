@@ -31,6 +31,8 @@ mod draft;
 pub mod error;
 pub mod execute;
 pub mod external_changes;
+pub(crate) mod group_labels;
+pub mod groups;
 pub mod health;
 pub mod history;
 pub mod hosts;

@@ -12,8 +12,9 @@ use super::{Actor, App, Error, Result, targets, zone};
 use crate::domain::action::Action;
 use crate::domain::desired::Rules;
 use crate::domain::ids::ScheduleId;
-use crate::domain::overrides::{DesiredState, Place, Reach};
+use crate::domain::overrides::{DesiredState, Reach};
 use crate::domain::permission::Permission;
+use crate::domain::place::Place;
 use crate::domain::run::Trigger;
 use crate::domain::target::Target;
 

@@ -165,7 +165,7 @@ fn endpoint(
     id: Option<&String>,
     faults: &mut Vec<FieldError>,
 ) -> Option<Target> {
-    let Some(kind) = kind.and_then(|kind| TargetType::parse(kind.trim())) else {
+    let Some(kind) = kind.and_then(|kind| TargetType::parse_narrow(kind.trim())) else {
         faults.push(FieldError::new(format!("{name}_type"), "use stack or container"));
         return None;
     };
@@ -187,7 +187,7 @@ fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
     let refused = |message: String| Err(Error::field("dependency_id", message));
     let stack_of = |subject: &Subject| match subject {
         Subject::Stack(name) => Some(name.clone()),
-        Subject::Container(_) => None,
+        Subject::Container(_) | Subject::Host | Subject::Group(_) => None,
     };
     if edge.dependant == edge.dependency {
         return refused("it cannot wait for itself".to_owned());
@@ -271,7 +271,7 @@ pub fn of_stack(app: &App, actor: &Actor, host: &HostId, name: &str) -> Result<V
     }
     let touches = |subject: &Subject| match subject {
         Subject::Stack(stack) => stack == name,
-        Subject::Container(_) => members.iter().any(|member| added::names(subject, member)),
+        _ => members.iter().any(|member| added::names(subject, member)),
     };
     let edges = inventory.added.iter().filter(|edge| touches(&edge.dependant) || touches(&edge.dependency));
     waits.extend(edges.map(|edge| Waits {

@@ -18,8 +18,9 @@ use crate::domain::audit::Change;
 use crate::domain::contradiction;
 use crate::domain::ids::{HostId, OverrideId};
 use crate::domain::inventory::Container;
-use crate::domain::overrides::{DesiredState, LONGEST, MAX_REASON, Override, Place, Reach};
+use crate::domain::overrides::{DesiredState, LONGEST, MAX_REASON, Override, Reach};
 use crate::domain::permission::Permission;
+use crate::domain::place::Place;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
 use crate::domain::time::resolve;
@@ -77,7 +78,8 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
     } else if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
         add("reason", format!("use one line of {MAX_REASON} characters at most"));
     }
-    let reach = match reach(app, draft) {
+    let book = RuleBook::load(app).await?;
+    let reach = match reach(app, draft, &book) {
         Ok(reach) => Some(reach),
         Err(Error::Invalid(errors)) => {
             faults.extend(errors);
@@ -99,7 +101,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
         until: Some(until),
         reason: reason.to_owned(),
         by_hand: false,
-        puts_back: changes(app, wanted, &reach).await?,
+        puts_back: changes(app, wanted, &reach, &book).await?,
         reach,
     };
     let mut tx = app.db.begin().await?;
@@ -110,8 +112,7 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft) -> Result<Override>
 }
 
 /// Whether the override changes a container, so that its end has something to revert.
-async fn changes(app: &App, wanted: DesiredState, reach: &Reach) -> Result<bool> {
-    let book = RuleBook::load(app).await?;
+async fn changes(app: &App, wanted: DesiredState, reach: &Reach, book: &RuleBook) -> Result<bool> {
     for host in app.hosts.all() {
         let (inventory, naps) = (host.inventory(), book.naps(host.id()));
         let known = db::applied::of_host(&app.db, host.id()).await?;
@@ -121,7 +122,8 @@ async fn changes(app: &App, wanted: DesiredState, reach: &Reach) -> Result<bool>
             DesiredState::Hold => false,
         };
         let reached = inventory.containers.iter().filter(|one| {
-            one.is_ordinary() && one.protection.is_none() && reach.covers(Place::of(one)).is_some()
+            let covers = reach.covers(Place::of(one), book.rules.groups()).is_some();
+            covers && one.is_ordinary() && one.protection.is_none()
         });
         let is_put_back = |one: &Container| known.get(&one.identity).is_some_and(|known| known.puts_back);
         if reached.into_iter().any(|one| changes(one) || wanted != DesiredState::Hold && is_put_back(one)) {
@@ -176,18 +178,18 @@ fn parse_duration(typed: &str) -> Option<Duration> {
 }
 
 /// The reach of a draft and its display name.
-fn reach(app: &App, draft: &Draft) -> Result<(Reach, String)> {
+fn reach(app: &App, draft: &Draft, book: &RuleBook) -> Result<(Reach, String)> {
     let kind = text(draft.target_type.as_ref()).unwrap_or_default();
     if kind == "all" {
         return Ok((Reach::All, "everything".to_owned()));
     }
-    if kind == "host" {
-        let host = targets::host(app, draft.host.as_deref())?;
-        return Ok((Reach::Host(host.id().clone()), format!("host {}", host.name())));
-    }
     let Some(target_type) = TargetType::parse(kind) else {
-        return Err(Error::field("target_type", "use container, stack, host or all"));
+        return Err(Error::field("target_type", "use container, stack, host, group or all"));
     };
+    let (host, id) = (draft.host.as_deref(), draft.target_id.as_deref());
+    if let Some((target, name)) = targets::wide(app, book, target_type, host, id)? {
+        return Ok((Reach::Target(target), format!("{target_type} {name}")));
+    }
     let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {
         return Err(Error::field("target_id", "say which one"));
     };

@@ -183,6 +183,7 @@ fn row(app: &App, target: Target, amount: Amount) -> Row {
     let key = inventory.and_then(|inventory| match &target.subject {
         Subject::Stack(name) => inventory.stack(name).map(|stack| stack.key.clone()),
         Subject::Container(identity) => inventory.by_identity(identity).map(|one| one.key()),
+        Subject::Host | Subject::Group(_) => None,
     });
     Row { name: targets::name(app, &target), key, target, amount }
 }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::dates::{self, Dates};
-use super::{App, Result};
+use super::{App, Result, group_labels, groups};
 use crate::db;
 use crate::db::rulebook::Versions;
 use crate::domain::calendar::CalendarEffect;
@@ -24,10 +24,11 @@ use crate::domain::day_rules::Reading;
 use crate::domain::desired::{Rules, WindowRule};
 use crate::domain::fires::Fires;
 use crate::domain::foretell::{Foretold, Standing};
+use crate::domain::group::{Group, Memberships};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::Naps;
-use crate::domain::overrides::Place;
+use crate::domain::place::Place;
 use crate::domain::run::{Run, Trigger};
 use crate::domain::schedule::{Schedule, ScheduleSpec, When};
 use crate::domain::target::{ContainerIdentity, Target};
@@ -46,8 +47,10 @@ pub struct RuleBook {
     month: Date,
     /// The default zone: for texts, and for schedules without a zone of their own.
     pub zone: NamedZone,
-    /// The enabled window schedules and the overrides that are not closed.
+    /// The enabled window schedules and the overrides that are not closed, with the members of groups.
     pub rules: Arc<Rules>,
+    /// Ordered by name.
+    pub groups: Arc<Vec<Group>>,
     /// Ordered by name.
     pub calendars: Arc<Vec<Dates>>,
     naps: Arc<HashMap<HostId, Naps>>,
@@ -121,12 +124,14 @@ impl RuleBook {
         if let Some(last) = last.filter(|last| last.versions.rules == versions.rules) {
             return Ok(Self { versions, naps, ..last.clone() });
         }
+        let (groups, members) = groups::known(app).await?;
         let known = last.map(|last| last.calendars.as_slice()).unwrap_or_default();
         let mut book = Self {
             versions,
             month,
             zone: default_zone(app).await?,
             rules: Arc::new(Rules::default()),
+            groups: Arc::new(groups),
             calendars: Arc::new(dates::expand_all(app, month, known).await?),
             naps,
             no_naps: Naps::new(),
@@ -135,7 +140,10 @@ impl RuleBook {
         let windows = db::schedules::windows(&app.db).await?;
         let overrides = db::overrides::open(&app.db).await?;
         let windows = windows.iter().filter_map(|schedule| book.rule(schedule)).collect();
-        book.rules = Arc::new(Rules::new(windows, overrides));
+        let members = members.into_iter().map(|member| (member.group, member.target));
+        let memberships = Arc::new(Memberships::of(members));
+        group_labels::copy_to(&app.hosts.all(), &memberships);
+        book.rules = Arc::new(Rules::new(windows, overrides).in_groups(memberships));
         Ok(book)
     }
 
@@ -248,8 +256,8 @@ impl RuleBook {
         })
     }
 
-    /// The forecast of a target from `now` on: fires of its own schedules and of those of `stack`, which it belongs to,
-    /// together with windows and overrides.
+    /// The forecast of a target from `now` on: fires of its own schedules and of those of `stack`, its host and its
+    /// groups, which it belongs to, together with windows and overrides.
     pub(super) fn foretold<'a>(
         &'a self,
         fires: &'a FiresByTarget,
@@ -258,8 +266,12 @@ impl RuleBook {
         standing: Option<Standing>,
         now: Timestamp,
     ) -> Foretold<'a> {
+        let wide = std::iter::once(Target::host(target.host.clone()))
+            .chain(self.rules.groups().groups_of(Place::of_target(target)).into_iter().map(Target::group))
+            .filter(|wide| wide != target);
+        let wide = wide.filter_map(|wide| fires.get(&wide)).collect::<Vec<_>>();
         let lists = [fires.get(target), stack.and_then(|stack| fires.get(stack))];
-        let fires = lists.into_iter().flatten().flatten();
+        let fires = lists.into_iter().flatten().chain(wide).flatten();
         let fires = fires.map(|(at, schedule, reading)| (*at, schedule, reading.clone())).collect();
         Foretold::new(&self.rules, target, &self.zone.zone, standing, fires, now)
     }
@@ -303,7 +315,7 @@ impl RuleBook {
                 run.trigger,
                 Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override
             );
-        let mut left = HashMap::new();
+        let mut left: HashMap<ContainerIdentity, String> = run.leaves.clone().into_iter().collect();
         if !by_level && !by_edge {
             return left;
         }
@@ -311,6 +323,16 @@ impl RuleBook {
         let naps = self.naps(&run.target.host);
         for member in inventory.members(&run.target.subject) {
             let desired = moment.desired(Place::of(&member));
+            // A window of a host or group is the default for what has no narrower rule.
+            let is_ruled_elsewhere = by_level
+                && run.target.is_wide()
+                && desired.wanted.is_some()
+                && desired.rule().map(|rule| &rule.id) != run.schedule_id.as_ref();
+            if is_ruled_elsewhere {
+                let why = desired.why(&self.zone.zone);
+                left.insert(member.identity.clone(), format!("another rule decides about it: {why}"));
+                continue;
+            }
             let contradicts = match desired.wanted {
                 // The rule was removed after the run was stored.
                 None => by_level && !run.puts_back,

@@ -2,6 +2,7 @@
 //! This file collects the input, `domain::simulate` computes the events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,6 +15,7 @@ use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::domain::day_rules::Reading;
 use crate::domain::desired::Rules;
+use crate::domain::group::Memberships;
 use crate::domain::overrides::{DesiredState, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
@@ -154,7 +156,8 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 
 /// Collects the input of the simulation.
 async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
-    let is_asked = |target: &Target| only.is_none_or(|only| only.shares_container(target));
+    let groups = book.rules.groups();
+    let is_asked = |target: &Target| only.is_none_or(|only| groups.overlap(only, target));
     let wanted =
         db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let mut schedules = db::schedules::list(&app.db, &wanted).await?;
@@ -177,8 +180,9 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
     }
     let windows = rules.windows().iter().filter(|rule| is_asked(&rule.target)).cloned().collect();
     let overrides: Vec<_> =
-        rules.overrides().iter().filter(|one| reaches(&one.reach, only)).cloned().collect();
-    let others = if overrides.iter().any(|one| !matches!(one.reach, Reach::Target(_))) {
+        rules.overrides().iter().filter(|one| reaches(&one.reach, only, groups)).cloned().collect();
+    let is_wide = overrides.iter().any(|one| !one.reach.is_narrow());
+    let others = if is_wide || rules.windows().iter().any(|rule| rule.target.is_wide()) {
         everything(app).into_iter().filter(is_asked).collect()
     } else {
         Vec::new()
@@ -198,7 +202,7 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
                 (schedule, reading)
             })
             .collect(),
-        rules: Rules::new(windows, overrides),
+        rules: Rules::new(windows, overrides).in_groups(Arc::clone(groups)),
         held_back,
         others,
         scheduler: Actor::scheduler().reference,
@@ -206,11 +210,10 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
     })
 }
 
-fn reaches(reach: &Reach, only: Option<&Target>) -> bool {
+fn reaches(reach: &Reach, only: Option<&Target>, groups: &Memberships) -> bool {
     match (reach, only) {
         (_, None) | (Reach::All, _) => true,
-        (Reach::Host(host), Some(only)) => *host == only.host,
-        (Reach::Target(target), Some(only)) => target.shares_container(only),
+        (Reach::Target(target), Some(only)) => groups.overlap(target, only),
     }
 }
 

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use super::App;
+use super::draft::did_you_mean;
 use super::error::{Error, Result};
+use super::rulebook::RuleBook;
 use super::suggest::suggest;
 use crate::docker::Host;
+use crate::domain::group::{self, Group};
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_name};
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
@@ -30,15 +33,28 @@ pub fn resolve(app: &App, host: &HostId, target_type: TargetType, name: &str) ->
         TargetType::Container => {
             inventory.by_name(name).or_else(|| inventory.by_key(name)).map(|found| found.target())
         }
+        TargetType::Host => app.hosts.get(&HostId::from(name)).map(|host| Target::host(host.id().clone())),
+        TargetType::Group => group::parse_id(name).map(Target::group),
     };
     found.ok_or_else(|| not_found(&inventory, target_type, name))
 }
 
-/// The target with this name or key on any host.
+/// The target with this name or key on any host; a host or group by its id.
 ///
 /// # Errors
 /// [`Error::Conflict`] where several hosts have a target of this name; otherwise as [`resolve`] for the first host.
 pub fn find(app: &App, target_type: TargetType, name: &str) -> Result<Target> {
+    match target_type {
+        TargetType::Host => {
+            let host = app.hosts.get(&HostId::from(name)).map(|host| Target::host(host.id().clone()));
+            return host.ok_or_else(|| Error::not_found("host", shorten(name)));
+        }
+        TargetType::Group => {
+            let group = group::parse_id(name).map(Target::group);
+            return group.ok_or_else(|| Error::not_found("group", shorten(name)));
+        }
+        TargetType::Stack | TargetType::Container => {}
+    }
     let (mut found, mut first_error) = (Vec::new(), None);
     for host in app.hosts.all() {
         match resolve(app, host.id(), target_type, name) {
@@ -128,6 +144,49 @@ pub fn named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> R
     })
 }
 
+/// A host or group with its name, as a form or body names it: a host by `host` or `target_id`, a group by `target_id`;
+/// `None` for the other types.
+///
+/// # Errors
+/// [`Error::Invalid`] for `host` or `target_id`.
+pub fn wide(
+    app: &App,
+    book: &RuleBook,
+    target_type: TargetType,
+    host: Option<&str>,
+    id: Option<&str>,
+) -> Result<Option<(Target, String)>> {
+    let filled = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let (host, id) = (filled(host), filled(id));
+    match target_type {
+        TargetType::Stack | TargetType::Container => Ok(None),
+        TargetType::Host => {
+            let named = id.or(host);
+            // The key of a host is what forms send.
+            let by_key = app
+                .hosts
+                .all()
+                .into_iter()
+                .find(|one| named.as_deref() == Some(Target::host(one.id().clone()).key().as_str()));
+            let found = by_key.map_or_else(|| self::host(app, named.as_deref()), Ok)?;
+            Ok(Some((Target::host(found.id().clone()), found.name().to_owned())))
+        }
+        TargetType::Group => {
+            if host.is_some() {
+                return Err(Error::field("host", "a group reaches across hosts: leave the host out"));
+            }
+            let Some(id) = id else { return Err(Error::field("target_id", "say which group")) };
+            let is_it = |one: &&Group| one.id.as_str() == id || Target::group(one.id.clone()).key() == id;
+            let Some(found) = book.groups.iter().find(is_it) else {
+                let near = suggest(&id, book.groups.iter().map(|one| one.id.as_str()));
+                let message = format!("there is no group `{}`", shorten(&id));
+                return Err(Error::field("target_id", did_you_mean(&message, &near)));
+            };
+            Ok(Some((Target::group(found.id.clone()), found.spec.name.clone())))
+        }
+    }
+}
+
 /// The members of a target with these names, keys or identities, sorted and without duplicates.
 ///
 /// # Errors
@@ -156,6 +215,9 @@ pub fn named_members<'a>(
 
 /// The present display name of a target.
 pub(crate) fn name(app: &App, target: &Target) -> String {
+    if let (Subject::Host, Some(host)) = (&target.subject, app.hosts.get(&target.host)) {
+        return host.name().to_owned();
+    }
     let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
     present_name(&inventory.unwrap_or_else(|| Inventory::empty(target.host.clone())), target, None)
 }
@@ -163,11 +225,25 @@ pub(crate) fn name(app: &App, target: &Target) -> String {
 /// The display name of a target: the stack's name, or the container's present name. For a container that does not
 /// exist, or is not known yet, `known_as`; without that, its identity in compose, which is not a container name.
 pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Option<&str>) -> String {
-    let Subject::Container(identity) = &target.subject else { return target.identity_text() };
+    let identity = match &target.subject {
+        Subject::Container(identity) => identity,
+        Subject::Stack(name) => return name.clone(),
+        Subject::Host | Subject::Group(_) => {
+            return known_as.map_or_else(|| wide_name(target), str::to_owned);
+        }
+    };
     let present = inventory.by_identity(identity).map(|container| container.name.as_str());
     match present.filter(|name| !is_replaced_name(name)).or(known_as).or(present) {
         Some(name) => name.to_owned(),
         None => without_container(identity),
+    }
+}
+
+/// The name of a host or group whose record is not at hand: its id.
+fn wide_name(target: &Target) -> String {
+    match &target.subject {
+        Subject::Group(id) => id.to_string(),
+        _ => target.host.to_string(),
     }
 }
 
@@ -183,6 +259,14 @@ fn without_container(identity: &ContainerIdentity) -> String {
 pub(super) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerIdentity> {
     let members = inventory.members(&target.subject);
     members.iter().filter(|member| member.is_ordinary()).map(|member| member.identity.clone()).collect()
+}
+
+/// The hosts that a target may have containers on: all for a group, unless it is the part on one host.
+pub fn hosts_of(app: &App, target: &Target) -> Vec<Arc<Host>> {
+    match &target.subject {
+        Subject::Group(_) if target.host.as_str().is_empty() => app.hosts.all(),
+        _ => app.hosts.get(&target.host).into_iter().collect(),
+    }
 }
 
 /// The last known inventory of a host.
@@ -226,6 +310,8 @@ pub(super) fn known(inventory: &Inventory, target: &Target) -> Result<()> {
             not_found(inventory, target.target_type(), name)
         }
         Subject::Container(identity) => Error::not_found("container", without_container(identity)),
+        // A host or group may be empty.
+        Subject::Host | Subject::Group(_) => return Ok(()),
     })
 }
 
@@ -234,6 +320,7 @@ pub(super) fn not_found(inventory: &Inventory, target_type: TargetType, name: &s
     let near = match target_type {
         TargetType::Stack => suggest(name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
         TargetType::Container => suggest(name, inventory.containers.iter().map(|one| one.name.as_str())),
+        TargetType::Host | TargetType::Group => Vec::new(),
     };
     Error::NotFound { what: target_type.as_str(), name: name.to_owned(), near }
 }

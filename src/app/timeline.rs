@@ -18,8 +18,8 @@ use crate::domain::desired::Rules;
 use crate::domain::feed::{self, Told};
 use crate::domain::fires::Fires;
 use crate::domain::ids::ScheduleId;
-use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
+use crate::domain::place::Place;
 use crate::domain::run::{Run, RunState, StepState};
 use crate::domain::schedule::{Schedule, When};
 use crate::domain::simulate::Event;
@@ -81,6 +81,7 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         return Err(Error::Invalid(vec![FieldError::new("to", "use a day that is not before the first")]));
     }
     let now = app.clock.now();
+    let book = RuleBook::load(app).await?;
     let foretold = if wanted.until > now {
         let question = Question {
             from: Some(wanted.from.max(now).to_string()),
@@ -99,7 +100,8 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         let end = wanted.until.min(now.checked_add(1.millisecond()).unwrap_or(now));
         runs = db::timeline::ended(&app.db, wanted.from, end, limit).await?;
         runs_since = runs.first().filter(|_| runs.len() == MOST_RUNS).and_then(|run| run.finished_at);
-        runs.retain(|run| touches(run, wanted.target.as_ref()));
+        let groups = book.rules.groups();
+        runs.retain(|run| wanted.target.as_ref().is_none_or(|only| groups.overlap(only, &run.target)));
     }
     let last = wanted.until.checked_sub(1.millisecond()).unwrap_or(wanted.until);
     Ok(TimelineData {
@@ -107,7 +109,7 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         runs,
         runs_since,
         unreadable: unreadable(app).await?,
-        rules: Arc::clone(&RuleBook::load(app).await?.rules),
+        rules: Arc::clone(&book.rules),
         marks: simulate::marked(app, wanted.target.as_ref(), (wanted.from, last)).await?,
     })
 }
@@ -130,15 +132,14 @@ impl TimelineData {
         let own_rules = BTreeSet::from_iter(rules.chain(foretold()).chain(by_itself));
         let all = runs().map(|run| &run.target).chain(foretold()).chain(begins);
         all.filter(|target| match &target.subject {
-            Subject::Stack(_) | Subject::Container(ContainerIdentity::Name(_)) => true,
+            Subject::Container(ContainerIdentity::Name(_))
+            | Subject::Stack(_)
+            | Subject::Host
+            | Subject::Group(_) => true,
             Subject::Container(ContainerIdentity::Service { .. }) => own_rules.contains(target),
         })
         .collect()
     }
-}
-
-fn touches(run: &Run, only: Option<&Target>) -> bool {
-    only.is_none_or(|only| only.shares_container(&run.target))
 }
 
 /// The targets that the timeline shows on a day, each with the successful actions on that day and the last one before:
@@ -158,14 +159,23 @@ pub async fn deeds(
         look.shown_targets().into_iter().map(|target| (target.clone(), Vec::new())).collect();
     // The steps of a stack's run tell what the run did to a single container.
     let containers: Vec<&Target> = found.keys().filter(|target| is_container(target)).collect();
-    let touching = all.iter().filter(|run| containers.iter().any(|one| one.shares_container(&run.target)));
+    let groups = look.rules.groups();
+    let touching = all.iter().filter(|run| containers.iter().any(|one| groups.overlap(one, &run.target)));
     let touching: Vec<_> = touching.map(|run| run.id.clone()).collect();
+    let within: Vec<Target> =
+        found.keys().filter(|one| matches!(one.subject, Subject::Stack(_))).cloned().collect();
     let mut add = |target: &Target, at: Option<Timestamp>, action: Action, whole: bool| {
         if let (Some(deeds), Some(at)) = (found.get_mut(target), at) {
             deeds.push(DoneAction { at, action, whole });
         }
     };
     for run in all.iter().filter(|run| !is_container(&run.target)) {
+        // A run of a host or group also acts on the stacks there.
+        for stack in within.iter().filter(|_| run.target.is_wide()) {
+            if groups.overlap(stack, &run.target) {
+                add(stack, run.finished_at, run.action, run.state == RunState::Succeeded);
+            }
+        }
         add(&run.target, run.finished_at, run.action, run.state == RunState::Succeeded);
     }
     let steps = db::history::steps(&app.db, &touching).await?;

@@ -13,7 +13,8 @@ use crate::db;
 use crate::domain::contradiction;
 use crate::domain::guard::Guard;
 use crate::domain::ids::ScheduleId;
-use crate::domain::overrides::{DesiredState, Place};
+use crate::domain::overrides::DesiredState;
+use crate::domain::place::Place;
 use crate::domain::schedule::Schedule;
 use crate::domain::target::Target;
 

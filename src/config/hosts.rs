@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::Fault;
+use crate::domain::group;
 use crate::domain::host::{MAX_ID, MAX_NAME, is_id};
 use crate::domain::ids::HostId;
+use crate::domain::text::excerpt;
 
 /// A host of the settings file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct HostSetting {
     pub insecure: bool,
     /// The file of the authority, and those of client certificate and private key.
     pub tls: Option<(PathBuf, Option<(PathBuf, PathBuf)>)>,
+    /// Ids of the groups that the host is in.
+    pub groups: Vec<String>,
 }
 
 /// A table as written.
@@ -30,6 +34,8 @@ struct Table {
     endpoint: String,
     #[serde(default)]
     insecure: bool,
+    #[serde(default)]
+    groups: Vec<String>,
     tls_ca_file: Option<PathBuf>,
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
@@ -64,7 +70,7 @@ fn fault(number: usize, shown: &str, message: String) -> Fault {
 }
 
 fn checked(table: Table) -> Result<HostSetting, String> {
-    let Table { id, name, endpoint, insecure, tls_ca_file, tls_cert_file, tls_key_file } = table;
+    let Table { id, name, endpoint, insecure, groups, tls_ca_file, tls_cert_file, tls_key_file } = table;
     if !is_id(&id) {
         return Err(format!(
             "`id` is 1 to {MAX_ID} lower-case letters, digits and hyphens, and not only `new`"
@@ -85,7 +91,15 @@ fn checked(table: Table) -> Result<HostSetting, String> {
         (None, ..) => return Err("`tls_ca_file` is missing beside the other files".to_owned()),
         _ => return Err("`tls_cert_file` and `tls_key_file` are set together or not at all".to_owned()),
     };
-    Ok(HostSetting { id, name, endpoint: endpoint.trim().to_owned(), insecure, tls })
+    // `new` is the address of the form.
+    if let Some(wrong) = groups.iter().find(|id| *id == "new" || group::parse_id(id).is_none()) {
+        return Err(format!(
+            "`groups`: `{}` is no id of a group; use 1 to {} lower-case letters, digits and hyphens, not only `new`",
+            excerpt(wrong),
+            group::MAX_ID
+        ));
+    }
+    Ok(HostSetting { id, name, endpoint: endpoint.trim().to_owned(), insecure, tls, groups })
 }
 
 #[cfg(test)]
@@ -104,10 +118,12 @@ mod tests {
         let (hosts, faults) = load(
             "[[host]]\nid = 'nas'\nendpoint = 'tcp://nas:2376'\ntls_ca_file = '/c/ca.pem'\n\
              tls_cert_file = '/c/cert.pem'\ntls_key_file = '/c/key.pem'\n\
-             [[host]]\nid = 'vps'\nname = 'The VPS'\nendpoint = 'unix:///run/vps.sock'\n",
+             [[host]]\nid = 'vps'\nname = 'The VPS'\nendpoint = 'unix:///run/vps.sock'\n\
+             groups = ['evening', 'lab-2']\n",
         );
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!((&*hosts[0].name, &*hosts[1].name), ("nas", "The VPS"));
+        assert_eq!((hosts[0].groups.len(), hosts[1].groups.join(" ")), (0, "evening lab-2".to_owned()));
         let files = ("/c/ca.pem".into(), Some(("/c/cert.pem".into(), "/c/key.pem".into())));
         assert_eq!((hosts[0].tls.clone(), hosts[1].tls.clone()), (Some(files), None));
     }
@@ -122,6 +138,12 @@ mod tests {
             ("[[host]]\nid = 'a'", "`endpoint`"),
             ("[[host]]\nid = 'a'\nendpoint = ' '", "`endpoint`"),
             ("[[host]]\nid = 'a'\nendpoint = 'tcp://a:1'\nport = 3", "`port`"),
+            (
+                "[[host]]\nid = 'a'\nendpoint = 'tcp://a:1'\ngroups = ['Evening']",
+                "`Evening` is no id of a group",
+            ),
+            ("[[host]]\nid = 'a'\nendpoint = 'tcp://a:1'\ngroups = ['new']", "`new` is no id of a group"),
+            ("[[host]]\nid = 'a'\nendpoint = 'tcp://a:1'\ngroups = 'evening'", "sequence"),
             ("[[host]]\nid = 'a'\nendpoint = 'tcp://a:1'\ntls_cert_file = 'x'", "tls_ca_file"),
             ("[[host]]\nid = 'a'\nendpoint = 'tcp://a:1'\ntls_ca_file = 'x'\ntls_key_file = 'y'", "together"),
             (

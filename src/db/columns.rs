@@ -9,9 +9,10 @@ use super::Result;
 use super::read::{Column, Row};
 use crate::domain::action::Action;
 use crate::domain::calendar::CalendarEffect;
+use crate::domain::group::{Colour, GroupSource};
 use crate::domain::host::HostSource;
 use crate::domain::ids::{
-    AuditId, CalendarId, FeedId, HostId, OverrideId, RunId, ScheduleId, StepId, UserId,
+    AuditId, BatchId, CalendarId, FeedId, GroupId, HostId, OverrideId, RunId, ScheduleId, StepId, UserId,
 };
 use crate::domain::nap::NapKind;
 use crate::domain::overrides::DesiredState;
@@ -109,7 +110,7 @@ macro_rules! ids {
     ($($id:ident)+) => { columns! { Text: String { $($id: |id| id.0.clone(), |text| Some(Self(text));)+ } } };
 }
 
-ids!(AuditId CalendarId FeedId HostId OverrideId RunId ScheduleId StepId UserId);
+ids!(AuditId BatchId CalendarId FeedId GroupId HostId OverrideId RunId ScheduleId StepId UserId);
 
 macro_rules! words {
     ($($word:ident)+) => {
@@ -118,8 +119,8 @@ macro_rules! words {
 }
 
 words!(
-    Action ClockFace Condition DesiredState Did HostSource LinkKind NapKind Phase Policy Role RunState Source StepState TargetType
-    Trigger Wake WeekStart
+    Action ClockFace Colour Condition DesiredState Did GroupSource HostSource LinkKind NapKind Phase Policy Role
+    RunState Source StepState TargetType Trigger Wake WeekStart
 );
 
 /// A value stored as JSON text.

@@ -113,11 +113,14 @@ pub(super) fn for_each(
 /// The tables that `app::rulebook` reads, each with the version column (`db::rulebook`) that counts the writes to the
 /// table. The counting is done by triggers, so no write is missed. A table that `app::rulebook` reads must be listed
 /// here.
-const COUNTED: [(&str, &str); 5] = [
+const COUNTED: [(&str, &str); 8] = [
     ("schedules", "rules"),
     ("overrides", "rules"),
     ("calendars", "rules"),
     ("settings", "rules"),
+    ("groups", "rules"),
+    ("group_members", "rules"),
+    ("targets", "rules"),
     ("naps", "naps"),
 ];
 

@@ -65,14 +65,19 @@ impl RunConditions {
         let mut rest = Conditions::default();
         let (mut own, mut touching) = (String::new(), Vec::new());
         if let Some(target) = wanted.target {
-            let host = rest.bind(&target.host);
             let kind = rest.bind(&target.target_type());
             let identity = rest.bind(&target.identity_text());
-            own = format!(" AND host_id = {host} AND target_type = {kind} AND target_identity = {identity}");
+            own = format!(" AND target_type = {kind} AND target_identity = {identity}");
+            // The runs of a group on all hosts.
+            let on_host = match target.host.as_str() {
+                "" => String::new(),
+                _ => format!(" AND host_id = {}", rest.bind(&target.host)),
+            };
+            own.push_str(&on_host);
             let size = if wanted.touching.len() > MAX_SUBQUERIES { wanted.touching.len() } else { 1 };
             touching.extend(wanted.touching.chunks(size).map(|identities| {
                 let identities = rest.bind_all(identities);
-                format!(" AND host_id = {host} AND identity IN ({identities})")
+                format!("{on_host} AND identity IN ({identities})")
             }));
         }
         rest.is("host_id", wanted.host.filter(|_| wanted.target.is_none()));

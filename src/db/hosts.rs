@@ -100,7 +100,9 @@ pub async fn schedule_counts(db: &Db) -> Result<Vec<(HostId, i64)>> {
 /// Deletes what belongs to the containers of a host: locks, order, naps and traces; its overrides and sleeps end at
 /// `now`. Runs and the audit log stay.
 pub async fn forget(tx: &mut Tx, id: &HostId, now: Timestamp) -> Result<()> {
-    for table in ["locks", "order_edges", "naps", "traces", "applied", "host_outages"] {
+    for table in
+        ["locks", "order_edges", "naps", "traces", "applied", "host_outages", "targets", "group_members"]
+    {
         Query::built(format!("DELETE FROM {table} WHERE host_id = $1"), values![id]).run(tx).await?;
     }
     let reason = "the host was deleted";

@@ -2,7 +2,7 @@
 //!
 //! A terminal state never changes: each update names the states that it starts from, and returns whether it matched.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -37,7 +37,7 @@ impl ReadRow for Run {
             schedule_name: row.get("schedule_name")?,
             target_name: row.get("target_name")?,
             actor: row.actor()?,
-            fire_at: row.get("fire_at_ms")?,
+            fire_at: row.get("due_ms")?,
             created_at: row.get("created_ms")?,
             started_at: row.get("started_ms")?,
             finished_at: row.get("finished_ms")?,
@@ -53,6 +53,8 @@ impl ReadRow for Run {
             guard: row.get::<Option<Json<_>>>("guard")?.map(|guard| guard.0),
             look_at: row.get("look_at_ms")?,
             busy_until: row.get("busy_until_ms")?,
+            batch: row.get("batch_id")?,
+            leaves: parse_leaves(row.get("leaves")?).ok_or_else(|| row.damage("what it leaves"))?,
         })
     }
 }
@@ -68,6 +70,20 @@ fn parse_also(text: Option<String>) -> Option<Vec<ContainerIdentity>> {
     let Some(text) = text else { return Some(Vec::new()) };
     let texts: Vec<String> = serde_json::from_str(&text).ok()?;
     texts.iter().map(|text| ContainerIdentity::parse(text)).collect()
+}
+
+/// The containers that a run leaves to another schedule with the reasons, as JSON; `None` if there are none.
+fn leaves_text(run: &Run) -> Option<String> {
+    let texts: BTreeMap<String, &str> =
+        run.leaves.iter().map(|(identity, reason)| (identity.to_text(), reason.as_str())).collect();
+    if texts.is_empty() { None } else { serde_json::to_string(&texts).ok() }
+}
+
+/// The reverse of [`leaves_text`]; `None` if the text is malformed.
+fn parse_leaves(text: Option<String>) -> Option<BTreeMap<ContainerIdentity, String>> {
+    let Some(text) = text else { return Some(BTreeMap::new()) };
+    let texts: BTreeMap<String, String> = serde_json::from_str(&text).ok()?;
+    texts.into_iter().map(|(identity, reason)| Some((ContainerIdentity::parse(&identity)?, reason))).collect()
 }
 
 /// Stores a new run; `false`, with nothing stored, if its schedule already has a run for that instant.
@@ -93,7 +109,7 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             "actor_kind" => run.actor.kind,
             "actor_id" => run.actor.id,
             "actor_name" => run.actor.name,
-            "fire_at_ms" => run.fire_at,
+            "due_ms" => run.fire_at,
             "created_ms" => run.created_at,
             "started_ms" => run.started_at,
             "finished_ms" => run.finished_at,
@@ -113,10 +129,12 @@ pub async fn insert_all(tx: &mut Tx, runs: &[&Run], owner_epoch: i64) -> Result<
             "guard" => run.guard.as_ref().map(Json),
             "look_at_ms" => run.look_at,
             "busy_until_ms" => run.busy_until,
+            "batch_id" => run.batch,
+            "leaves" => leaves_text(run),
             "owner_epoch" => owner_epoch,
         ]
     });
-    let on_conflict = " ON CONFLICT (schedule_id, fire_at_ms) DO NOTHING";
+    let on_conflict = " ON CONFLICT (schedule_id, due_ms, host_id) DO NOTHING";
     let inserted = rows::insert(tx, "runs", rows.collect(), on_conflict).await?;
     if usize::try_from(inserted).is_ok_and(|inserted| inserted == runs.len()) {
         return Ok(HashSet::new());
@@ -177,9 +195,9 @@ pub async fn undo_of(tx: &mut Tx, undone: &RunId) -> Result<Option<RunId>> {
 /// Clears the fire instant of a skipped run, so that the run `to` of the same schedule can be stored for that instant.
 /// `false` if there is no skipped run.
 pub async fn give_way(tx: &mut Tx, to: &Run) -> Result<bool> {
-    let sql = "UPDATE runs SET fire_at_ms = NULL WHERE schedule_id = $1 AND fire_at_ms = $2 \
+    let sql = "UPDATE runs SET due_ms = NULL WHERE schedule_id = $1 AND due_ms = $2 AND host_id = $3 \
                AND state = 'skipped'";
-    sql!(sql, to.schedule_id, to.fire_at).hits(tx).await
+    sql!(sql, to.schedule_id, to.fire_at, to.target.host).hits(tx).await
 }
 
 /// The reasons not to store a new run.
@@ -228,7 +246,7 @@ pub async fn in_the_way(tx: &mut Tx, runs: &[&Run]) -> Result<Vec<InTheWay>> {
 
 /// The statement before the `VALUES` of the new runs.
 const CONFLICTS_BEFORE: &str = "WITH asked (n, host_id, target_type, target_identity, action, restore, retry_of, \
-    guarded, schedule_id, fire_at_ms) AS (";
+    guarded, schedule_id, due_ms) AS (";
 /// The statement after them; it returns only runs with a conflict. The condition on the state is that of the index
 /// `runs_undone`, which holds only runs that have not ended, because a target may have any number of ended runs.
 const CONFLICTS_AFTER: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELECT r.id FROM runs r \
@@ -237,7 +255,8 @@ const CONFLICTS_AFTER: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELEC
        AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) AND r.puts_back = FALSE \
        AND (r.retry_of IS NULL OR r.retry_of = asked.retry_of) \
        AND (asked.guarded OR r.state <> 'pending' OR r.guard IS NULL) ORDER BY r.id LIMIT 1) AS twin, \
-     EXISTS (SELECT 1 FROM runs r WHERE r.schedule_id = asked.schedule_id AND r.fire_at_ms = asked.fire_at_ms) \
+     EXISTS (SELECT 1 FROM runs r WHERE r.schedule_id = asked.schedule_id AND r.due_ms = asked.due_ms \
+       AND r.host_id = asked.host_id) \
        AS is_taken FROM asked) AS found WHERE is_taken OR twin IS NOT NULL";
 
 /// Starts a pending run, and stores its deadline and its explanation; `false` if the run is no longer pending.
@@ -348,7 +367,7 @@ mod tests {
             twin.ends_with("INDEX runs_undone (host_id=? AND target_type=? AND target_identity=?)"),
             "{twin}"
         );
-        assert!(taken.ends_with("(schedule_id=? AND fire_at_ms=?)"), "{taken}");
+        assert!(taken.ends_with("(schedule_id=? AND due_ms=? AND host_id=?)"), "{taken}");
         assert!(!plan.iter().any(|row| row.3.contains("ORDER BY")), "{plan:?}");
     }
 }

@@ -15,6 +15,7 @@ use super::inventory::Snapshot;
 use super::self_detection::SelfHints;
 use super::{Certificate, DockerError, Settings, Usage};
 use crate::clock::Clock;
+use crate::domain::group::Memberships;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{
     self, Check, Container, Guard, Inventory, Link, Protection, ProtectionRules, SelfDetection,
@@ -236,6 +237,18 @@ impl Host {
     /// Replaces the traces: the last changes to containers that DockNap did not make.
     pub fn set_traces(&self, traces: Arc<Traces>) {
         self.state.write().inventory.traces = traces;
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Replaces the members of groups.
+    pub fn set_groups(&self, groups: &Arc<Memberships>) {
+        {
+            let inventory = &mut self.state.write().inventory;
+            if inventory.groups == *groups {
+                return;
+            }
+            inventory.groups = Arc::clone(groups);
+        }
         self.generation.send_modify(|generation| *generation += 1);
     }
 

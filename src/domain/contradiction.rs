@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 
 use super::action::Action;
 use super::desired::{Layer, Moment, Rules};
-use super::overrides::{DesiredState, LONGEST, Place, Reach};
+use super::overrides::{DesiredState, LONGEST};
+use super::place::Place;
 use super::schedule::Policy;
 use super::target::{ContainerIdentity, Subject, Target};
 
@@ -135,20 +136,25 @@ pub fn lasts(
     end.map(|end| end.min(longest))
 }
 
-/// The targets whose windows and overrides an action on `target` may contradict: the target itself and, if it is a
-/// stack, those of its containers that have windows or overrides of their own.
+/// The targets whose windows and overrides an action on `target` may contradict: the target itself and, unless it is a
+/// container, those of its containers and stacks that have windows or overrides of their own.
 pub fn speakers<'a>(
     target: &Target,
     members: impl IntoIterator<Item = &'a ContainerIdentity>,
     rules: &Rules,
 ) -> Vec<Target> {
     let mut targets = vec![target.clone()];
-    if matches!(target.subject, Subject::Stack(_)) {
-        let own = members.into_iter().map(|member| Target::container(target.host.clone(), member.clone()));
-        targets.extend(own.filter(|member| {
-            rules.windows().iter().any(|rule| rule.target == *member)
-                || rules.overrides().iter().any(|one| one.reach == Reach::Target(member.clone()))
-        }));
+    if matches!(target.subject, Subject::Container(_)) {
+        return targets;
+    }
+    for member in members {
+        let container = Target::container(target.host.clone(), member.clone());
+        let stack = Place::of_target(&container).stack.map(|name| Target::stack(target.host.clone(), name));
+        for own in [stack, Some(container)].into_iter().flatten() {
+            if rules.names(&own) && !targets.contains(&own) {
+                targets.push(own);
+            }
+        }
     }
     targets
 }

@@ -6,6 +6,7 @@
 //! scheduler all use them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 use parking_lot::Mutex;
@@ -13,9 +14,11 @@ use serde::Serialize;
 
 use super::action::Action;
 use super::day_rules::Reading;
+use super::group::Memberships;
 use super::guard::Guard;
 use super::ids::{OverrideId, ScheduleId};
-use super::overrides::{self, DesiredState, Override, Place, Reach};
+use super::overrides::{self, DesiredState, Override, Reach};
+use super::place::Place;
 use super::schedule::{Policy, Wake};
 use super::target::{Subject, Target};
 use super::time::{Instant, serialize_instant};
@@ -70,6 +73,7 @@ pub struct Rules {
     overrides: Vec<Override>,
     /// Indexes into `windows`.
     by_target: HashMap<Target, Vec<usize>>,
+    groups: Arc<Memberships>,
 }
 
 /// The layer that decides.
@@ -129,7 +133,17 @@ impl Rules {
         for (index, rule) in windows.iter().enumerate() {
             by_target.entry(rule.target.clone()).or_default().push(index);
         }
-        Self { windows, overrides, by_target }
+        Self { windows, overrides, by_target, groups: Arc::default() }
+    }
+
+    /// The rules with these members of groups.
+    #[must_use]
+    pub fn in_groups(self, groups: Arc<Memberships>) -> Self {
+        Self { groups, ..self }
+    }
+
+    pub fn groups(&self) -> &Arc<Memberships> {
+        &self.groups
     }
 
     pub fn windows(&self) -> &[WindowRule] {
@@ -175,7 +189,7 @@ impl Rules {
     /// Whether a window or an override covers a place, even if it is not active now.
     pub fn speak_of(&self, place: Place<'_>) -> bool {
         !self.windows_for(place).is_empty()
-            || self.overrides.iter().any(|one| one.reach.covers(place).is_some())
+            || self.overrides.iter().any(|one| one.reach.covers(place, &self.groups).is_some())
     }
 
     /// Whether there are no windows and no overrides.
@@ -188,15 +202,26 @@ impl Rules {
         Moment { rules: self, now, votes: Mutex::default() }
     }
 
-    /// The window schedules that decide about a place: those of its container, or if there are none, those of its
-    /// stack.
+    /// The window schedules that decide about a place: those of the narrowest scope that has any, of container, stack,
+    /// host and groups.
     pub fn windows_for(&self, place: Place<'_>) -> Vec<&WindowRule> {
-        let of = |subject: Subject| -> Vec<&WindowRule> {
-            self.windows_on(&Target { host: place.host.clone(), subject }).collect()
+        let on = |targets: Vec<Target>| -> Vec<&WindowRule> {
+            targets.iter().flat_map(|target| self.windows_on(target)).collect()
         };
-        let container = place.container.map(|identity| of(Subject::Container(identity.clone())));
-        let narrow = container.filter(|rules| !rules.is_empty());
-        narrow.or_else(|| place.stack.map(|name| of(Subject::Stack(name.to_owned())))).unwrap_or_default()
+        self.scopes(place).map(on).find(|rules| !rules.is_empty()).unwrap_or_default()
+    }
+
+    /// The targets whose windows may decide about a place, from the narrowest scope to the widest. The groups of a place
+    /// are one scope.
+    pub(super) fn scopes(&self, place: Place<'_>) -> impl Iterator<Item = Vec<Target>> + use<> {
+        let on_host = |subject| vec![Target { host: place.host.clone(), subject }];
+        let narrow = [
+            place.container.map(|identity| on_host(Subject::Container(identity.clone()))),
+            place.stack.map(|name| on_host(Subject::Stack(name.to_owned()))),
+            place.group.is_none().then(|| on_host(Subject::Host)),
+        ];
+        let groups = self.groups.groups_of(place).into_iter().map(Target::group).collect();
+        narrow.into_iter().flatten().chain([groups])
     }
 
     /// The changes of a place's desired state in (`after`, `until`], in order, at most `limit`.
@@ -225,7 +250,9 @@ impl Rules {
 
     /// The change at the end of an override with `puts_back`, if no other rule decides about the place then.
     fn put_back(&self, place: Place<'_>, at: Timestamp, desired: &Desired<'_>) -> Option<Transition> {
-        let ends = |one: &&Override| one.puts_back && one.until == at && one.reach.covers(place).is_some();
+        let ends = |one: &&Override| {
+            one.puts_back && one.until == at && one.reach.covers(place, &self.groups).is_some()
+        };
         let one = self.overrides.iter().find(ends).filter(|_| desired.wanted.is_none())?;
         Some(Transition { at, wanted: Some(one.wanted.other()), by: "override".to_owned(), schedule: None })
     }
@@ -266,7 +293,7 @@ impl Rules {
         for rule in &mut windows {
             rule.from = Timestamp::MIN;
         }
-        let always = Self::new(windows, Vec::new());
+        let always = Self::new(windows, Vec::new()).in_groups(Arc::clone(&self.groups));
         let from = at.checked_sub((BACK_DAYS * 24).hours()).unwrap_or(Timestamp::MIN);
         let edges = window_edges(&always.windows_for(place), from, at);
         let wanted = |at: Timestamp| always.at(at).by_window(place).wanted;
@@ -314,7 +341,7 @@ impl Rules {
     /// The instants in (`after`, `until`] at which the desired state of a place may change.
     fn edges(&self, place: Place<'_>, after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
         let mut edges = window_edges(&self.windows_for(place), after, until);
-        for one in self.overrides.iter().filter(|one| one.reach.covers(place).is_some()) {
+        for one in self.overrides.iter().filter(|one| one.reach.covers(place, &self.groups).is_some()) {
             edges.extend([one.created_at, one.until]);
             edges.extend(one.closed_at);
         }

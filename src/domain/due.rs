@@ -2,12 +2,14 @@
 //!
 //! [`decide`] has no side effects. The scheduler, previews and the simulation all call it, so that their results agree.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::action::Action;
+use super::conflict;
 use super::cron::Cron;
 use super::day_rules::Reading;
 use super::fires::Fires;
@@ -89,12 +91,14 @@ pub fn decide(schedules: &[Schedule], readings: &[Reading], now: Timestamp) -> V
         .enumerate()
         .filter_map(|(index, (schedule, reading))| decide_one(index, schedule, reading, now))
         .collect();
-    // Sort the decision that takes precedence last: later instant, higher priority, stronger action, older schedule.
+    // Sort the decision that takes precedence last: later instant, higher priority, narrower target, stronger action,
+    // older schedule.
     decisions.sort_by(|a, b| {
         let key = |decision: &Decision| {
             let schedule = &schedules[decision.index];
             let fire = decision.fire.as_ref().map(|(at, _)| *at);
-            (fire, schedule.spec.priority, std::cmp::Reverse(schedule.spec.action.clash_rank()))
+            let spec = &schedule.spec;
+            (fire, spec.priority, spec.target.narrowness(), Reverse(spec.action.clash_rank()))
         };
         key(a).cmp(&key(b)).then_with(|| schedules[b.index].id.cmp(&schedules[a.index].id))
     });
@@ -155,6 +159,24 @@ fn just_before(instant: Timestamp) -> Timestamp {
 fn catch_up(schedule: &Schedule) -> Duration {
     let allowed = Duration::from_secs(u64::try_from(schedule.spec.catch_up_seconds).unwrap_or(0));
     if schedule.spec.action == Action::Restart { allowed.min(RESTART_CATCH_UP) } else { allowed }
+}
+
+/// Why a fire leaves a container to the fire `other`, which acts on it too although the targets differ; `None` if it
+/// does not leave it. In one minute the one that [`conflict::precedence_of`] names first acts; otherwise the later one
+/// sets the state.
+pub fn leaves(
+    (schedule, at): (&Schedule, Timestamp),
+    (other, other_at): (&Schedule, Timestamp),
+) -> Option<FireOutcome> {
+    let (action, others) = (schedule.spec.action, other.spec.action);
+    if at.as_second() / 60 == other_at.as_second() / 60 {
+        let order =
+            conflict::precedence_of(&schedule.spec, &other.spec).then_with(|| schedule.id.cmp(&other.id));
+        let outcome = if action == others { FireOutcome::Duplicate } else { FireOutcome::Conflict };
+        return (order == Ordering::Greater).then(|| outcome(other.id.clone()));
+    }
+    let is_overtaken = action.sets_state() && others.sets_state() && at < other_at;
+    is_overtaken.then(|| FireOutcome::Superseded(other.id.clone()))
 }
 
 /// Sets the outcomes of fires that conflict with others on the same target: only one fire per target may set the state,

@@ -44,12 +44,20 @@ id!(
     HostId
 );
 id!(
+    /// A group of hosts, stacks and containers: an immutable slug.
+    GroupId
+);
+id!(
     /// A schedule.
     ScheduleId
 );
 id!(
     /// One execution of a request.
     RunId
+);
+id!(
+    /// The runs of one fire of a group's schedule.
+    BatchId
 );
 id!(
     /// One container operation of a run.

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::dependency::AddedEdge;
+use super::group::Memberships;
 use super::ids::HostId;
+use super::place::Place;
 use super::target::{self, ContainerIdentity, Subject};
 use super::trace::{COMES_UP, Traces};
 use super::words::words;
@@ -67,6 +69,8 @@ pub struct Inventory {
     pub seen_at: Option<Timestamp>,
     /// Order edges that people added to those from labels.
     pub added: Arc<Vec<AddedEdge>>,
+    /// Groups that hosts, stacks and containers are in.
+    pub groups: Arc<Memberships>,
     /// Latest observed event of each container that no step of DockNap explains.
     pub traces: Arc<Traces>,
     /// Instant since which the daemon has at least been up, by its own clock; `None` if unknown.
@@ -148,6 +152,7 @@ impl Inventory {
             containers: Arc::default(),
             seen_at: None,
             added: Arc::default(),
+            groups: Arc::default(),
             traces: Arc::default(),
             up_since: None,
             itself: SelfDetection::Unknown,
@@ -211,7 +216,8 @@ impl Inventory {
     }
 
     /// Containers that a target includes now, sorted by name; empty if the target does not exist. Ordinary containers
-    /// are included once per identity. A stack also includes its one-offs, hooks and swarm tasks.
+    /// are included once per identity. A stack also includes its one-offs, hooks and swarm tasks; a host and a group do
+    /// not.
     pub fn members(&self, subject: &Subject) -> Vec<Arc<Container>> {
         match subject {
             Subject::Stack(name) => {
@@ -223,6 +229,11 @@ impl Inventory {
                     .collect()
             }
             Subject::Container(identity) => self.by_identity(identity).cloned().into_iter().collect(),
+            Subject::Host => by_name(replicas(self.containers.iter())),
+            Subject::Group(id) => {
+                let all = self.containers.iter();
+                by_name(replicas(all.filter(|one| self.groups.holds(id, Place::of(one)))))
+            }
         }
     }
 
@@ -289,6 +300,11 @@ fn replicas<'a>(containers: impl IntoIterator<Item = &'a Arc<Container>>) -> Vec
         }
     }
     chosen.into_values().cloned().collect()
+}
+
+fn by_name(mut containers: Vec<Arc<Container>>) -> Vec<Arc<Container>> {
+    containers.sort_by(|a, b| a.name.cmp(&b.name));
+    containers
 }
 
 fn contains_same(chosen: &[Arc<Container>], one: &Arc<Container>) -> bool {

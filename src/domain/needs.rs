@@ -9,7 +9,8 @@ use jiff::{Timestamp, ToSpan};
 use super::desired::{Rules, WindowRule};
 use super::inventory::{Container, Inventory};
 use super::order::{self, added};
-use super::overrides::{DesiredState, Place};
+use super::overrides::DesiredState;
+use super::place::Place;
 use super::target::{ContainerIdentity, Subject, Target};
 
 /// Look-ahead in days where all weeks are alike, and where they differ.
@@ -35,14 +36,23 @@ pub struct Pairs(Vec<(Arc<Container>, Arc<Container>)>);
 impl Pairs {
     /// Pairs on the host of `inventory` of which at least one side belongs to `targets`.
     pub fn about<'a>(targets: impl IntoIterator<Item = &'a Target>, inventory: &Inventory) -> Self {
-        let (mut stacks, mut containers) = (HashSet::new(), HashSet::new());
-        for target in targets.into_iter().filter(|target| target.host == inventory.host) {
-            match &target.subject {
-                Subject::Stack(name) => stacks.insert(name.as_str()),
-                Subject::Container(identity) => containers.insert(identity),
-            };
-        }
         let all = &inventory.containers;
+        let (mut stacks, mut containers) = (HashSet::new(), HashSet::new());
+        for target in targets {
+            match &target.subject {
+                Subject::Group(_) | Subject::Host => {
+                    let holds = |one: &&Arc<Container>| inventory.groups.overlap(target, &one.target());
+                    containers.extend(all.iter().filter(holds).map(|one| &one.identity));
+                }
+                _ if target.host != inventory.host => {}
+                Subject::Stack(name) => {
+                    stacks.insert(name.as_str());
+                }
+                Subject::Container(identity) => {
+                    containers.insert(identity);
+                }
+            }
+        }
         // Only a shared network can connect containers of different stacks.
         let reaches_out = all.iter().any(|one| one.network_mode.starts_with("container:"));
         let members: Vec<Arc<Container>> = if reaches_out {
@@ -81,10 +91,7 @@ impl Pairs {
     /// Windows that decide about a container of the pairs.
     pub fn windows<'a>(&self, rules: &'a Rules) -> impl Iterator<Item = &'a WindowRule> {
         let sides = self.0.iter().flat_map(|(a, b)| [a, b]);
-        let targets = sides.flat_map(|one| {
-            let stack = one.stack().map(|name| Target::stack(one.host.clone(), name));
-            stack.into_iter().chain([one.target()])
-        });
+        let targets = sides.flat_map(|one| rules.scopes(Place::of(one)).flatten());
         BTreeSet::from_iter(targets).into_iter().flat_map(|target| rules.windows_on(&target))
     }
 }
@@ -105,7 +112,7 @@ impl<'a> Needs<'a> {
     pub fn new(rules: &'a Rules, pairs: &'a Pairs, now: Timestamp) -> Self {
         let mut of_target: HashMap<Target, Vec<usize>> = HashMap::new();
         for (at, (dependant, dependency)) in pairs.0.iter().enumerate() {
-            // All windows that decide about one container are on the same target.
+            // All windows that decide about one container are of the same scope.
             let sides = [dependant, dependency];
             let decides = sides.map(|one| rules.windows_for(Place::of(one)).first().map(|rule| &rule.target));
             // Two sides under the same windows sleep at the same times, unless one is protected.

@@ -1,5 +1,5 @@
 //! Overrides: a desired state (awake, asleep or hold) that takes precedence over windows for a container, a stack, a
-//! host or everything, with a mandatory end and a reason (semantics §2).
+//! host, a group or everything, with a mandatory end and a reason (semantics §2).
 //!
 //! A [`Reach`] is what an override is for, and a [`Place`] is the container or stack that a query is about;
 //! [`Reach::covers`] compares the two.
@@ -9,9 +9,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::group::Memberships;
 use super::ids::{HostId, OverrideId};
+use super::place::Place;
 use super::run::ActorRef;
-use super::target::{Subject, Target, TargetType};
+use super::target::{Subject, Target};
 use super::time::{Instant, serialize_instant};
 use super::words::words;
 
@@ -58,40 +60,36 @@ impl DesiredState {
     }
 }
 
-/// The scope of an override, ordered from wide to narrow. Within a layer the narrowest scope decides alone (rulings 1).
+/// The scope of an override. Within a layer the narrowest scope decides alone (rulings 1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
     /// Everything on all hosts.
     All,
-    /// Everything on one host.
-    Host(HostId),
-    /// A stack or a container.
+    /// A group, a host, a stack or a container.
     Target(Target),
 }
 
 impl Reach {
-    /// The value of `target_type` in the API and the database: `all`, `host`, `stack`, `container`.
+    /// The value of `target_type` in the API and the database: `all`, `group`, `host`, `stack`, `container`.
     pub fn type_str(&self) -> &'static str {
         match self {
             Self::All => "all",
-            Self::Host(_) => "host",
             Self::Target(target) => target.target_type().as_str(),
         }
     }
 
-    /// The host of the scope; `None` for everything.
+    /// The host of the scope; `None` for everything, and empty for a group.
     pub fn host(&self) -> Option<&HostId> {
         match self {
             Self::All => None,
-            Self::Host(host) => Some(host),
             Self::Target(target) => Some(&target.host),
         }
     }
 
-    /// The database column beside host and type: the name of the stack or the identity of the container, else empty.
+    /// The database column beside host and type; see [`Target::identity_text`].
     pub fn identity_text(&self) -> String {
         match self {
-            Self::All | Self::Host(_) => String::new(),
+            Self::All => String::new(),
             Self::Target(target) => target.identity_text(),
         }
     }
@@ -100,63 +98,32 @@ impl Reach {
     pub fn from_columns(host: &str, kind: &str, identity: &str) -> Option<Self> {
         match kind {
             "all" => Some(Self::All),
-            "host" => Some(Self::Host(HostId::from(host))),
-            kind => {
-                TargetType::parse(kind)?;
-                Target::from_columns(host, kind, identity).map(Self::Target)
-            }
+            kind => Target::from_columns(host, kind, identity).map(Self::Target),
         }
     }
 
-    /// How narrowly the scope covers a place: 0 = everything, 1 = host, 2 = stack, 3 = container; `None` if it does
-    /// not.
-    pub fn covers(&self, place: Place<'_>) -> Option<u8> {
-        match self {
-            Self::All => Some(0),
-            Self::Host(host) => (host == place.host).then_some(1),
-            Self::Target(target) if target.host != *place.host => None,
-            Self::Target(target) => match &target.subject {
-                Subject::Stack(name) => (place.stack == Some(name.as_str())).then_some(2),
-                Subject::Container(identity) => (place.container == Some(identity)).then_some(3),
-            },
-        }
+    /// How narrowly the scope covers a place: 0 = everything, then as [`Target::narrowness`]; `None` if it does not.
+    pub fn covers(&self, place: Place<'_>, groups: &Memberships) -> Option<u8> {
+        let Self::Target(target) = self else { return Some(0) };
+        let on_host = target.host == *place.host;
+        let covers = match &target.subject {
+            Subject::Group(id) => groups.holds(id, place) && (on_host || target.host.as_str().is_empty()),
+            Subject::Host => on_host,
+            Subject::Stack(name) => on_host && place.stack == Some(name.as_str()),
+            Subject::Container(identity) => on_host && place.container == Some(identity),
+        };
+        covers.then(|| target.narrowness())
+    }
+
+    /// Whether the scope is one stack or one container.
+    pub fn is_narrow(&self) -> bool {
+        matches!(self, Self::Target(target) if !target.is_wide())
     }
 }
 
 /// Serializes a desired state; `None` becomes `none`.
 pub fn word<S: Serializer>(wanted: &Option<DesiredState>, to: S) -> Result<S::Ok, S::Error> {
     wanted.map_or("none", DesiredState::as_str).serialize(to)
-}
-
-/// The subject of a query: a container with its stack, or a stack as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place<'a> {
-    pub host: &'a HostId,
-    /// The stack, or the stack of the container.
-    pub stack: Option<&'a str>,
-    /// The container; `None` for a stack as a whole.
-    pub container: Option<&'a super::target::ContainerIdentity>,
-}
-
-impl<'a> Place<'a> {
-    /// The place of a container.
-    pub fn of(container: &'a super::inventory::Container) -> Self {
-        Self { host: &container.host, stack: container.stack(), container: Some(&container.identity) }
-    }
-
-    /// The place of a target: a stack as a whole, or a container.
-    pub fn of_target(target: &'a Target) -> Self {
-        match &target.subject {
-            Subject::Stack(name) => Self { host: &target.host, stack: Some(name), container: None },
-            Subject::Container(identity) => {
-                let stack = match identity {
-                    super::target::ContainerIdentity::Service { project, .. } => Some(project.as_str()),
-                    super::target::ContainerIdentity::Name(_) => None,
-                };
-                Self { host: &target.host, stack, container: Some(identity) }
-            }
-        }
-    }
 }
 
 /// One override.
@@ -166,7 +133,7 @@ pub struct Override {
     pub id: OverrideId,
     #[serde(skip)]
     pub reach: Reach,
-    /// The display name of the scope: of the stack, the container or the host, or `everything`.
+    /// The display name of the scope: of the stack, the container, the host or the group, or `everything`.
     #[serde(skip)]
     pub target_name: String,
     /// The desired state.
@@ -237,8 +204,8 @@ impl Override {
         }
     }
 
-    /// Whether the override is a hold for a host or for everything, which is the first layer.
+    /// Whether the override is a hold for a group, a host or everything, which is the first layer.
     pub fn is_general_hold(&self) -> bool {
-        self.wanted == DesiredState::Hold && !matches!(self.reach, Reach::Target(_))
+        self.wanted == DesiredState::Hold && !self.reach.is_narrow()
     }
 }

@@ -89,7 +89,7 @@ pub const NOTHING_NAPPED: &str = "nothing_napped";
 /// Input of [`plan`].
 #[derive(Clone, Copy, Debug)]
 pub struct PlanRequest<'a> {
-    /// Stack or container to act on.
+    /// What to act on.
     pub subject: &'a Subject,
     /// Requested action.
     pub action: Action,
@@ -148,7 +148,8 @@ struct PlanContext<'a> {
     inventory: &'a Inventory,
     /// Members that still nap.
     napping: HashSet<&'a ContainerIdentity>,
-    completion: Completion<'a>,
+    /// By stack; a container outside a stack is never completed.
+    completions: HashMap<&'a str, Completion<'a>>,
     /// Other containers with the identity of a member.
     twins: HashMap<&'a ContainerIdentity, Vec<&'a Container>>,
 }
@@ -165,17 +166,25 @@ impl<'a> PlanContext<'a> {
             })
             .map(|member| &member.identity)
             .collect();
-        let completion = inventory.completion(members, !napping.is_empty());
+        let mut completions = HashMap::new();
+        for stack in members.iter().filter_map(|member| member.stack()) {
+            completions.entry(stack).or_insert_with(|| {
+                let all = inventory.containers.of_stack(stack);
+                let naps = all.iter().any(|one| napping.contains(&one.identity));
+                inventory.completion(all, naps)
+            });
+        }
         let all = match request.subject {
             Subject::Stack(name) => inventory.containers.of_stack(name),
             Subject::Container(identity) => inventory.containers.with_identity(identity),
+            Subject::Host | Subject::Group(_) => inventory.containers.iter().collect(),
         };
         let chosen: HashSet<&str> = members.iter().map(|member| member.id.as_str()).collect();
         let mut twins: HashMap<_, Vec<&Container>> = HashMap::new();
         for one in all.into_iter().filter(|one| one.is_ordinary() && !chosen.contains(one.id.as_str())) {
             twins.entry(&one.identity).or_default().push(one);
         }
-        Self { request, inventory, napping, completion, twins }
+        Self { request, inventory, napping, completions, twins }
     }
 
     /// Name of another container with the member's identity whose state meets `is_so`.
@@ -258,7 +267,7 @@ impl<'a> PlanContext<'a> {
             }
         }
         if self.is_completed(member) {
-            return match self.completion.is_guess(member) {
+            return match self.completion(member).is_some_and(|known| known.is_guess(member)) {
                 false => Err(COMPLETED.to_owned()),
                 true if self.request.also.contains(&member.identity) => {
                     Ok((Action::Start, Some("nobody watched it end, and it was asked for".to_owned())))
@@ -290,11 +299,15 @@ impl<'a> PlanContext<'a> {
     /// was stopped. The target of a request for one container is always acted on, and so are the members of a retry or
     /// an undo.
     fn is_completed(&self, member: &Container) -> bool {
-        matches!(self.request.subject, Subject::Stack(_))
+        !matches!(self.request.subject, Subject::Container(_))
             && self.request.only.is_none()
             && self.request.undoes.is_none()
             && !self.napping.contains(&member.identity)
-            && self.completion.holds(member)
+            && self.completion(member).is_some_and(|known| known.holds(member))
+    }
+
+    fn completion(&self, member: &Container) -> Option<&Completion<'a>> {
+        self.completions.get(member.stack()?)
     }
 }
 

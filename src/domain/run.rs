@@ -1,6 +1,7 @@
 //! Runs and their steps: a run is one execution of a request, and a step is one operation on a container. Holds their
 //! states, their triggers and the fixed reasons that other code recognises.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::action::Action;
 pub use super::dependency::Condition;
 use super::guard::Guard;
-use super::ids::{HostId, RunId, ScheduleId, StepId};
+use super::ids::{BatchId, HostId, RunId, ScheduleId, StepId};
 use super::target::{ContainerIdentity, Target};
 use super::time::{Instant, serialize_instant};
 use super::words::words;
@@ -200,6 +201,10 @@ pub struct Run {
     pub look_at: Option<Timestamp>,
     /// End of the wait for busy containers, once some were found busy.
     pub busy_until: Option<Timestamp>,
+    /// Binds the runs of one fire of a group's schedule together; each is on another host.
+    pub batch: Option<BatchId>,
+    /// Containers that the run leaves to another schedule, with the reasons.
+    pub leaves: BTreeMap<ContainerIdentity, String>,
 }
 
 /// Several fires that passed while DockNap was not running.
@@ -253,6 +258,8 @@ impl Run {
             guard: None,
             look_at: None,
             busy_until: None,
+            batch: None,
+            leaves: BTreeMap::new(),
         }
     }
 

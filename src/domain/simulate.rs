@@ -20,7 +20,8 @@ use super::fires::Fires;
 use super::foretell::Standing;
 use super::guard::Guard;
 use super::ids::ScheduleId;
-use super::overrides::{DesiredState, Override, Place, Reach};
+use super::overrides::{DesiredState, Override, Reach};
+use super::place::Place;
 use super::run::ActorRef;
 use super::schedule::{Schedule, When};
 use super::target::{ContainerIdentity, Subject, Target};
@@ -230,10 +231,10 @@ impl Simulator {
         let mut due = BTreeSet::new();
         let is_ruled = |rules: &Rules, target: &Target| {
             rules.at(begin).desired(Place::of_target(target)).wanted.is_some()
-                || rules.windows().iter().any(|rule| rule.target.shares_container(target))
+                || rules.windows().iter().any(|rule| rules.groups().overlap(&rule.target, target))
                 || rules.overrides().iter().any(|one| match &one.reach {
-                    Reach::Target(reached) => reached.shares_container(target),
-                    Reach::All | Reach::Host(_) => true,
+                    Reach::Target(reached) => rules.groups().overlap(reached, target),
+                    Reach::All => true,
                 })
         };
         for (index, (schedule, reading)) in ground.schedules.iter_mut().enumerate() {
@@ -257,9 +258,10 @@ impl Simulator {
                 }
             }
         }
-        let lasting = BTreeSet::from_iter(
-            ground.rules.windows().iter().map(|rule| rule.target.clone()).chain(ground.others.clone()),
-        );
+        // A window of a host or group is an event of each target that it covers.
+        let narrow =
+            ground.rules.windows().iter().map(|rule| &rule.target).filter(|target| !target.is_wide());
+        let lasting = BTreeSet::from_iter(narrow.cloned().chain(ground.others.clone()));
         let mut simulator = Self {
             ground,
             span,
@@ -272,8 +274,8 @@ impl Simulator {
             events: Vec::new(),
         };
         let overridden = simulator.ground.rules.overrides().iter().filter_map(|one| match &one.reach {
-            Reach::Target(target) => Some(target.clone()),
-            Reach::All | Reach::Host(_) => None,
+            Reach::Target(target) => Some(target.clone()).filter(|_| one.reach.is_narrow()),
+            Reach::All => None,
         });
         // The desired state before the first instant; the current one is applied already.
         let before = if begin > span.now { just_before(begin) } else { begin };
@@ -373,7 +375,7 @@ impl Simulator {
     fn impose(&mut self, at: Timestamp, overrides: Vec<Override>) -> Vec<Reach> {
         let reaches = overrides.iter().map(|one| one.reach.clone()).collect();
         for one in overrides {
-            if let Reach::Target(target) = &one.reach {
+            if let (Reach::Target(target), true) = (&one.reach, one.reach.is_narrow()) {
                 self.watch(target.clone(), just_before(at));
             }
             self.ground.rules.impose(one);
@@ -394,12 +396,12 @@ impl Simulator {
         })
     }
 
-    /// Updates the known states of a fire's target, and of its containers if it is a stack.
+    /// Updates the known states of a fire's target, and of what belongs to it unless it is a container.
     fn update_standing(&mut self, at: Timestamp, target: &Target, action: Action) {
         let Ground { rules, standing, .. } = &mut self.ground;
-        let is_stack = matches!(target.subject, Subject::Stack(_));
+        let is_container = matches!(target.subject, Subject::Container(_));
         for (one, standing) in standing.iter_mut() {
-            if one == target || is_stack && target.shares_container(one) {
+            if one == target || !is_container && rules.groups().overlap(target, one) {
                 standing.become_as(rules.at(at).desired(Place::of_target(one)).wanted);
                 standing.after(action);
             }
@@ -474,17 +476,17 @@ impl Simulator {
         reason
     }
 
-    /// The containers of a stack that have windows or overrides of their own.
-    fn containers_of<'a>(&'a self, stack: &'a Target) -> impl Iterator<Item = &'a ContainerIdentity> {
+    /// The containers of a target that have windows or overrides of their own.
+    fn containers_of<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a ContainerIdentity> {
         let rules = &self.ground.rules;
         let reached = rules.overrides().iter().filter_map(|one| match &one.reach {
             Reach::Target(target) => Some(target),
-            Reach::All | Reach::Host(_) => None,
+            Reach::All => None,
         });
         let named = rules.windows().iter().map(|rule| &rule.target).chain(reached);
-        named.filter(|target| target.shares_container(stack)).filter_map(|target| match &target.subject {
+        named.filter(|one| rules.groups().overlap(one, target)).filter_map(|one| match &one.subject {
             Subject::Container(identity) => Some(identity),
-            Subject::Stack(_) => None,
+            Subject::Stack(_) | Subject::Host | Subject::Group(_) => None,
         })
     }
 
@@ -497,8 +499,10 @@ impl Simulator {
         for one in &ended {
             let mut newest: BTreeMap<Target, HeldBack> = BTreeMap::new();
             if one.wanted != DesiredState::Hold {
+                let groups = self.ground.rules.groups();
                 let covered = self.ground.held_back.iter().filter(|held| {
-                    held.at >= one.created_at && one.reach.covers(Place::of_target(&held.target)).is_some()
+                    held.at >= one.created_at
+                        && one.reach.covers(Place::of_target(&held.target), groups).is_some()
                 });
                 newest.extend(covered.map(|held| (held.target.clone(), held.clone())));
             }
@@ -542,14 +546,16 @@ impl Simulator {
         let moment = rules.at(at);
         self.wanted.retain(|target, wanted| {
             let place = Place::of_target(target);
-            if !changed.iter().any(|reach| reach.covers(place).is_some()) {
+            if !changed.iter().any(|reach| reach.covers(place, rules.groups()).is_some()) {
                 return true;
             }
             let desired = moment.desired(place);
             if desired.wanted != *wanted {
                 *wanted = desired.wanted;
                 let put_back = self.ended.iter().find(|one| {
-                    one.puts_back && desired.wanted.is_none() && one.reach.covers(place).is_some()
+                    one.puts_back
+                        && desired.wanted.is_none()
+                        && one.reach.covers(place, rules.groups()).is_some()
                 });
                 events.push(Event {
                     at,

@@ -1,10 +1,10 @@
-//! Targets of schedules and actions: a stack or a container, on one host. Holds their identities, their stored form and
-//! their keys for URLs.
+//! Targets of schedules and actions: a container, a stack, a host or a group. Holds their identities, their stored form
+//! and their keys for URLs.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::ids::HostId;
+use super::ids::{GroupId, HostId};
 use super::text::hex;
 use super::words::words;
 
@@ -22,6 +22,17 @@ words! {
         Stack,
         /// One container.
         Container,
+        /// Everything on one host.
+        Host,
+        /// The members of a group.
+        Group,
+    }
+}
+
+impl TargetType {
+    /// As [`TargetType::parse`], for `stack` and `container` only.
+    pub fn parse_narrow(word: &str) -> Option<Self> {
+        Self::parse(word).filter(|kind| matches!(kind, Self::Stack | Self::Container))
     }
 }
 
@@ -79,22 +90,27 @@ fn unescape(part: &str) -> String {
     part.replace("%2F", "/").replace("%25", "%")
 }
 
-/// Stack or container on one host.
+/// Container, stack or everything on one host; or a group, which may reach across hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
-    /// Host of the stack or container.
+    /// Host of the stack or container. Of a group it is empty, which means all hosts; the target of a run is the part
+    /// of a group on the host that is named here.
     pub host: HostId,
-    /// Stack or container on that host.
+    /// What is meant on that host.
     pub subject: Subject,
 }
 
-/// Stack or container of a [`Target`], without the host.
+/// A [`Target`] without its host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Subject {
     /// Compose project with this exact name.
     Stack(String),
     /// Container with this identity.
     Container(ContainerIdentity),
+    /// Everything on the host.
+    Host,
+    /// Members of this group.
+    Group(GroupId),
 }
 
 impl Subject {
@@ -102,6 +118,8 @@ impl Subject {
         match self {
             Self::Stack(_) => TargetType::Stack,
             Self::Container(_) => TargetType::Container,
+            Self::Host => TargetType::Host,
+            Self::Group(_) => TargetType::Group,
         }
     }
 }
@@ -115,24 +133,33 @@ impl Target {
         Self { host, subject: Subject::Container(identity) }
     }
 
+    /// Everything on a host.
+    pub fn host(host: HostId) -> Self {
+        Self { host, subject: Subject::Host }
+    }
+
+    /// The members of a group on all hosts.
+    pub fn group(id: GroupId) -> Self {
+        Self { host: HostId::from(""), subject: Subject::Group(id) }
+    }
+
     pub fn target_type(&self) -> TargetType {
         self.subject.target_type()
     }
 
-    /// Whether two targets have a container in common: they are equal, or one is a stack and the other a container of
-    /// it.
-    pub fn shares_container(&self, other: &Self) -> bool {
-        let holds = |stack: &Self, container: &Self| {
-            stack.host == container.host
-                && match (&stack.subject, &container.subject) {
-                    (
-                        Subject::Stack(name),
-                        Subject::Container(ContainerIdentity::Service { project, .. }),
-                    ) => name == project,
-                    _ => false,
-                }
-        };
-        self == other || holds(self, other) || holds(other, self)
+    /// Whether the target is a host or a group, which have stacks and containers with rules of their own.
+    pub fn is_wide(&self) -> bool {
+        matches!(self.subject, Subject::Host | Subject::Group(_))
+    }
+
+    /// How narrow the target is: 1 = group, 2 = host, 3 = stack, 4 = container.
+    pub fn narrowness(&self) -> u8 {
+        match self.subject {
+            Subject::Group(_) => 1,
+            Subject::Host => 2,
+            Subject::Stack(_) => 3,
+            Subject::Container(_) => 4,
+        }
     }
 
     /// Parses a target from its database columns; `None` if they hold values that DockNap never writes.
@@ -140,15 +167,20 @@ impl Target {
         let subject = match TargetType::parse(target_type)? {
             TargetType::Stack => Subject::Stack(identity.to_owned()),
             TargetType::Container => Subject::Container(ContainerIdentity::parse(identity)?),
+            TargetType::Host => Subject::Host,
+            TargetType::Group => Subject::Group(GroupId::from(identity)),
         };
         Some(Self { host: HostId::from(host), subject })
     }
 
-    /// Identity as stored: the name of the stack, or the text form of the container's identity.
+    /// Identity as stored: the name of the stack, the text form of the container's identity, the id of the group; empty
+    /// for a host.
     pub fn identity_text(&self) -> String {
         match &self.subject {
             Subject::Stack(name) => name.clone(),
             Subject::Container(identity) => identity.to_text(),
+            Subject::Host => String::new(),
+            Subject::Group(id) => id.as_str().to_owned(),
         }
     }
 
@@ -157,6 +189,9 @@ impl Target {
         match &self.subject {
             Subject::Stack(name) => key(&self.host, name),
             Subject::Container(identity) => key(&self.host, &identity.to_text()),
+            // No stack and no container has such an identity: a project name holds no colon.
+            Subject::Host => key(&self.host, "host:"),
+            Subject::Group(id) => key(&self.host, &format!("group:{id}")),
         }
     }
 }

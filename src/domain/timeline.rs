@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 
 use super::action::Action;
 use super::desired::Rules;
-use super::overrides::{DesiredState, Place};
+use super::overrides::DesiredState;
+use super::place::Place;
 use super::simulate::{EventKind, Simulation};
 use super::target::Target;
 use super::time::resolve;

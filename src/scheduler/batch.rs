@@ -1,7 +1,7 @@
 //! A batch of due schedules: the decision about each fire, and the plans of the runs. [`Batch::read`] does all the work
 //! that needs no transaction; `tick` then claims the occurrences and stores the runs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use crate::domain::action::Action;
 use crate::domain::contradiction;
 use crate::domain::desired::{Desired, Layer, Moment, Rules};
 use crate::domain::due::{self, Decision};
-use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::ids::{BatchId, HostId, ScheduleId};
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{DesiredState, Place};
+use crate::domain::overrides::{DesiredState, Reach};
+use crate::domain::place::Place;
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::{Schedule, Source, Wake, When};
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 use crate::domain::window::Phase;
 
 /// Maximum number of due schedules that are claimed in one transaction. The runner is woken after the last batch of a
@@ -105,7 +106,15 @@ impl Batch {
         let moved = self.moved.iter().map(|(at, _)| &self.due[*at]);
         let won = moved.filter(|schedule| !lost.contains(&schedule.id));
         let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
-        won.filter_map(|one| Some((one.spec.target.host.clone(), late(one.next_due?)))).collect()
+        let hosts = |one: &Schedule| match &one.spec.target.subject {
+            Subject::Group(id) => self.rules.groups().hosts(id).into_iter().collect(),
+            _ => vec![one.spec.target.host.clone()],
+        };
+        let of_each = won.filter_map(|one| {
+            let late = late(one.next_due?);
+            Some(hosts(one).into_iter().map(move |host| (host, late)))
+        });
+        of_each.flatten().collect()
     }
 
     /// Removes and returns the runs to be stored, without those of the `lost` schedules.
@@ -153,16 +162,18 @@ impl Planner<'_> {
             due.iter().find(|schedule| schedule.id == *id).map_or_else(|| id.to_string(), Schedule::title)
         };
         let mut runs = Vec::with_capacity(decisions.len());
-        for decision in decisions {
-            runs.push((decision.index, self.runs_of(&decision, &title).await?));
+        for decision in &decisions {
+            runs.push((decision.index, self.runs_of(decision, &decisions, &title).await?));
         }
         Ok(runs)
     }
 
-    /// The runs of one decision: at most one for the newest fire, and one for the missed fires.
+    /// The runs of one decision: for the newest fire at most one, of a group at most one on each host; and one for the
+    /// missed fires.
     async fn runs_of(
         &mut self,
         decision: &Decision,
+        all: &[Decision],
         title: &(impl Fn(&ScheduleId) -> String + Sync),
     ) -> Result<Vec<Prepared>> {
         let schedule = &self.due[decision.index];
@@ -171,35 +182,88 @@ impl Planner<'_> {
             runs.push(self.missed_run(schedule, missed));
         }
         let Some((at, outcome)) = &decision.fire else { return Ok(runs) };
-        let held = || {
-            let zone = &self.book.zone.zone;
-            contradiction::suppressed(&self.moment, &schedule.spec.target, schedule.spec.action, zone)
-        };
-        let disabled = || {
-            let host = self.app.hosts.get(&schedule.spec.target.host).filter(|host| !host.is_enabled())?;
-            Some((RunState::Skipped, execute::disabled_reason(&host)))
-        };
-        let ended = if outcome.acts() {
-            disabled().or_else(|| held().map(|held| (RunState::Skipped, held.to_string())))
-        } else {
-            outcome.ending(title)
-        };
         let late = self.now().duration_since(*at) > due::ON_TIME.try_into().unwrap_or_default();
         let request = request(schedule, *at, late);
-        runs.push(match ended {
-            // A late restart is only carried out if its target runs; the plan takes care of that.
-            None => {
-                let (app, book, now) = (self.app, self.book, self.now());
-                let inventory = self.inventory(&request.target);
-                execute::prepare(app, &Actor::scheduler(), request, inventory, book, now).await?
-            }
-            Some((state, reason)) => {
-                let mut prepared = self.run_without_plan(schedule, request);
-                end(&mut prepared, state, reason);
-                prepared
-            }
-        });
+        if let Some((state, reason)) = outcome.ending(title) {
+            runs.push(self.ended_run(schedule, request, state, reason));
+            return Ok(runs);
+        }
+        let parts = self.parts(&schedule.spec.target);
+        if parts.is_empty() {
+            let reason = "there is nothing in the group".to_owned();
+            runs.push(self.ended_run(schedule, request.clone(), RunState::Skipped, reason));
+        }
+        let batch = (schedule.spec.target.target_type() == TargetType::Group)
+            .then(|| self.app.ids.next::<BatchId>(self.now()));
+        for target in parts {
+            let leaves = self.leaves(decision, *at, all, &target, title);
+            let request = Request { target, batch: batch.clone(), leaves, ..request.clone() };
+            runs.push(self.run_of_part(schedule, request).await?);
+        }
         Ok(runs)
+    }
+
+    /// The run of a fire that acts, on one host.
+    async fn run_of_part(&mut self, schedule: &Schedule, request: Request) -> Result<Prepared> {
+        let zone = &self.book.zone.zone;
+        let host = self.app.hosts.get(&request.target.host);
+        if let Some(host) = host.filter(|host| !host.is_enabled()) {
+            let reason = execute::disabled_reason(&host);
+            return Ok(self.ended_run(schedule, request, RunState::Skipped, reason));
+        }
+        if let Some(held) = contradiction::suppressed(&self.moment, &request.target, request.action, zone) {
+            return Ok(self.ended_run(schedule, request, RunState::Skipped, held.to_string()));
+        }
+        // A late restart is only carried out if its target runs; the plan takes care of that.
+        let (app, book, now) = (self.app, self.book, self.now());
+        let inventory = self.inventory(&request.target);
+        execute::prepare(app, &Actor::scheduler(), request, inventory, book, now).await
+    }
+
+    /// The targets of the runs of a schedule: the target itself, or the parts of a group on the hosts where it has
+    /// members.
+    fn parts(&self, target: &Target) -> Vec<Target> {
+        match &target.subject {
+            Subject::Group(id) => {
+                let hosts = self.book.rules.groups().hosts(id).into_iter();
+                let known = hosts.filter(|host| self.app.hosts.get(host).is_some());
+                known.map(|host| Target { host, subject: target.subject.clone() }).collect()
+            }
+            _ => vec![target.clone()],
+        }
+    }
+
+    /// The containers of a target that the fire leaves to another one, which has another target and goes first.
+    fn leaves(
+        &mut self,
+        decision: &Decision,
+        at: Timestamp,
+        all: &[Decision],
+        target: &Target,
+        title: &(impl Fn(&ScheduleId) -> String + Sync),
+    ) -> BTreeMap<ContainerIdentity, String> {
+        let (due, groups) = (self.due, Arc::clone(self.book.rules.groups()));
+        let schedule = &due[decision.index];
+        let mut others = Vec::new();
+        for other in all.iter().filter(|other| due[other.index].spec.target != schedule.spec.target) {
+            let Some((other_at, _)) = other.fire.as_ref().filter(|(_, outcome)| outcome.acts()) else {
+                continue;
+            };
+            let outcome = due::leaves((schedule, at), (&due[other.index], *other_at));
+            if let Some((_, reason)) = outcome.and_then(|outcome| outcome.ending(title)) {
+                others.push((Reach::Target(due[other.index].spec.target.clone()), reason));
+            }
+        }
+        if others.is_empty() {
+            return BTreeMap::new();
+        }
+        let members = self.inventory(target).members(&target.subject);
+        let left = members.iter().filter_map(|member| {
+            let (_, reason) =
+                others.iter().find(|(reach, _)| reach.covers(Place::of(member), &groups).is_some())?;
+            Some((member.identity.clone(), reason.clone()))
+        });
+        left.collect()
     }
 
     fn inventory(&mut self, target: &Target) -> &Inventory {
@@ -215,6 +279,12 @@ impl Planner<'_> {
         let (now, name) = (self.now(), schedule.spec.target_name.clone());
         let run = request.into_run(self.app, &Actor::scheduler(), name, now);
         Prepared { run: Run { restore: false, deadline_at: now, ..run }, steps: Vec::new() }
+    }
+
+    fn ended_run(&self, schedule: &Schedule, request: Request, state: RunState, reason: String) -> Prepared {
+        let mut prepared = self.run_without_plan(schedule, request);
+        end(&mut prepared, state, reason);
+        prepared
     }
 
     /// A skipped run for a sleep that the user has skipped.
@@ -241,12 +311,17 @@ impl Planner<'_> {
         let whole = self.moment.desired(Place::of_target(&rule.target));
         let mut keeper = keeps(&whole).then_some(whole);
         if keeper.is_none() && whole.rule().is_some_and(|decides| decides.id == rule.id) {
-            let members = self.inventory(&rule.target).members(&rule.target.subject);
+            let parts = self.parts(&rule.target);
+            let members: Vec<_> =
+                parts.iter().flat_map(|part| self.inventory(part).members(&part.subject)).collect();
             for member in members.iter().filter(|one| one.is_ordinary() && one.protection.is_none()) {
                 let desired = self.moment.desired(Place::of(member));
+                let is_up = member.state.is_up();
                 if keeps(&desired) {
                     keeper = keeper.or(Some(desired));
-                } else if member.state.is_up() == (phase == Phase::Asleep) {
+                } else if desired.rule().is_some_and(|decides| decides.id == rule.id)
+                    && is_up == (phase == Phase::Asleep)
+                {
                     // The edge acts on this container, and its run mentions the others.
                     return None;
                 }

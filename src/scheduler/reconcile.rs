@@ -24,13 +24,12 @@ use crate::docker::{ContainerEvent, Host};
 use crate::domain::action::Action;
 use crate::domain::applied::Applied;
 use crate::domain::contradiction;
-use crate::domain::desired::{Desired, Layer};
+use crate::domain::desired::{Desired, Layer, WindowRule};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
-use crate::domain::overrides::{
-    DesiredState, FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Place, Reach, WAKE_OVER,
-};
+use crate::domain::overrides::{DesiredState, FOUND_RUNNING, NAP_OVER, OUTSIDE, Override, Reach, WAKE_OVER};
+use crate::domain::place::Place;
 use crate::domain::reconcile::{AtWork, Cause, ExternalAction, Finding, ReconcileInput, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
@@ -199,7 +198,7 @@ struct HostReconciliation<'a> {
 
 /// The containers that share one run.
 #[derive(Debug)]
-struct Group<'a> {
+struct SharedRun<'a> {
     desired: Desired<'a>,
     members: Vec<(ContainerIdentity, Applied)>,
 }
@@ -209,7 +208,7 @@ type Key = (Target, Phase, Cause, Option<ScheduleId>);
 
 impl<'a> HostReconciliation<'a> {
     async fn store(&self, findings: Vec<Finding<'a>>) -> Result<Vec<RunId>> {
-        let mut groups: BTreeMap<Key, Group<'a>> = BTreeMap::new();
+        let mut groups: BTreeMap<Key, SharedRun<'a>> = BTreeMap::new();
         let mut rest = Vec::new();
         for finding in findings {
             match &finding.verdict {
@@ -217,7 +216,7 @@ impl<'a> HostReconciliation<'a> {
                     let rule = finding.desired.rule().map(|rule| rule.id.clone());
                     let key = (self.acted_on(&finding, *cause), *phase, *cause, rule);
                     let applied = applied.clone();
-                    let group = Group { desired: finding.desired, members: Vec::new() };
+                    let group = SharedRun { desired: finding.desired, members: Vec::new() };
                     groups.entry(key).or_insert(group).members.push((finding.identity, applied));
                 }
                 _ => rest.push(finding),
@@ -263,12 +262,18 @@ impl<'a> HostReconciliation<'a> {
         Ok(runs)
     }
 
-    /// The target of the run for a finding: the stack of the container, or the container if it has no stack. The
+    /// The target of the run for a finding: for a window of a host or group, the whole host or the part of the group on
+    /// it; otherwise the stack of the container, or the container if it has no stack. The
     /// container alone is also the target if the deciding rule is for it alone or the run reverts a change by others,
     /// except at the end of a temporary state (`Cause::Ended`).
     fn acted_on(&self, finding: &Finding<'_>, cause: Cause) -> Target {
         let container = Target::container(self.host.id().clone(), finding.identity.clone());
+        let is_wide_edge =
+            |rule: &WindowRule| rule.target.is_wide() && !matches!(cause, Cause::Ended | Cause::PutBack);
         let narrow = match finding.desired.layer {
+            Layer::Window(rule, _) if is_wide_edge(rule) => {
+                return Target { host: self.host.id().clone(), subject: rule.target.subject.clone() };
+            }
             Layer::Window(rule, _) => rule.target == container,
             Layer::Hold(one) | Layer::Override(one) => one.reach == Reach::Target(container.clone()),
             Layer::None => true,
@@ -283,7 +288,7 @@ impl<'a> HostReconciliation<'a> {
         }
     }
 
-    fn request(&self, (target, phase, cause, _): &Key, group: &Group<'_>) -> Request {
+    fn request(&self, (target, phase, cause, _): &Key, group: &SharedRun<'_>) -> Request {
         let rule = group.desired.rule();
         // An override uses the sleep action of the window that it overrides.
         let place = Place::of_target(target);
@@ -437,7 +442,7 @@ async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<
     // The end of a hold makes up for nothing.
     if one.wanted != DesiredState::Hold {
         for run in db::runs::suppressed_since(&app.db, one.created_at).await? {
-            if one.reach.covers(Place::of_target(&run.target)).is_some() {
+            if one.reach.covers(Place::of_target(&run.target), book.rules.groups()).is_some() {
                 newest.insert(run.target.clone(), run);
             }
         }
@@ -492,11 +497,15 @@ async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<
 
 fn is_gone(app: &App, one: &Override) -> bool {
     let Reach::Target(target) = &one.reach else { return false };
+    if let Subject::Group(_) = &target.subject {
+        return false;
+    }
     let Some(host) = app.hosts.get(&target.host) else { return true };
     let inventory = host.inventory();
     inventory.is_connected()
         && match &target.subject {
             Subject::Stack(name) => !inventory.has_stack(name),
             Subject::Container(identity) => inventory.by_identity(identity).is_none(),
+            Subject::Host | Subject::Group(_) => false,
         }
 }

@@ -55,7 +55,7 @@ pub struct Shell {
     /// The user; `None` without a login.
     pub user: Option<User>,
     /// The entry of the navigation that the page belongs to: `stacks`, `schedules`, `timeline`, `runs`, `report`,
-    /// `audit`, `hosts`, `users`, `settings`, `health`, `profile`; empty for none.
+    /// `audit`, `hosts`, `groups`, `users`, `settings`, `health`, `profile`; empty for none.
     pub here: &'static str,
     /// The message that the previous request has stored.
     pub flash: Option<Flash>,
@@ -79,12 +79,12 @@ pub struct Shell {
 
 impl Shell {
     /// The name of a host, or the id of one that was deleted; `None` if the host is the only one, which need not be
-    /// named.
+    /// named, and for the empty host of a group.
     pub fn host_name<'a>(&'a self, id: &'a HostId) -> Option<&'a str> {
         match self.hosts.iter().find(|(host, _)| host == id) {
             Some(_) if self.hosts.len() == 1 => None,
             Some((_, name)) => Some(name),
-            None => Some(id.as_str()),
+            None => Some(id.as_str()).filter(|id| !id.is_empty()),
         }
     }
 
@@ -117,7 +117,7 @@ impl Shell {
 
     /// Whether the page belongs to the entry "More", which a phone shows instead of several entries.
     pub fn is_in_more(&self) -> bool {
-        ["profile", "timeline", "hosts", "audit", "users", "report", "settings", "health"]
+        ["profile", "timeline", "hosts", "groups", "audit", "users", "report", "settings", "health"]
             .contains(&self.here)
     }
 
@@ -227,6 +227,7 @@ fn here(path: &str) -> &'static str {
         "timeline" => "timeline",
         "runs" => "runs",
         "hosts" => "hosts",
+        "groups" => "groups",
         "report" => "report",
         "audit" => "audit",
         "users" => "users",

@@ -17,7 +17,7 @@ use crate::support::bench::Bench;
 type SentForm = (&'static str, u16, &'static [(&'static str, &'static str)]);
 
 /// Forms that are refused, and what is not there: no GET route shows them.
-const SENT: [SentForm; 17] = [
+const SENT: [SentForm; 18] = [
     (
         "/schedules",
         422,
@@ -44,6 +44,7 @@ const SENT: [SentForm; 17] = [
         422,
         &[("name", ""), ("id", "A"), ("endpoint", "ssh://nas"), ("cert", "x"), ("parallelism", "x")],
     ),
+    ("/groups", 422, &[("name", ""), ("id", "A"), ("colour", "mauve")]),
     ("/hosts/new/test", 422, &[("name", ""), ("endpoint", "")]),
     ("/hosts/local/test", 200, &[]),
     ("/users", 422, &[("name", ""), ("role", "nobody")]),

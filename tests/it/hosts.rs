@@ -312,6 +312,7 @@ async fn hosts_of_the_settings_are_there_and_local_can_be_left_out() {
         endpoint: "tcp://127.0.0.1:1".to_owned(),
         insecure: true,
         tls: None,
+        groups: Vec::new(),
     };
     let test = TestApp::with(|config| {
         config.local = false;

@@ -291,6 +291,7 @@ async fn hosts_of_the_settings_are_read_only() {
         endpoint: "tcp://127.0.0.1:1".to_owned(),
         insecure: true,
         tls: None,
+        groups: Vec::new(),
     };
     let test = TestApp::with(|config| config.hosts = vec![vps]).await;
     let mut ada = test.admin().await;

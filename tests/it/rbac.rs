@@ -72,6 +72,8 @@ async fn stored(test: &TestApp) -> Vec<(String, i64)> {
         "steps",
         "naps",
         "calendars",
+        "groups",
+        "group_members",
         "hidden_needs",
         "idempotency",
         "settings",

@@ -12,9 +12,9 @@ use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::app::App;
 use crate::app::error::Result;
 use crate::app::rulebook::RuleBook;
+use crate::app::{App, targets};
 use crate::db;
 use crate::docker::{Host, Usage};
 use crate::domain::action::Action;
@@ -22,7 +22,8 @@ use crate::domain::desired::Moment;
 use crate::domain::guard::Guard;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, ContainerState};
-use crate::domain::overrides::{DesiredState, Place};
+use crate::domain::overrides::DesiredState;
+use crate::domain::place::Place;
 use crate::domain::schedule::Schedule;
 
 /// How long before an instant the readings begin: enough for a busy Docker to answer some dozens of them.
@@ -138,12 +139,13 @@ async fn sleepers(app: &App, instant: Timestamp) -> Result<BTreeMap<(HostId, Str
         request.with_cpu |= with_cpu;
     };
     for schedule in &due {
-        let Some(host) = app.hosts.get(&schedule.spec.target.host) else { continue };
         let with_cpu = is_guarded(schedule.spec.guard.as_ref());
         let stops = schedule.spec.action == Action::Stop;
         if !schedule.is_window() && (stops || with_cpu) {
-            for member in host.inventory().members(&schedule.spec.target.subject) {
-                add(&host, &member, with_cpu);
+            for host in targets::hosts_of(app, &schedule.spec.target) {
+                for member in host.inventory().members(&schedule.spec.target.subject) {
+                    add(&host, &member, with_cpu);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A request to act on a stack or container.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::app::overrides::NewOverride;
 use crate::app::{Actor, App};
 use crate::domain::action::Action;
 use crate::domain::guard::Guard;
-use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::ids::{BatchId, RunId, ScheduleId};
 use crate::domain::run::{Run, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 
@@ -39,6 +39,10 @@ pub struct Request {
     pub puts_back: Option<HashSet<ContainerIdentity>>,
     /// For a start: containers whose end DockNap did not observe and that are started nevertheless.
     pub also: Vec<ContainerIdentity>,
+    /// Binds the runs of one fire of a group's schedule together.
+    pub batch: Option<BatchId>,
+    /// Containers that the run leaves to another schedule, with the reasons.
+    pub leaves: BTreeMap<ContainerIdentity, String>,
     /// The override that makes the result last.
     pub(crate) lasting: Option<NewOverride>,
 }
@@ -60,6 +64,8 @@ impl Request {
             guard: None,
             puts_back: None,
             also: Vec::new(),
+            batch: None,
+            leaves: BTreeMap::new(),
             lasting: None,
         }
     }
@@ -78,6 +84,8 @@ impl Request {
             restore: self.restore && self.action == Action::Start,
             guard: self.guard,
             also: self.also,
+            batch: self.batch,
+            leaves: self.leaves,
             ..Run::new(id, self.target, target_name, self.action, self.trigger, by, now)
         }
     }

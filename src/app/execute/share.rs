@@ -1,22 +1,23 @@
 //! The part of its target a run acts on, and the plan made from it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
 use super::past::Past;
-use crate::app::error::Result;
+use crate::app::error::{Error, Result};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, targets};
 use crate::db;
 use crate::domain::action::Action;
 use crate::domain::ids::RunId;
 use crate::domain::inventory::Inventory;
-use crate::domain::overrides::{DesiredState, Place};
+use crate::domain::overrides::DesiredState;
 use crate::domain::permission::Permission;
-use crate::domain::plan::{Plan, PlanRequest, Restore, plan};
+use crate::domain::place::Place;
+use crate::domain::plan::{Plan, PlanRequest, PlannedStep, Restore, SkippedStep, plan};
 use crate::domain::run::{Run, StepState, Trigger};
-use crate::domain::target::{ContainerIdentity, Target};
+use crate::domain::target::{ContainerIdentity, Subject, Target};
 
 /// The plan of a request, without executing it. With `restore` as for a scheduled start: only napping containers wake.
 ///
@@ -30,10 +31,17 @@ pub async fn preview(
     restore: bool,
 ) -> Result<Plan> {
     actor.require(Permission::View)?;
+    if let (Subject::Group(_), true) = (&target.subject, target.host.as_str().is_empty()) {
+        return preview_group(app, actor, target, action, restore).await;
+    }
     let inventory = targets::reachable(app, &target.host)?;
     targets::known(&inventory, target)?;
     let book = RuleBook::load(app).await?;
-    let restore = if restore { Restore::ElseAll } else { Restore::No };
+    let restore = match restore {
+        false => Restore::No,
+        true if target.is_wide() => Restore::Only,
+        true => Restore::ElseAll,
+    };
     let leave = HashMap::new();
     let zone = &book.zone.zone;
     let request = PlanRequest {
@@ -54,6 +62,46 @@ pub async fn preview(
         plan.warnings.insert(0, format!("{}; this acts all the same", desired.why(zone)));
     }
     Ok(plan)
+}
+
+/// The plans of the parts of a group, one after another. Hosts that cannot be reached are told in a warning.
+async fn preview_group(
+    app: &App,
+    actor: &Actor,
+    group: &Target,
+    action: Action,
+    restore: bool,
+) -> Result<Plan> {
+    let mut whole = Plan::default();
+    let hosts = match &group.subject {
+        Subject::Group(id) => RuleBook::load(app).await?.rules.groups().hosts(id),
+        _ => BTreeSet::new(),
+    };
+    let several = hosts.len() > 1;
+    for host in hosts {
+        let Some(name) = app.hosts.get(&host).map(|host| host.name().to_owned()) else { continue };
+        let part = Target { host, subject: group.subject.clone() };
+        let placed = |container: String| if several { format!("{container} on {name}") } else { container };
+        match Box::pin(preview(app, actor, &part, action, restore)).await {
+            Ok(plan) => {
+                let steps = plan.steps.into_iter();
+                whole.steps.extend(steps.map(|one| PlannedStep { container: placed(one.container), ..one }));
+                let skipped = plan.skipped.into_iter();
+                whole
+                    .skipped
+                    .extend(skipped.map(|one| SkippedStep { container: placed(one.container), ..one }));
+                whole.warnings.extend(plan.warnings.into_iter().map(|warning| match several {
+                    true => format!("On {name}: {warning}"),
+                    false => warning,
+                }));
+            }
+            Err(Error::Docker { message } | Error::Conflict { message, .. }) => {
+                whole.warnings.push(format!("On {name} nothing can be done now: {message}"));
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(whole)
 }
 
 /// The part of its target a run acts on.
@@ -88,7 +136,8 @@ impl Share {
         let mut leave = book.left_alone(run, inventory, now);
         let restore = match run.restore {
             false => Restore::No,
-            true if run.is_level() => Restore::Only,
+            // A host or group may hold much that is off on purpose.
+            true if run.is_level() || run.target.is_wide() => Restore::Only,
             true => Restore::ElseAll,
         };
         let naps = book.naps(&run.target.host);

@@ -53,7 +53,7 @@ fn fixed(app: &App) -> Vec<HostRecord> {
         record(app.config.local_host(), spec, HostSource::Env)
     });
     let of_file = app.config.hosts.iter().map(|host| {
-        let HostSetting { id, name, endpoint, insecure, tls } = host.clone();
+        let HostSetting { id, name, endpoint, insecure, tls, .. } = host.clone();
         let tls = tls.map(|(ca, identity)| HostTls::Files { ca, identity });
         let spec = HostSpec { name, endpoint, insecure, tls, ..HostSpec::default() };
         record(HostId(id), spec, HostSource::File)

@@ -10,15 +10,16 @@ use crate::app::audit::Audit;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, NapRequest};
 use crate::app::rulebook::RuleBook;
-use crate::app::{Actor, App, Error, Live, Result};
+use crate::app::{Actor, App, Error, Live, Result, targets};
 use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
 use crate::domain::fires::Fires;
-use crate::domain::ids::{HostId, ScheduleId, UserId};
+use crate::domain::ids::{BatchId, HostId, ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
+use crate::domain::target::{Subject, Target};
 use crate::domain::window::WindowTimeline;
 
 /// The result of saving a schedule.
@@ -131,6 +132,9 @@ pub(in crate::app) async fn leave_host(
         Some(host) => {
             let mut new = old.clone();
             new.spec.target.host = host.clone();
+            if new.spec.target.subject == Subject::Host {
+                new.spec.target_name = targets::name(app, &new.spec.target);
+            }
             touch(&mut new, book, now);
             ("schedule.update", new)
         }
@@ -302,23 +306,55 @@ pub async fn run_now(
 ) -> Result<Submitted> {
     actor.require(Permission::Operate)?;
     let schedule = stored(app, id).await?;
-    let title = schedule.title();
-    if schedule.is_window() {
-        let asked = NapRequest { schedule: Some((schedule.id, title)), ..NapRequest::default() };
-        return match edge {
-            Some("sleep") => nap::nap(app, actor, &schedule.spec.target, &asked, trigger).await,
-            Some("wake") => nap::wake(app, actor, &schedule.spec.target, &asked, trigger).await,
-            _ => Err(Error::field("edge", "a window has two edges: use sleep or wake")),
-        };
+    match (schedule.is_window(), edge) {
+        (true, Some("sleep" | "wake")) | (false, None) => {}
+        (true, _) => return Err(Error::field("edge", "a window has two edges: use sleep or wake")),
+        (false, Some(_)) => return Err(Error::field("edge", "only a window has edges; leave this out")),
     }
-    if edge.is_some() {
-        return Err(Error::field("edge", "only a window has edges; leave this out"));
+    let target = &schedule.spec.target;
+    let Subject::Group(group) = &target.subject else {
+        return run_on(app, actor, &schedule, target.clone(), trigger, edge, None).await;
+    };
+    let batch: BatchId = app.ids.next(app.clock.now());
+    let mut first = None;
+    for host in RuleBook::load(app).await?.rules.groups().hosts(group) {
+        if app.hosts.get(&host).is_none_or(|host| !host.is_enabled()) {
+            continue;
+        }
+        let part = Target { host, subject: target.subject.clone() };
+        let submitted = run_on(app, actor, &schedule, part, trigger, edge, Some(batch.clone())).await?;
+        first.get_or_insert(submitted);
     }
-    let mut request = Request::now(schedule.spec.action, schedule.spec.target, trigger);
-    request.known_as = Some(schedule.spec.target_name);
-    request.schedule = Some((schedule.id, title));
-    request.stop_timeout_seconds = schedule.spec.stop_timeout_seconds;
-    execute::submit(app, actor, request).await
+    first.ok_or_else(|| Error::conflict("empty_group", "there is nothing in the group, so nothing to run"))
+}
+
+/// Runs a schedule now on its target, or on the part of its group on one host.
+async fn run_on(
+    app: &App,
+    actor: &Actor,
+    schedule: &Schedule,
+    target: Target,
+    trigger: Trigger,
+    edge: Option<&str>,
+    batch: Option<BatchId>,
+) -> Result<Submitted> {
+    let by = (schedule.id.clone(), schedule.title());
+    let asked = || NapRequest { schedule: Some(by.clone()), ..NapRequest::default() };
+    match edge {
+        Some("sleep") => nap::nap(app, actor, &target, &asked(), trigger).await,
+        Some(_) => nap::wake(app, actor, &target, &asked(), trigger).await,
+        None => {
+            let request = Request {
+                known_as: Some(schedule.spec.target_name.clone()),
+                schedule: Some(by),
+                stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
+                restore: target.is_wide(),
+                batch,
+                ..Request::now(schedule.spec.action, target, trigger)
+            };
+            execute::submit(app, actor, request).await
+        }
+    }
 }
 
 /// The next instant of a schedule; `None` where it is disabled.

@@ -75,7 +75,7 @@ pub(super) fn read(
     }
     let wake = faults.word("wake", &draft.wake, "use restore or all");
     let action = action(draft, is_window, mode, &mut faults);
-    let found = target::target(app, draft, action, stored, &mut of_target);
+    let found = target::target(app, draft, action, stored, book, &mut of_target);
     faults.0.extend_from_slice(&of_target.0);
     let name = faults.line("name", &draft.name, MAX_SCHEDULE_NAME);
     let note = note(draft, &mut faults);

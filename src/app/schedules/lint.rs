@@ -20,7 +20,7 @@ use crate::domain::inventory::Inventory;
 use crate::domain::needs::{Gap, Needs, Pairs};
 use crate::domain::overrides::DesiredState;
 use crate::domain::schedule::{Policy, Schedule, ScheduleSpec, When};
-use crate::domain::target::{Subject, Target};
+use crate::domain::target::{Subject, Target, TargetType};
 use crate::domain::window::WindowTimeline;
 
 /// The largest number of schedules a saved one is compared with, oldest first …
@@ -56,9 +56,12 @@ pub(super) async fn clashes(
     if !spec.enabled {
         return Ok(Vec::new());
     }
-    let beside = db::schedules::touching(&app.db, &[&spec.target], MOST_OTHERS).await?;
+    let targets = with_members(&spec.target, book);
+    let beside = db::schedules::touching(&app.db, &targets.iter().collect::<Vec<_>>(), MOST_OTHERS).await?;
     let mut beside: Vec<Schedule> = beside.into_iter().flatten().collect();
     beside.retain(|other| Some(&other.id) != itself);
+    beside.sort_by(|a, b| a.id.cmp(&b.id));
+    beside.dedup_by(|a, b| a.id == b.id);
     // Only windows are checked against dependencies.
     let planned = match app.hosts.get(&spec.target.host) {
         Some(host) if matches!(spec.when, When::Window(_)) => Some(host),
@@ -73,6 +76,7 @@ pub(super) async fn clashes(
             let pairs = Pairs::about([&spec.target], &host.inventory());
             let stored = pairs.windows(&book.rules).filter(|rule| Some(&rule.id) != itself.as_ref());
             let rules = Rules::new(stored.cloned().chain([own]).collect(), Vec::new());
+            let rules = rules.in_groups(Arc::clone(book.rules.groups()));
             let gap = Needs::new(&rules, &pairs, now).first_gap(&spec.target)?;
             Some(gap_sentence(&gap, &spec.target, &book.zone_of(&spec)))
         };
@@ -97,7 +101,7 @@ pub(super) async fn first_of_each(
     now: Timestamp,
 ) -> Result<HashMap<ScheduleId, Clash>> {
     let book = RuleBook::load(app).await?;
-    let beside = beside(app, &schedules).await?;
+    let beside = beside(app, &schedules, &book).await?;
     let (mut found, schedules) = {
         let book = Arc::clone(&book);
         compute(move || (first_conflicts(&schedules, &beside, &book, now), schedules)).await?
@@ -118,12 +122,36 @@ pub(super) async fn first_of_each(
     Ok(found)
 }
 
-/// The schedules that share a container with each target.
-async fn beside(app: &App, schedules: &[Schedule]) -> Result<HashMap<Target, Vec<Schedule>>> {
+/// The schedules that may share a container with each target.
+async fn beside(
+    app: &App,
+    schedules: &[Schedule],
+    book: &RuleBook,
+) -> Result<HashMap<Target, Vec<Schedule>>> {
     let targets: HashSet<&Target> = schedules.iter().map(|one| &one.spec.target).collect();
-    let targets: Vec<&Target> = targets.into_iter().collect();
-    let found = db::schedules::touching(&app.db, &targets, MOST_OTHERS_LISTED).await?;
-    Ok(targets.into_iter().cloned().zip(found).collect())
+    let asked: Vec<(&Target, Target)> = targets
+        .into_iter()
+        .flat_map(|target| with_members(target, book).into_iter().map(move |one| (target, one)))
+        .collect();
+    let each: Vec<&Target> = asked.iter().map(|(_, one)| one).collect();
+    let found = db::schedules::touching(&app.db, &each, MOST_OTHERS_LISTED).await?;
+    let mut beside: HashMap<Target, Vec<Schedule>> = HashMap::new();
+    for ((target, _), found) in asked.iter().zip(found) {
+        let known = beside.entry((*target).clone()).or_default();
+        known.extend(found);
+        known.sort_by(|a, b| a.id.cmp(&b.id));
+        known.dedup_by(|a, b| a.id == b.id);
+    }
+    Ok(beside)
+}
+
+/// A target and, of a group, its members.
+fn with_members(target: &Target, book: &RuleBook) -> Vec<Target> {
+    let members = match &target.subject {
+        Subject::Group(id) => book.rules.groups().members(id).into_iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    std::iter::once(target.clone()).chain(members).collect()
 }
 
 /// The conflicts of `schedules` with those in `beside` of their target.
@@ -161,8 +189,12 @@ fn gaps(
     let pairs = Pairs::about(windows.iter().map(|one| &one.spec.target), inventory);
     // Overrides are no plan, and are ignored.
     let rules = Rules::new(pairs.windows(&book.rules).cloned().collect(), Vec::new());
+    let rules = rules.in_groups(Arc::clone(book.rules.groups()));
     let mut needs = Needs::new(&rules, &pairs, now);
-    let conflicts = windows.iter().filter(|one| one.spec.target.host == inventory.host).filter_map(|one| {
+    let is_here = |one: &&Schedule| {
+        one.spec.target.host == inventory.host || one.spec.target.target_type() == TargetType::Group
+    };
+    let conflicts = windows.iter().filter(is_here).filter_map(|one| {
         let gap = needs.first_gap(&one.spec.target)?;
         let sentence = gap_sentence(&gap, &one.spec.target, &book.zone_of(&one.spec));
         Some((one.id.clone(), Clash { sentence, other: None }))
@@ -177,7 +209,7 @@ fn conflict_between(
     book: &RuleBook,
     now: Timestamp,
 ) -> Option<String> {
-    if !spec.target.shares_container(&other.spec.target) {
+    if !book.rules.groups().overlap(&spec.target, &other.spec.target) {
         return None;
     }
     let zone = book.zone_of(spec);
@@ -213,17 +245,16 @@ fn consequence(wanted: DesiredState, policy: Policy) -> String {
     }
 }
 
-/// Two windows, one of a stack and one of its member: the member's window alone counts for it.
+/// Two windows of different scopes: the narrower one alone counts for what both cover.
 fn narrower(spec: &ScheduleSpec, other: &Schedule) -> Option<String> {
-    let is_stack = |target: &Target| matches!(target.subject, Subject::Stack(_));
-    match (is_stack(&spec.target), is_stack(&other.spec.target)) {
-        (true, false) => Some(format!(
+    match spec.target.narrowness().cmp(&other.spec.target.narrowness()) {
+        Ordering::Less => Some(format!(
             "{} has sleep hours of its own (“{}”): these do not count for it.",
             other.spec.target_name,
             other.title()
         )),
-        (false, true) => Some(format!("For it these count alone: those of “{}” do not.", other.title())),
-        _ => None,
+        Ordering::Greater => Some(format!("For it these count alone: those of “{}” do not.", other.title())),
+        Ordering::Equal => None,
     }
 }
 

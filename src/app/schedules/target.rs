@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use crate::app::draft::{Faults, Field, did_you_mean};
+use crate::app::rulebook::RuleBook;
 use crate::app::suggest::suggest;
 use crate::app::{App, targets};
 use crate::domain::action::Action;
@@ -30,9 +31,23 @@ pub(super) fn target(
     draft: &Draft,
     action: Option<Action>,
     stored: Option<&Schedule>,
+    book: &RuleBook,
     faults: &mut Faults,
 ) -> Option<Found> {
     let target_type = draft.target_type.text().and_then(TargetType::parse);
+    if let Some(target_type @ (TargetType::Host | TargetType::Group)) = target_type {
+        let (host, id) = (draft.host.as_deref(), draft.target_id.as_deref());
+        return match targets::wide(app, book, target_type, host, id) {
+            Ok(found) => found.map(|(target, name)| {
+                let warnings = wide_warnings(app, &target, action);
+                Found { target, name, warnings }
+            }),
+            Err(error) => {
+                faults.add_all("target_id", error);
+                None
+            }
+        };
+    }
     // Not trimmed: a name is compared exactly.
     let name = draft.target_id.as_deref().unwrap_or_default();
     // The stored target keeps its host, also while it does not exist and while its host is away.
@@ -47,7 +62,7 @@ pub(super) fn target(
     };
     let host = host.map_err(|error| faults.add_all("host", error)).ok();
     if target_type.is_none() {
-        faults.add("target_type", "use stack or container");
+        faults.add("target_type", "use stack, container, host or group");
     }
     if let Some(reason) = unschedulable_name(name) {
         faults.add("target_id", if name.is_empty() { "say which one" } else { reason });
@@ -80,7 +95,24 @@ fn find(inventory: &Inventory, target_type: TargetType, name: &str) -> Option<(T
             let container = inventory.by_name(name).or_else(|| inventory.by_key(name))?;
             Some((container.target(), container.name.clone()))
         }
+        TargetType::Host | TargetType::Group => None,
     }
+}
+
+/// Warnings about a host or group: nothing is in it, or a start would wake what is off on purpose.
+fn wide_warnings(app: &App, target: &Target, action: Option<Action>) -> Vec<String> {
+    let hosts = app.hosts.all().into_iter();
+    let on = hosts.filter(|host| target.host.as_str().is_empty() || *host.id() == target.host);
+    let members: usize = on.map(|host| host.inventory().members(&target.subject).len()).sum();
+    let mut warnings = Vec::new();
+    if members == 0 {
+        let what = if target.target_type() == TargetType::Group { "this group" } else { "this host" };
+        warnings.push(format!("There is no container in {what} now; the schedule waits for one."));
+    }
+    if action == Some(Action::Start) {
+        warnings.push("It wakes what DockNap put to sleep there, and nothing else.".to_owned());
+    }
+    warnings
 }
 
 /// A target that does not exist now: accepted where its host is not connected, where the caller allows it, and where it
@@ -101,6 +133,7 @@ fn missing(
     let (target, name) = match (kept, target_type) {
         (Some(spec), _) => (spec.target.clone(), spec.target_name.clone()),
         (None, TargetType::Stack) => (Target::stack(host.clone(), name), name.to_owned()),
+        (None, TargetType::Host | TargetType::Group) => return None,
         (None, TargetType::Container) => {
             let identity = ContainerIdentity::Name(name.to_owned());
             (Target::container(host.clone(), identity), name.to_owned())
@@ -113,7 +146,7 @@ fn missing(
     } else {
         let near = match target_type {
             TargetType::Stack => suggest(&name, inventory.stacks().iter().map(|stack| stack.name.as_str())),
-            TargetType::Container => suggest(&name, inventory.containers.iter().map(|one| one.name.as_str())),
+            _ => suggest(&name, inventory.containers.iter().map(|one| one.name.as_str())),
         };
         faults.add("target_id", did_you_mean(&format!("there is no {target_type} `{name}`"), &near));
         return None;

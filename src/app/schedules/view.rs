@@ -166,7 +166,7 @@ pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>>
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut coming, mut seen) = (Vec::new(), HashSet::new());
     for schedule in db::schedules::coming(&app.db, i64::from(limit) + SPARE).await? {
-        let target_name = current_name(app, &schedule).0;
+        let target_name = current_name(app, &book, &schedule).0;
         let target = schedule.spec.target;
         if !seen.insert(target.clone()) {
             continue;
@@ -202,7 +202,7 @@ pub(super) fn view(
     last_run: Option<LastRun>,
     book: &RuleBook,
 ) -> ScheduleView {
-    let (target_name, target_exists) = current_name(app, &schedule);
+    let (target_name, target_exists) = current_name(app, book, &schedule);
     let effective = book.zone_of(&schedule.spec);
     ScheduleView {
         title: schedule.title(),
@@ -218,8 +218,16 @@ pub(super) fn view(
 }
 
 /// The current name of a schedule's target, and whether the target exists; `None` where its host is not connected.
-fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
+fn current_name(app: &App, book: &RuleBook, schedule: &Schedule) -> (String, Option<bool>) {
     let stored = || schedule.spec.target_name.clone();
+    match &schedule.spec.target.subject {
+        Subject::Group(id) => {
+            let name = book.groups.iter().find(|one| one.id == *id).map(|one| one.spec.name.clone());
+            return (name.clone().unwrap_or_else(stored), Some(name.is_some()));
+        }
+        Subject::Host => return (targets::name(app, &schedule.spec.target), Some(true)),
+        Subject::Stack(_) | Subject::Container(_) => {}
+    }
     let Ok(inventory) = targets::inventory_of(app, &schedule.spec.target.host) else {
         return (stored(), None);
     };
@@ -228,6 +236,7 @@ fn current_name(app: &App, schedule: &Schedule) -> (String, Option<bool>) {
         Subject::Container(identity) => {
             inventory.by_identity(identity).map(|container| container.name.clone())
         }
+        Subject::Host | Subject::Group(_) => None,
     };
     let exists = inventory.is_connected().then_some(found.is_some());
     (found.unwrap_or_else(stored), exists)

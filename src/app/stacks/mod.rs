@@ -16,11 +16,13 @@ use crate::db;
 use crate::db::history::LastTouch;
 use crate::docker::{Host, Hosts};
 pub use crate::domain::foretell::NextAction;
-use crate::domain::ids::HostId;
+use crate::domain::group::Group;
+use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{self, Completion, Container, Inventory, Link, Stack};
 use crate::domain::nap::{Nap, Naps};
-use crate::domain::overrides::Place;
 use crate::domain::permission::Permission;
+use crate::domain::place::Place;
+use crate::domain::run::StepState;
 use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::text::shorten;
 
@@ -69,6 +71,8 @@ pub struct Overview {
     pub stacks: Vec<StackView>,
     /// The containers without a stack, by host and name.
     pub loose: Vec<ContainerView>,
+    /// All groups, by name.
+    pub groups: Arc<Vec<Group>>,
 }
 
 impl Overview {
@@ -92,7 +96,8 @@ pub async fn board(app: &App, actor: &Actor, span: (Timestamp, Timestamp)) -> Re
 async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
     actor.require(Permission::View)?;
     let known = Known::read(app, look).await?;
-    let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new() };
+    let groups = Arc::clone(&known.book.groups);
+    let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new(), groups };
     for host in app.hosts.all() {
         let inventory = host.inventory();
         let here = known.here(&inventory);
@@ -160,7 +165,7 @@ pub async fn containers(app: &App, actor: &Actor) -> Result<Vec<ContainerView>> 
     let mut views = Vec::new();
     for inventory in inventories(app) {
         let (here, stacks) = (known.here(&inventory), inventory.stacks());
-        let groups: HashMap<&str, Group<'_>> =
+        let groups: HashMap<&str, OfStack<'_>> =
             stacks.iter().map(|stack| (stack.name.as_str(), here.group(stack, &stack.containers))).collect();
         views.extend(inventory.containers.iter().map(|container| {
             let group = container.stack().and_then(|stack| groups.get(stack));
@@ -224,6 +229,7 @@ pub fn key_of(app: &App, kind: TargetType, name: &str) -> Option<String> {
     inventories(app).into_iter().find_map(|inventory| match kind {
         TargetType::Stack => inventory.stack(name).map(|stack| stack.key),
         TargetType::Container => inventory.by_name(name).map(|container| container.key()),
+        TargetType::Host | TargetType::Group => None,
     })
 }
 
@@ -240,6 +246,33 @@ struct Known {
     look: Horizon,
 }
 
+/// The last run that changed each target. The last run of a host or group counts for the stacks and containers that it
+/// changed.
+async fn last_touches(app: &App) -> Result<HashMap<Target, Arc<LastTouch>>> {
+    let all: Vec<Arc<LastTouch>> =
+        db::history::last_touches(&app.db).await?.into_iter().map(Arc::new).collect();
+    let wide: HashMap<&RunId, &Arc<LastTouch>> =
+        all.iter().filter(|touch| touch.target.is_wide()).map(|touch| (&touch.run_id, touch)).collect();
+    let mut touches: HashMap<Target, Arc<LastTouch>> =
+        all.iter().map(|touch| (touch.target.clone(), Arc::clone(touch))).collect();
+    if wide.is_empty() {
+        return Ok(touches);
+    }
+    let ids: Vec<RunId> = wide.keys().map(|id| (*id).clone()).collect();
+    let steps = db::history::steps(&app.db, &ids).await?;
+    for step in steps.iter().filter(|step| step.wave > 0 && step.state == StepState::Succeeded) {
+        let (target, touch) = (step.target(), wide[&step.run_id]);
+        let stack = Place::of_target(&target).stack.map(|name| Target::stack(target.host.clone(), name));
+        for changed in [Some(target), stack].into_iter().flatten() {
+            let known = touches.entry(changed).or_insert_with(|| Arc::clone(touch));
+            if known.finished_at < touch.finished_at {
+                *known = Arc::clone(touch);
+            }
+        }
+    }
+    Ok(touches)
+}
+
 /// The data needed for the views of one host.
 struct Here<'a> {
     known: &'a Known,
@@ -251,7 +284,7 @@ struct Here<'a> {
 }
 
 /// The data shared by the containers of a stack, computed once.
-struct Group<'a> {
+struct OfStack<'a> {
     completion: Completion<'a>,
     /// Whether a container of the stack naps.
     naps: bool,
@@ -272,8 +305,7 @@ impl Known {
         }
         let book = RuleBook::load(app).await?;
         let fires = book.fires_by_target(app).await?;
-        let touches = db::history::last_touches(&app.db).await?;
-        let touches = touches.into_iter().map(|touch| (touch.target.clone(), Arc::new(touch))).collect();
+        let touches = last_touches(app).await?;
         let text_context = TextContext { now: app.clock.now(), zone: book.zone.zone.clone() };
         Ok(Self { book, touches, fires, text_context, hosts: app.hosts.clone(), busy, look })
     }
@@ -296,10 +328,10 @@ impl Known {
 }
 
 impl<'a> Here<'a> {
-    fn group(&self, stack: &Stack, members: &'a [Arc<Container>]) -> Group<'a> {
+    fn group(&self, stack: &Stack, members: &'a [Arc<Container>]) -> OfStack<'a> {
         let target = Target::stack(stack.host.clone(), stack.name.clone());
         let naps = members.iter().any(|member| self.nap(member).is_some());
-        Group {
+        OfStack {
             completion: self.inventory.completion(members, naps),
             naps,
             wanted: self.known.wanted(&target),
@@ -342,7 +374,7 @@ impl<'a> Here<'a> {
     }
 
     /// `group` is the shared data of its stack; `None` for a container without one.
-    fn container(&self, container: Arc<Container>, group: Option<&Group<'_>>) -> ContainerView {
+    fn container(&self, container: Arc<Container>, group: Option<&OfStack<'_>>) -> ContainerView {
         let nap = self.nap(&container);
         let completed = nap.is_none() && group.is_some_and(|group| group.completion.holds(&container));
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
@@ -387,7 +419,7 @@ impl<'a> Here<'a> {
 
     /// Adds napping containers to the counts of stopped ones. The inventory does not know naps, so that it takes some
     /// for completed one-shots and does not count them.
-    fn count_naps(&self, stack: &mut Stack, group: &Group<'_>) {
+    fn count_naps(&self, stack: &mut Stack, group: &OfStack<'_>) {
         let uncounted = self.inventory.completion(&stack.containers, false);
         let naps = |container: &&Arc<Container>| self.nap(container).is_some() && uncounted.holds(container);
         let mistaken = if group.naps { stack.containers.iter().filter(naps).count() } else { 0 };

@@ -5,7 +5,8 @@ use jiff::tz::TimeZone;
 
 use super::why::UNTOUCHED;
 use crate::domain::desired::{Interval, Layer, Rules, Transition};
-use crate::domain::overrides::{DesiredState, Override, Place};
+use crate::domain::overrides::{DesiredState, Override};
+use crate::domain::place::Place;
 use crate::domain::text::capital;
 
 /// The number of transitions shown of one stack or container. Overviews show only the first, which costs less.

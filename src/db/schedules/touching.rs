@@ -13,8 +13,8 @@ const MAX_MEMBER_SCHEDULES: i64 = 100;
 const TARGETS_PER_STATEMENT: usize = 50;
 
 /// For each target, the enabled schedules that may act on the same containers: schedules of the target itself, of the
-/// stack that it belongs to, and of the containers that belong to it. The first two groups are limited to the oldest
-/// `limit` schedules, the third to the oldest [`MAX_MEMBER_SCHEDULES`]. Of several schedules with the same rule only
+/// stack and host that it belongs to, of all groups, and of what belongs to it unless it is a group. Each kind is
+/// limited to the oldest `limit` schedules, those of what belongs to it to the oldest [`MAX_MEMBER_SCHEDULES`]. Of several schedules with the same rule only
 /// the oldest and the newest are returned, so that each of them has another one beside it. The result is in the order
 /// of `targets`, oldest schedule first.
 pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Vec<Schedule>>> {
@@ -23,10 +23,10 @@ pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Ve
     for chunk in targets.chunks(TARGETS_PER_STATEMENT) {
         let place = |number: usize| chunk.get(number).map(|target| Place::of(target)).unwrap_or_default();
         let places = (0_i64..).zip((0..TARGETS_PER_STATEMENT).map(place)).map(|(number, place)| {
-            let Place { host, stack, container, members: [first, last] } = place;
-            values![number, host, stack, container, first, last]
+            let Place { host, whole, stack, container, members: [first, last] } = place;
+            values![number, host, whole, stack, container, first, last]
         });
-        let before = "WITH asked (place, host, stack, container, first, last) AS (";
+        let before = "WITH asked (place, host, whole, stack, container, first, last) AS (";
         let query = around_values(|n| db.parameter(n), before, places.collect(), &after);
         let begin = found.len();
         found.resize_with(begin + chunk.len(), Vec::new);
@@ -45,6 +45,8 @@ pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Ve
 #[derive(Default)]
 struct Place<'a> {
     host: Option<&'a str>,
+    /// The host, if the target is all of it.
+    whole: Option<&'a str>,
     stack: Option<&'a str>,
     container: Option<String>,
     /// The range of the identities of a stack's containers.
@@ -74,6 +76,9 @@ impl<'a> Place<'a> {
                 };
                 Self { stack, container: Some(identity.to_text()), ..place }
             }
+            Subject::Host => Self { whole: place.host, ..place },
+            // The members of a group are asked for by themselves.
+            Subject::Group(_) => place,
         }
     }
 }
@@ -85,12 +90,24 @@ impl<'a> Place<'a> {
 fn touching_sql(db: &Db, limit: i64) -> String {
     let byte_collation = engine::byte_collation(db);
     let subqueries = |of: &str| {
-        let on = format!("host_id = {of}.host AND deleted_ms IS NULL AND enabled = TRUE AND target_type =");
+        let enabled = "deleted_ms IS NULL AND enabled = TRUE";
+        let on = format!("host_id = {of}.host AND {enabled} AND target_type =");
         let is_member = format!("target_identity {byte_collation} BETWEEN {of}.first AND {of}.last");
         [
             ("stacks", limit, format!("{on} 'stack' AND target_identity = {of}.stack")),
             ("containers", limit, format!("{on} 'container' AND target_identity = {of}.container")),
             ("members", MAX_MEMBER_SCHEDULES, format!("{on} 'container' AND {is_member}")),
+            ("hosts", limit, format!("{on} 'host' AND target_identity = ''")),
+            (
+                "groups",
+                limit,
+                format!("{enabled} AND host_id = '' AND target_type = 'group' AND {of}.host IS NOT NULL"),
+            ),
+            (
+                "inside",
+                MAX_MEMBER_SCHEDULES,
+                format!("{enabled} AND host_id = {of}.whole AND target_type <> 'host'"),
+            ),
         ]
     };
     let ends = subqueries("asked").map(|(name, limit, which)| {

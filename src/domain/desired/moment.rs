@@ -8,8 +8,9 @@ use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 
 use super::{Desired, Layer, Rules, Transition, WindowRule};
-use crate::domain::overrides::{DesiredState, Override, Place, Reach};
-use crate::domain::target::{Subject, Target};
+use crate::domain::overrides::{DesiredState, Override, Reach};
+use crate::domain::place::Place;
+use crate::domain::target::{Target, TargetType};
 use crate::domain::window::{Phase, Vote};
 
 /// The rules, evaluated at one instant.
@@ -37,7 +38,7 @@ impl<'a> Moment<'a> {
     fn desired_by(&self, place: Place<'_>, counts: impl Fn(&Override) -> bool) -> Desired<'a> {
         let active = || {
             let active = self.rules.overrides.iter().filter(|one| one.is_active(self.now) && counts(one));
-            active.filter_map(|one| Some((one.reach.covers(place)?, one)))
+            active.filter_map(|one| Some((one.reach.covers(place, &self.rules.groups)?, one)))
         };
         // The active override with the narrowest reach. There is at most one per reach; if not, the newest one counts.
         let narrowest = |general: bool| {
@@ -57,12 +58,8 @@ impl<'a> Moment<'a> {
 
     /// The desired state by windows alone, without overrides.
     pub fn by_window(&self, place: Place<'_>) -> Desired<'a> {
-        let container = place.container.and_then(|identity| {
-            self.vote_of(&Target { host: place.host.clone(), subject: Subject::Container(identity.clone()) })
-        });
-        let found = container.or_else(|| {
-            let subject = Subject::Stack(place.stack?.to_owned());
-            self.vote_of(&Target { host: place.host.clone(), subject })
+        let found = self.rules.scopes(place).find_map(|targets| {
+            targets.iter().filter_map(|target| self.vote_of(target)).max_by(|a, b| self.compare(a, b))
         });
         match found {
             Some((index, vote)) => Desired {
@@ -88,12 +85,15 @@ impl<'a> Moment<'a> {
             .map(|index| (*index, &self.rules.windows[*index]))
             .filter(|(_, rule)| rule.from <= self.now)
             .map(|(index, rule)| (index, rule.timeline().vote(self.now)))
-            .max_by(|(a, x), (b, y)| {
-                let id = |index: &usize| &self.rules.windows[*index].id;
-                x.cmp(y).then_with(|| id(b).cmp(id(a)))
-            });
+            .max_by(|a, b| self.compare(a, b));
         votes().insert(target, found);
         found
+    }
+
+    /// Which of two votes decides: the stronger one or, of equal ones, that of the older schedule.
+    fn compare(&self, (a, x): &(usize, Vote), (b, y): &(usize, Vote)) -> std::cmp::Ordering {
+        let id = |index: &usize| &self.rules.windows[*index].id;
+        x.cmp(y).then_with(|| id(b).cmp(id(a)))
     }
 }
 
@@ -118,7 +118,11 @@ impl<'a> Desired<'a> {
         };
         match self.layer {
             Layer::Hold(one) => {
-                let what = if one.reach == Reach::All { "everything" } else { "this host" };
+                let what = match &one.reach {
+                    Reach::All => "everything",
+                    Reach::Target(target) if target.target_type() == TargetType::Group => "its group",
+                    Reach::Target(_) => "this host",
+                };
                 format!("{what} is held until {}: {}", until(one), because(one))
             }
             Layer::Override(one) if one.wanted == DesiredState::Hold => {

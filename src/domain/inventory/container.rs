@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Tie;
 use crate::domain::ids::HostId;
+use crate::domain::place::Place;
 use crate::domain::target::{self, ContainerIdentity, Target};
 use crate::domain::words::words;
 
@@ -198,6 +199,14 @@ pub struct Container {
     pub kind: Kind,
     /// Reason for which DockNap never acts on the container, if there is one.
     pub protection: Option<Protection>,
+}
+
+impl<'a> Place<'a> {
+    /// The place of a container.
+    pub fn of(container: &'a Container) -> Self {
+        let (stack, identity) = (container.stack(), Some(&container.identity));
+        Self { host: &container.host, group: None, stack, container: identity }
+    }
 }
 
 impl Container {

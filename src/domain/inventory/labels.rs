@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Kind;
 use crate::domain::dependency::{Condition, DEPENDS_ON, parse_depends_on};
+use crate::domain::group::label_groups;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::shorten;
 
@@ -16,6 +17,10 @@ const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 const HOOK: &str = "com.docker.compose.hook";
+/// Names the groups of a container.
+pub const GROUP: &str = "docknap.group";
+/// Names the groups of the stack of a container.
+pub const STACK_GROUP: &str = "docknap.stack.group";
 const SWARM_TASK: &str = "com.docker.swarm.task.id";
 
 /// Identity that survives a re-creation: project, service and number if compose created the container, else its exact
@@ -62,7 +67,14 @@ pub fn problem(name: &str, value: &str) -> Option<String> {
         "protect" | "stack.protect" => {
             Some(format!("docknap.{name} is “{}”: it counts as true; write true or false", shorten(value)))
         }
-        "group" => None,
+        "group" | "stack.group" => {
+            let (_, others) = label_groups(value);
+            let word = others.first()?;
+            Some(format!(
+                "docknap.{name} names “{}”: a group has small letters, digits and hyphens",
+                shorten(word)
+            ))
+        }
         _ => Some(format!("docknap.{} is no label of DockNap: it does nothing", shorten(name))),
     }
 }

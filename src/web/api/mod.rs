@@ -11,6 +11,7 @@ pub mod body;
 pub mod calendars;
 pub mod containers;
 mod cursor;
+pub mod groups;
 pub mod hosts;
 pub mod locks;
 pub mod openapi;
@@ -40,6 +41,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(schedules::routes())
         .merge(simulate::routes())
         .merge(calendars::routes())
+        .merge(groups::routes())
         .merge(hosts::routes())
         .merge(runs::routes())
         .merge(audit::routes())

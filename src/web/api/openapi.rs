@@ -68,8 +68,8 @@ mod tests {
 
     use super::*;
     use crate::web::api::{
-        actions, audit, auth, calendars, containers, hosts, locks, order, overrides, report, runs, schedules,
-        simulate, stacks, summary,
+        actions, audit, auth, calendars, containers, groups, hosts, locks, order, overrides, report, runs,
+        schedules, simulate, stacks, summary,
     };
 
     /// The whole description in one document.
@@ -90,6 +90,8 @@ mod tests {
             calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
             hosts::list, hosts::create, hosts::get, hosts::put, hosts::delete, hosts::test, hosts::enable,
             hosts::disable,
+            groups::list, groups::create, groups::get, groups::put, groups::delete, groups::add_member,
+            groups::remove_member,
             runs::list, runs::get, runs::cancel, runs::undo, runs::retry,
             audit::list, summary::get, report::get,
         ),

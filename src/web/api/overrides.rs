@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::act;
 use super::body::{ApiQuery, Body, Paging};
 use super::openapi::Items;
+use super::target::target_id;
 use crate::app::Result;
 use crate::app::overrides::{self, Draft};
 use crate::domain::ids::OverrideId;
@@ -30,11 +31,11 @@ pub(super) fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 pub struct OverrideJson {
     id: String,
-    /// `null` for all hosts.
+    /// `null` for everything and for a group.
     host: Option<String>,
-    /// `container`, `stack`, `host` or `all`.
+    /// `container`, `stack`, `host`, `group` or `all`.
     target_type: &'static str,
-    /// The name of the stack or container; `null` for a host and for all hosts.
+    /// The name of the stack or container, the id of the host or group; `null` for everything.
     target_id: Option<String>,
     target_key: Option<String>,
     #[serde(flatten)]
@@ -45,13 +46,13 @@ impl From<Override> for OverrideJson {
     fn from(one: Override) -> Self {
         let target = match &one.reach {
             Reach::Target(target) => Some(target),
-            Reach::All | Reach::Host(_) => None,
+            Reach::All => None,
         };
         Self {
             id: one.id.to_string(),
-            host: one.reach.host().map(ToString::to_string),
+            host: one.reach.host().filter(|host| !host.as_str().is_empty()).map(ToString::to_string),
             target_type: one.reach.type_str(),
-            target_id: target.map(|_| one.target_name.clone()),
+            target_id: target.map(|target| target_id(target, one.target_name.clone())),
             target_key: target.map(Target::key),
             rest: one,
         }

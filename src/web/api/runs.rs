@@ -59,6 +59,8 @@ pub struct RunJson {
     why: String,
     /// The run whose failed steps this one repeats, or which it undoes.
     retry_of: Option<String>,
+    /// Binds the runs of one fire of a group's schedule together, one on each host.
+    batch_id: Option<String>,
     /// For a row that represents several missed fires.
     missed: Option<MissedSpan>,
     steps: Vec<Step>,
@@ -86,6 +88,7 @@ impl From<RunDetail> for RunJson {
             looks_again_at,
             why: run.why,
             retry_of: run.retry_of.map(|id| id.0),
+            batch_id: run.batch.map(|id| id.0),
             missed: run.missed,
             steps,
         }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::app::{App, Error, Result, history, targets};
 use crate::domain::ids::HostId;
-use crate::domain::target::{Target, TargetType};
+use crate::domain::target::{Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
 /// Host and name in a path.
@@ -28,7 +28,7 @@ pub struct TargetJson {
 impl TargetJson {
     /// The target with this name; sets a missing host.
     pub(super) fn resolve(&mut self, app: &App) -> Result<Target> {
-        let target_type = TargetType::parse(&self.target_type)
+        let target_type = TargetType::parse_narrow(&self.target_type)
             .ok_or_else(|| Error::field("target_type", "use stack or container"))?;
         let host = targets::host_with(app, self.host.as_deref(), target_type, &self.target_id)?;
         self.host = Some(host.id().to_string());
@@ -36,12 +36,22 @@ impl TargetJson {
     }
 }
 
+/// The id of a target in a response: of a host or group its id, otherwise its name.
+pub(super) fn target_id(target: &Target, name: String) -> String {
+    match &target.subject {
+        Subject::Host => target.host.to_string(),
+        Subject::Group(id) => id.to_string(),
+        Subject::Stack(_) | Subject::Container(_) => name,
+    }
+}
+
 /// A target in a response.
 #[derive(Serialize, ToSchema)]
 pub struct TargetFields {
-    host: String,
+    /// `null` for a group, which reaches across hosts; its runs name the host of their part.
+    host: Option<String>,
     target_type: TargetType,
-    /// The name of the target; for a run and a lock, the name at that time.
+    /// The name of the stack or container, for a run and a lock the name at that time; the id of the host or group.
     target_id: String,
     /// Usable instead of the target's name in any path.
     target_key: String,
@@ -50,9 +60,9 @@ pub struct TargetFields {
 impl TargetFields {
     pub fn new(target: &Target, name: String) -> Self {
         Self {
-            host: target.host.to_string(),
+            host: Some(target.host.to_string()).filter(|host| !host.is_empty()),
             target_type: target.target_type(),
-            target_id: name,
+            target_id: target_id(target, name),
             target_key: target.key(),
         }
     }

@@ -142,11 +142,12 @@ const NARROWS: [(&str, &str); 7] = [
 ];
 
 /// The options of the filter by kind: values of `object_type` with their labels.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     ("", "All"),
     ("schedule", "Schedules"),
     ("calendar", "Calendars"),
     ("host", "Hosts"),
+    ("group", "Groups"),
     ("stack", "Stacks"),
     ("container", "Containers"),
     ("run", "Ends of runs"),

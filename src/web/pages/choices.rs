@@ -39,7 +39,13 @@ pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Gro
         };
         views.iter().filter(choosable).map(choice).collect()
     };
+    let of_groups = overview.groups.iter().map(|one| choice(format!("group/{}", one.id), &one.spec.name));
+    let hosts = overview
+        .hosts
+        .iter()
+        .map(|host| choice(format!("host/{}", host.id), &format!("All of {}", host.name)));
     let mut groups = vec![
+        Group::new("Groups", of_groups.collect()),
         Group::new("Stacks", stacks.collect()),
         Group::new("Containers without a stack", containers(&overview.loose)),
     ];
@@ -47,6 +53,7 @@ pub fn targets(overview: &Overview, chosen: &str, gone: Option<&str>) -> Vec<Gro
         let name = view::shown_name(&placed(&stack.stack.name, &stack.stack.host));
         Group::new(format!("Containers of {name}"), containers(&stack.containers))
     }));
+    groups.push(Group::new("Whole hosts", hosts.collect()));
     groups.retain(|group| !group.options.is_empty());
     let is_known = groups.iter().any(|group| group.options.iter().any(|option| option.chosen));
     if !is_known && !chosen.is_empty() {

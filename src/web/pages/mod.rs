@@ -19,6 +19,7 @@ pub mod calendars;
 mod choices;
 pub mod containers;
 pub mod feeds;
+pub mod groups;
 pub mod health;
 pub mod hosts;
 pub mod invite;
@@ -50,6 +51,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(schedules::routes())
         .merge(timeline::routes())
         .merge(calendars::routes())
+        .merge(groups::routes())
         .merge(hosts::routes())
         .merge(order::routes())
         .merge(overrides::routes())

@@ -152,7 +152,7 @@ async fn end(page: Page<Operator>, Path(id): Path<String>) -> Result<Response> {
     };
     let back = match &one.reach {
         Reach::Target(target) => view::target_page(target),
-        Reach::All | Reach::Host(_) => "/overrides".to_owned(),
+        Reach::All => "/overrides".to_owned(),
     };
     Ok(page.redirect_with(&back, Flash::new("good", format!("{}: ended. {then}", view::reached(&one)))).await)
 }

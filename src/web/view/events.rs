@@ -5,7 +5,7 @@ use crate::domain::ids::HostId;
 use crate::domain::target;
 
 /// The events in words, for the place between the name of the actor and the name of the object.
-pub const EVENTS: [(&str, &str); 59] = [
+pub const EVENTS: [(&str, &str); 64] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -23,6 +23,11 @@ pub const EVENTS: [(&str, &str); 59] = [
     ("host.enable", "enabled the host"),
     ("host.disable", "disabled the host"),
     ("host.delete", "deleted the host"),
+    ("group.create", "made the group"),
+    ("group.update", "changed the group"),
+    ("group.delete", "deleted the group"),
+    ("group.add_member", "added a member to the group"),
+    ("group.remove_member", "took a member out of the group"),
     ("override.create", "made an override of"),
     ("override.end", "ended the override of"),
     ("override.restore", "put back the override of"),
@@ -81,6 +86,7 @@ pub fn page(row: &AuditRow, host: Option<&HostId>) -> Option<String> {
         ("schedule", event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
         ("calendar", event) if event != "calendar.delete" => Some(format!("/calendars/{id}")),
         ("host", event) if event != "host.delete" => Some(format!("/hosts/{id}")),
+        ("group", event) if event != "group.delete" => Some(format!("/groups/{id}")),
         ("run", _) => Some(format!("/runs/{id}")),
         (kind @ ("stack" | "container"), _) => Some(format!("/{kind}s/{}", target::key(host?, id))),
         _ => None,

@@ -8,7 +8,7 @@ use crate::domain::action::Action;
 use crate::domain::inventory::Health;
 use crate::domain::overrides::{Override, Reach};
 use crate::domain::run::{Condition, Trigger, WaitFor};
-use crate::domain::target::Target;
+use crate::domain::target::{Subject, Target};
 
 mod badge;
 pub mod events;
@@ -182,7 +182,6 @@ fn is_invisible(letter: char) -> bool {
 pub fn reached(one: &Override) -> String {
     match &one.reach {
         Reach::All => "Everything".to_owned(),
-        Reach::Host(host) => format!("Host {host}"),
         Reach::Target(_) => shown_name(&one.target_name),
     }
 }
@@ -197,13 +196,23 @@ pub fn why_made(one: &Override, now: &Now) -> String {
     }
 }
 
-/// The path of the page of a stack or container.
+/// The path of the page of a target.
 pub fn target_page(target: &Target) -> String {
+    match &target.subject {
+        Subject::Host => return format!("/hosts/{}", target.host),
+        Subject::Group(id) => return format!("/groups/{id}"),
+        Subject::Stack(_) | Subject::Container(_) => {}
+    }
     format!("/{}s/{}", target.target_type(), target.key())
 }
 
-/// The form value of a stack or container: `stack/KEY`, `container/KEY`.
+/// The form value of a target: `stack/KEY`, `container/KEY`, `host/ID`, `group/ID`.
 pub fn target_value(target: &Target) -> String {
+    match &target.subject {
+        Subject::Host => return format!("host/{}", target.host),
+        Subject::Group(id) => return format!("group/{id}"),
+        Subject::Stack(_) | Subject::Container(_) => {}
+    }
     format!("{}/{}", target.target_type(), target.key())
 }
 

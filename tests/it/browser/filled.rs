@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use docknap::app::execute::{self, Request};
+use docknap::app::groups::{self, GroupDraft, MemberDraft};
 use docknap::app::history::{self, RunFilter};
 use docknap::app::nap::{self, NapRequest};
 use docknap::app::paging::Page;
@@ -11,6 +12,7 @@ use docknap::app::schedules::{self, Draft};
 use docknap::app::{Actor, App, auth, calendars, order, overrides, settings};
 use docknap::domain::action::Action;
 use docknap::domain::calendar::CalendarDraft;
+use docknap::domain::group::GroupSource;
 use docknap::domain::permission::Role;
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::{Schedule, Source};
@@ -222,6 +224,18 @@ async fn begin(test: &TestApp, People { anna, otto }: &People) -> Things {
     };
     let spare = calendars::create(app, anna, &spare).await.expect("it is stored");
     let text = |text: &str| Some(text.to_owned());
+    let evening = GroupDraft {
+        name: text("Evening"),
+        colour: text("violet"),
+        note: text("What nobody needs after work."),
+        ..GroupDraft::default()
+    };
+    let evening = groups::create(app, anna, &evening, GroupSource::Ui).await.expect("it is stored");
+    for stack in ["wiki", "ci-runner"] {
+        let member = MemberDraft { target_type: text("stack"), target_id: text(stack), host: None };
+        let added = groups::add_member(app, anna, &evening.id, &member, GroupSource::Ui).await;
+        added.expect("it is a member");
+    }
     let window = |target, name, hours| Draft { window: text(hours), ..draft("stack", target, name) };
     let cron = |(kind, target), name, action, at| Draft {
         cron: text(at),

@@ -47,7 +47,7 @@ pub struct PageOf {
 }
 
 /// Routes that answer a GET, and are no page of their own.
-const NO_PAGES: [(&str, &str); 18] = [
+const NO_PAGES: [(&str, &str); 20] = [
     ("/audit.csv", "a file"),
     ("/audit.json", "a file"),
     ("/calendar/{file}", "a file for calendar apps"),
@@ -55,6 +55,8 @@ const NO_PAGES: [(&str, &str); 18] = [
     ("/containers/{key}/{action}", "the same question as for a stack"),
     ("/events", "the stream"),
     ("/health/bundle", "a file"),
+    ("/groups/{id}/delete", "the same question as for a calendar"),
+    ("/groups/{id}/edit", "the form of a new group, filled"),
     ("/hosts/{id}/delete", "the same question as for a calendar"),
     ("/hosts/{id}/edit", "the form of a new host, filled"),
     ("/runs.csv", "a file"),
@@ -106,6 +108,9 @@ pub fn every(things: &Things) -> Vec<PageOf> {
         page("hosts", "/hosts"),
         page("host-new", "/hosts/new"),
         page("host", "/hosts/local"),
+        page("groups", "/groups"),
+        page("group-new", "/groups/new"),
+        page("group", "/groups/evening"),
         page("calendars", "/calendars"),
         page("calendar-new", "/calendars/new"),
         page("calendar", &format!("/calendars/{calendar}")),
@@ -174,9 +179,9 @@ fn matches(route: &Route, path: &str) -> bool {
         })
 }
 
-/// Ids and keys begin with a zero here, but for the host that is always there.
+/// Ids and keys begin with a zero here, but for the host that is always there and the group of `filled.rs`.
 fn is_id(given: &str) -> bool {
-    given.starts_with('0') || given == "local"
+    given.starts_with('0') || ["local", "evening"].contains(&given)
 }
 
 /// What stands for an action may be any word.

@@ -12,9 +12,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use docknap::app::calendars;
+use docknap::app::groups::{self, GroupDraft, MemberDraft};
 use docknap::app::schedules::{self, Draft};
 use docknap::domain::action::Action;
 use docknap::domain::calendar::CalendarDraft;
+use docknap::domain::group::GroupSource;
 use docknap::domain::ids::HostId;
 use docknap::domain::permission::Role;
 use docknap::domain::schedule::Source;
@@ -59,6 +61,14 @@ async fn world() -> TestApp {
         ..Draft::default()
     };
     let text = |text: &str| Some(text.to_owned());
+    let evening = GroupDraft { name: text("Evening"), colour: text("violet"), ..GroupDraft::default() };
+    let evening =
+        groups::create(&test.app, &person(), &evening, GroupSource::Ui).await.expect("it is stored");
+    for (target_type, target_id) in [("stack", "media"), ("container", "adguard")] {
+        let member = MemberDraft { host: None, target_type: text(target_type), target_id: text(target_id) };
+        let added = groups::add_member(&test.app, &person(), &evening.id, &member, GroupSource::Ui).await;
+        added.expect("it is a member");
+    }
     let drafts = [
         Draft {
             name: text("Nights"),
@@ -185,6 +195,9 @@ fn examples(path: &str, ids: &BTreeMap<&'static str, Vec<String>>) -> Vec<String
         path if path.starts_with("/schedules/{id}") => filled(path, &ids["schedule"]),
         path if path.starts_with("/hosts/{id}") || path.starts_with("/api/hosts/{id}") => {
             filled(path, &["local", "none"])
+        }
+        path if path.starts_with("/groups/{id}") || path.starts_with("/api/groups/{id}") => {
+            filled(path, &["evening", "none"])
         }
         path if path.starts_with("/calendars/{id}") => filled(path, &ids["calendar"]),
         path if path.starts_with("/users/{id}") => filled(path, &ids["user"]),

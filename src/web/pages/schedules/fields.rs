@@ -12,6 +12,7 @@ use crate::domain::schedule::{Schedule, When};
 use crate::web::api::schedules::ScheduleJson;
 use crate::web::form::Typed;
 use crate::web::pages::choices::Difference;
+use crate::web::view;
 
 /// One field of the form.
 pub struct Field {
@@ -214,7 +215,7 @@ impl Fields {
         let json = serde_json::to_value(ScheduleJson::from(view.clone())).unwrap_or_default();
         let mut typed = Typed::of(FIELDS.iter().map(|field| (field.name, field.stored(&json))));
         let Schedule { spec, rev, .. } = &view.schedule;
-        typed.set("target", &format!("{}/{}", spec.target.target_type(), view.target_key));
+        typed.set("target", &view::target_value(&spec.target));
         // The form has both fields for every kind of schedule.
         typed.set("action", spec.action.as_str());
         typed.set("mode", spec.mode());
@@ -395,7 +396,7 @@ impl Fields {
         if !errors.is_empty() && self.value("target").is_empty() {
             // The API reports two errors for the one field of this page.
             errors.retain(|error| error.field != "target");
-            errors.insert(0, FieldError::new("target", "pick a stack or container"));
+            errors.insert(0, FieldError::new("target", "pick a stack, container, host or group"));
         }
         let view = errors.iter().find_map(|error| match error.field.as_str() {
             "window" | "cron" => Some("text"),

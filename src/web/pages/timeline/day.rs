@@ -84,6 +84,7 @@ fn present<'a>(target: &Target, overview: &'a Overview) -> Option<(&'a str, Show
             let view = overview.containers().find(|view| is_it(&view.container))?;
             Some((&view.container.name, view.shown))
         }
+        Subject::Host | Subject::Group(_) => None,
     }
 }
 
@@ -93,7 +94,11 @@ fn name(target: &Target, look: &TimelineData, overview: &Overview) -> String {
     let foretold = || look.foretold.as_ref()?.names.get(target).map(String::as_str);
     let lived = || look.runs.iter().rev().find(|run| run.target == *target).map(|run| &*run.target_name);
     let known = there.or_else(foretold).or_else(lived);
-    view::shown_name(&known.map_or_else(|| target.identity_text(), str::to_owned))
+    let id = || match &target.subject {
+        Subject::Host => target.host.to_string(),
+        _ => target.identity_text(),
+    };
+    view::shown_name(&known.map_or_else(id, str::to_owned))
 }
 
 impl<'a> Lane<'a> {

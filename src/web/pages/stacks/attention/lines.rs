@@ -257,8 +257,8 @@ impl<'a> Lines<'a> {
         let found: Vec<(&ContainerView, &Override)> = found.collect();
         let until = self.now.when(found.first()?.1.until).short;
         let which = match target.subject {
-            Subject::Stack(_) => format!("{}: s", names(found.iter().map(|(view, _)| *view))),
             Subject::Container(_) => "S".to_owned(),
+            _ => format!("{}: s", names(found.iter().map(|(view, _)| *view))),
         };
         let ids: Vec<&str> = found.iter().map(|(_, one)| one.id.as_str()).collect();
         let (page, shown) = (view::target_page(target), shown_name(name));

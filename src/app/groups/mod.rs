@@ -1,0 +1,338 @@
+//! Groups: named sets of hosts, stacks and containers, across hosts. Admins create groups and add members in the page
+//! or by the API; labels and the settings file name members too. A group that only they name has no row until somebody
+//! changes it.
+
+mod draft;
+mod view;
+
+pub use draft::{GroupDraft, MemberDraft};
+pub use view::{Candidate, Figures, GroupView, MemberView, NextOfGroup, candidates, get, list};
+
+use super::audit::Audit;
+use super::{Actor, App, Error, Live, Result};
+use crate::db::{self, Tx};
+use crate::domain::audit::Change;
+use crate::domain::group::{Colour, Group, GroupSource, GroupSpec, Member};
+use crate::domain::ids::{GroupId, HostId, OverrideId};
+use crate::domain::permission::Permission;
+use crate::domain::schedule::Schedule;
+use crate::domain::target::Target;
+use crate::domain::text::shorten;
+
+/// Maximum number of schedules and overrides that a refusal lists; the others are only counted.
+const NAMED: usize = 5;
+
+/// Every group by name, and the members of all of them: those that are stored, and those by label and settings file.
+pub async fn known(app: &App) -> Result<(Vec<Group>, Vec<Member>)> {
+    let members = members(app).await?;
+    let mut groups = db::groups::all(&app.db).await?;
+    for member in &members {
+        if !groups.iter().any(|one| one.id == member.group) {
+            groups.push(unstored(app, member));
+        }
+    }
+    groups.sort_by_cached_key(|one| (one.spec.name.to_lowercase(), one.id.clone()));
+    Ok((groups, members))
+}
+
+/// The members of all groups: stored, by label, by settings file.
+async fn members(app: &App) -> Result<Vec<Member>> {
+    let mut members = db::groups::members(&app.db).await?;
+    members.extend(db::targets::memberships(&app.db).await?);
+    members.extend(file_members(app));
+    Ok(members)
+}
+
+/// The hosts that the settings file puts into groups.
+pub fn file_members(app: &App) -> Vec<Member> {
+    let of_host = |host: &crate::config::HostSetting| -> Vec<Member> {
+        let member = |group: &String| Member {
+            group: GroupId::from(group.as_str()),
+            target: Target::host(HostId::from(host.id.as_str())),
+            target_name: host.name.clone(),
+            source: GroupSource::File,
+        };
+        host.groups.iter().map(member).collect()
+    };
+    app.config.hosts.iter().flat_map(of_host).collect()
+}
+
+/// The group of a member by label or settings file that no row describes.
+fn unstored(app: &App, member: &Member) -> Group {
+    let since = app.vitals.since();
+    Group {
+        spec: GroupSpec { name: member.group.to_string(), colour: Colour::default(), note: String::new() },
+        id: member.group.clone(),
+        source: member.source,
+        rev: 0,
+        created_at: since,
+        updated_at: since,
+    }
+}
+
+/// Whether a group has a row. One that only a label or the settings file names has none.
+fn is_stored(group: &Group) -> bool {
+    group.rev > 0
+}
+
+/// Creates a group.
+///
+/// # Errors
+/// [`Error::Invalid`] with every field that is wrong; nothing is stored then.
+pub async fn create(app: &App, actor: &Actor, draft: &GroupDraft, source: GroupSource) -> Result<Group> {
+    actor.require(Permission::Administer)?;
+    let (known, _) = known(app).await?;
+    let (id, spec) = draft::check(draft, None, &known)?;
+    let now = app.clock.now();
+    let group = Group { id, spec, source, rev: 1, created_at: now, updated_at: now };
+    let mut tx = app.db.begin().await?;
+    if !db::groups::insert(&mut tx, &group).await? {
+        return Err(Error::field("id", "another group has this id; choose another one"));
+    }
+    record(&mut tx, app, actor, "group.create", &group, changes(None, Some(&group.spec))).await?;
+    tx.commit().await?;
+    app.rules_changed(Live::Schedules);
+    Ok(group)
+}
+
+/// Replaces the settings of a group; fields missing in the draft become empty. Its id and its members stay.
+///
+/// # Errors
+/// As [`create`]; [`Error::NotFound`]; [`Error::Stale`] where `rev` is not the stored revision.
+pub async fn update(
+    app: &App,
+    actor: &Actor,
+    id: &GroupId,
+    draft: &GroupDraft,
+    rev: Option<i64>,
+) -> Result<Group> {
+    actor.require(Permission::Administer)?;
+    let (known, _) = known(app).await?;
+    let old = found(&known, id, rev)?;
+    let (_, spec) = draft::check(draft, Some(&old), &known)?;
+    let new = Group { spec, rev: old.rev + 1, updated_at: app.clock.now(), ..old.clone() };
+    let mut tx = app.db.begin().await?;
+    let is_done = if is_stored(&old) {
+        db::groups::update(&mut tx, &new, old.rev).await?
+    } else {
+        db::groups::insert(&mut tx, &new).await?
+    };
+    if !is_done {
+        return Err(stale(&mut tx, id).await?);
+    }
+    let changes = changes(Some(&old.spec), Some(&new.spec));
+    record(&mut tx, app, actor, "group.update", &new, changes).await?;
+    tx.commit().await?;
+    app.rules_changed(Live::Schedules);
+    Ok(new)
+}
+
+/// Deletes a group that no schedule and no override is for. Its stored members leave it; nothing else changes for them.
+///
+/// # Errors
+/// As [`update`]; [`Error::Conflict`] with the schedules and overrides of the group, and for a group that only a label
+/// or the settings file names.
+pub async fn delete(app: &App, actor: &Actor, id: &GroupId, rev: Option<i64>) -> Result<()> {
+    actor.require(Permission::Administer)?;
+    let (known, _) = known(app).await?;
+    let old = found(&known, id, rev)?;
+    require_stored(&old)?;
+    let mut tx = app.db.begin().await?;
+    let schedules = db::groups::schedules_of(&mut tx, id).await?;
+    require_unused(schedules, db::groups::overrides_of(&mut tx, id).await?)?;
+    if !db::groups::delete(&mut tx, id, old.rev).await? {
+        return Err(stale(&mut tx, id).await?);
+    }
+    record(&mut tx, app, actor, "group.delete", &old, changes(Some(&old.spec), None)).await?;
+    tx.commit().await?;
+    app.rules_changed(Live::Schedules);
+    Ok(())
+}
+
+/// Checks that a group may be deleted and returns the group.
+///
+/// # Errors
+/// As [`delete`].
+pub async fn deletable(app: &App, actor: &Actor, id: &GroupId) -> Result<GroupView> {
+    actor.require(Permission::Administer)?;
+    let view = get(app, actor, id).await?;
+    require_stored(&view.group)?;
+    let schedules = db::groups::schedules_of(&app.db, id).await?;
+    require_unused(schedules, db::groups::overrides_of(&app.db, id).await?)?;
+    Ok(view)
+}
+
+/// Adds a host, stack or container to a group. One that has been added before stays as it is.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Invalid`] for the field that is wrong; nothing is stored then.
+pub async fn add_member(
+    app: &App,
+    actor: &Actor,
+    id: &GroupId,
+    draft: &MemberDraft,
+    source: GroupSource,
+) -> Result<Member> {
+    actor.require(Permission::Administer)?;
+    let (known, _) = known(app).await?;
+    let group = found(&known, id, None)?;
+    let (target, target_name) = draft::target(app, draft)?;
+    let member = Member { group: id.clone(), target, target_name, source };
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    if !is_stored(&group) {
+        // Members need a row of their group. Where somebody else has just added it, that one stays.
+        db::groups::insert(&mut tx, &Group { rev: 1, ..group.clone() }).await?;
+    } else if db::groups::get(&mut tx, id).await?.is_none() {
+        return Err(not_found(id));
+    }
+    if db::groups::add_member(&mut tx, &member, now).await? {
+        let change = Change::to("member", shown(&member.target, &member.target_name));
+        record(&mut tx, app, actor, "group.add_member", &group, vec![change]).await?;
+        tx.commit().await?;
+        app.rules_changed(Live::Schedules);
+    }
+    Ok(member)
+}
+
+/// Removes a host, stack or container from a group. It need not be there any more.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::Invalid`] for a field that names no member, or several; [`Error::Conflict`] for a
+/// member by label or settings file.
+pub async fn remove_member(
+    app: &App,
+    actor: &Actor,
+    id: &GroupId,
+    draft: &MemberDraft,
+) -> Result<MemberView> {
+    actor.require(Permission::Administer)?;
+    let view = get(app, actor, id).await?;
+    let member = named(&view, draft)?;
+    if let (false, Some(by)) = (member.is_removable(), member.fixed_by()) {
+        let what = if by == "docknap.toml" { "docknap.toml" } else { "the label" };
+        return Err(Error::conflict(
+            "member_by_label_or_file",
+            format!("`{by}` makes it a member; change {what} instead"),
+        ));
+    }
+    let mut tx = app.db.begin().await?;
+    if db::groups::remove_member(&mut tx, id, &member.target).await? {
+        let old = Some(shown(&member.target, &member.name));
+        let change = Change { field: "member".to_owned(), old, new: None };
+        record(&mut tx, app, actor, "group.remove_member", &view.group, vec![change]).await?;
+        tx.commit().await?;
+        app.rules_changed(Live::Schedules);
+    }
+    Ok(member.clone())
+}
+
+/// The member that a draft names by its name, key or stored identity.
+fn named<'a>(view: &'a GroupView, draft: &MemberDraft) -> Result<&'a MemberView> {
+    let Some(target_type) = draft::member_type(draft) else {
+        return Err(Error::field("target_type", "use host, stack or container"));
+    };
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let (host, name) = (filled(&draft.host), filled(&draft.target_id));
+    let Some(name) = name.or_else(|| host.clone()) else {
+        return Err(Error::field("target_id", "say which one"));
+    };
+    let is_it = |member: &&MemberView| {
+        let target = &member.target;
+        target.target_type() == target_type
+            && host.as_deref().is_none_or(|host| host.trim() == target.host.as_str())
+            && [member.id_text(), target.key(), target.identity_text()].contains(&name)
+    };
+    let mut found = view.members.iter().filter(is_it);
+    match (found.next(), found.next()) {
+        (Some(member), None) => Ok(member),
+        (None, _) => Err(Error::field(
+            "target_id",
+            format!("the group has no {target_type} `{}` as a member", shorten(&name)),
+        )),
+        (Some(one), Some(other)) => {
+            let hosts = format!("{} and {}", one.target.host, other.target.host);
+            Err(Error::field("host", format!("members on several hosts are called so ({hosts}); say which")))
+        }
+    }
+}
+
+/// A member in the audit log.
+fn shown(target: &Target, name: &str) -> String {
+    if target.is_wide() {
+        return format!("host {name}");
+    }
+    format!("{} {name} on {}", target.target_type(), target.host)
+}
+
+/// Refuses to delete a group with schedules or overrides, which it names.
+fn require_unused(schedules: Vec<Schedule>, overrides: Vec<(OverrideId, String)>) -> Result<()> {
+    let schedules = schedules.into_iter().map(|schedule| format!("the schedule “{}”", schedule.title()));
+    let overrides = overrides.into_iter().map(|(_, reason)| format!("the override “{reason}”"));
+    let all: Vec<String> = schedules.chain(overrides).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let more = match all.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (verb, them) = if all.len() == 1 { ("is", "it") } else { ("are", "them") };
+    let named = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let message = format!("for this group there {verb} {named}{more}; end or delete {them} first");
+    Err(Error::conflict("group_in_use", message))
+}
+
+fn require_stored(group: &Group) -> Result<()> {
+    let whose = match group.source {
+        _ if is_stored(group) => return Ok(()),
+        GroupSource::File => "`groups` in docknap.toml names this group; change it there",
+        _ => "only labels name this group; it goes with the last of them",
+    };
+    Err(Error::conflict("read_only", whose))
+}
+
+fn not_found(id: &GroupId) -> Error {
+    Error::not_found("group", shorten(id.as_str()))
+}
+
+/// The group with this id and, where one is given, this revision.
+fn found(known: &[Group], id: &GroupId, rev: Option<i64>) -> Result<Group> {
+    let group = known.iter().find(|one| one.id == *id).ok_or_else(|| not_found(id))?;
+    match rev {
+        Some(rev) if rev != group.rev => Err(Error::Stale { current_rev: group.rev }),
+        _ => Ok(group.clone()),
+    }
+}
+
+/// The error of an update or deletion whose revision did not match.
+async fn stale(tx: &mut Tx, id: &GroupId) -> Result<Error> {
+    Ok(match db::groups::get(tx, id).await? {
+        Some(group) => Error::Stale { current_rev: group.rev },
+        None => not_found(id),
+    })
+}
+
+async fn record(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    group: &Group,
+    changes: Vec<Change>,
+) -> Result<()> {
+    let row = Audit::new(app, actor, event).object("group", Some(group.id.as_str()), &group.spec.name);
+    row.changes(changes).store(tx).await
+}
+
+/// The fields that differ.
+fn changes(old: Option<&GroupSpec>, new: Option<&GroupSpec>) -> Vec<Change> {
+    const FIELDS: [&str; 3] = ["name", "colour", "note"];
+    let values = |spec: &GroupSpec| -> [Option<String>; FIELDS.len()] {
+        let note = Some(spec.note.clone()).filter(|note| !note.is_empty());
+        [Some(spec.name.clone()), Some(spec.colour.to_string()), note]
+    };
+    let (old, new) = (old.map(values).unwrap_or_default(), new.map(values).unwrap_or_default());
+    let pairs = FIELDS.into_iter().zip(old.into_iter().zip(new));
+    Change::between(pairs.map(|(field, (old, new))| (field, old, new)))
+}

@@ -1,0 +1,222 @@
+//! Schedules, holds and overrides of hosts and groups: which of several scopes decides, one run on each host, and what
+//! they leave alone.
+
+use docknap::domain::ids::HostId;
+use docknap::domain::permission::Role;
+use docknap::sim::{Control, World};
+use serde_json::{Value, json};
+
+use crate::on_both_engines;
+use crate::support::app::{Client, TestApp};
+use crate::support::bench::Bench;
+use crate::support::db::TestDb;
+use crate::support::sim::Simulated;
+
+/// A Tuesday.
+const NOW: &str = "2027-03-02T20:30:00Z";
+
+on_both_engines!(
+    a_window_of_a_host_is_the_default_for_what_has_no_narrower_rule,
+    a_schedule_of_a_group_makes_one_run_on_each_host,
+    a_group_keeps_its_members_while_they_are_away,
+);
+
+fn world() -> World {
+    World::new()
+        .stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")))
+        .stack("lab", |s| s.service("app", |c| c))
+        .container("loner", |c| c)
+}
+
+async fn with_nas(db: TestDb) -> (TestApp, Simulated) {
+    let bench = Bench::on(db, NOW, world()).await;
+    let nas = Simulated::start(bench.clock.clone(), world()).await;
+    let test = TestApp::over(bench).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let body = json!({"name": "NAS", "id": "nas", "endpoint": nas.control.docker_host()});
+    let made = admin.post_json("/api/hosts", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let id = HostId::from("nas");
+    test.bench()
+        .until("the host is connected", async || {
+            test.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
+        })
+        .await;
+    (test, nas)
+}
+
+async fn schedule(admin: &mut Client, body: Value) -> String {
+    let made = admin.post_json("/api/schedules", &body).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    made.json()["id"].as_str().expect("an id").to_owned()
+}
+
+async fn group(admin: &mut Client, id: &str, members: &[Value]) {
+    let made = admin.post_json("/api/groups", &json!({"name": id, "id": id})).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    for member in members {
+        let added = admin.post_json(&format!("/api/groups/{id}/members"), member).await;
+        assert_eq!(added.status, 200, "{}", added.body);
+    }
+}
+
+fn stack(host: &str, name: &str) -> Value {
+    json!({"host": host, "target_type": "stack", "target_id": name})
+}
+
+/// The runs of a schedule, newest first.
+async fn runs(admin: &mut Client, schedule: &str) -> Vec<Value> {
+    let answer = admin.get(&format!("/api/runs?schedule_id={schedule}&limit=50")).await;
+    answer.json()["items"].as_array().unwrap_or_else(|| panic!("{}", answer.body)).clone()
+}
+
+/// The containers that run: of both stacks, and the one outside.
+fn running(control: &Control) -> Vec<String> {
+    let mut names: Vec<String> =
+        control.containers().into_iter().filter(|one| one.state == "running").map(|one| one.name).collect();
+    names.sort();
+    names
+}
+
+async fn at(test: &TestApp, instant: &str) -> Client {
+    test.bench().advance_to(instant).await;
+    test.bench().tick().await;
+    test.bench().settle().await;
+    // A login lasts 12 hours.
+    test.bearer(Role::Admin).await
+}
+
+async fn a_window_of_a_host_is_the_default_for_what_has_no_narrower_rule(db: TestDb) {
+    let (test, nas) = with_nas(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    group(&mut admin, "evening", &[json!({"target_type": "host", "target_id": "nas"})]).await;
+    let of_host = json!({"target_type": "host", "target_id": "nas", "window": "sleep 22:00-06:00"});
+    let of_host = schedule(&mut admin, of_host).await;
+    // Wider: it decides about nothing on a host that has a window.
+    schedule(
+        &mut admin,
+        json!({"target_type": "group", "target_id": "evening", "window": "sleep 20:00-21:00"}),
+    )
+    .await;
+    // Narrower: the stack follows it alone.
+    let mut of_stack = stack("nas", "lab");
+    of_stack["window"] = json!("sleep 23:00-05:00");
+    let of_stack = schedule(&mut admin, of_stack).await;
+    // What is off on purpose stays off.
+    nas.control.stop("loner").expect("it stops");
+
+    at(&test, "2027-03-02T20:50:00Z").await;
+    assert_eq!(
+        running(&nas.control),
+        ["lab-app-1", "media-db-1", "media-web-1"],
+        "the group decides nothing"
+    );
+    let mut admin = at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(running(&nas.control), ["lab-app-1"]);
+    assert_eq!(running(&test.bench().sim).len(), 4, "the other host goes on");
+    let made = runs(&mut admin, &of_host).await;
+    assert_eq!(made.len(), 1, "{made:#?}");
+    let expected = (json!("host"), json!("nas"), json!("nas"), json!("2027-03-02T22:00:00.000Z"));
+    let told = &made[0];
+    assert_eq!(
+        (&told["target_type"], &told["target_id"], &told["host"], &told["fire_at"]),
+        (&expected.0, &expected.1, &expected.2, &expected.3),
+        "{told:#}"
+    );
+    let whole = admin.get(&format!("/api/runs/{}", told["id"].as_str().expect("an id"))).await.json();
+    let of = |name: &str| {
+        let steps = whole["steps"].as_array().expect("steps");
+        let step = steps.iter().find(|step| step["container"] == name);
+        step.unwrap_or_else(|| panic!("no step of {name} in {whole:#}")).clone()
+    };
+    assert!(of("lab-app-1")["reason"].as_str().expect("text").starts_with("another rule decides about it"));
+    assert!(of("media-db-1")["wave"].as_i64() > of("media-web-1")["wave"].as_i64(), "in order: {whole:#}");
+    let why = admin.get("/api/stacks/nas/media").await.json();
+    assert!(why.to_string().contains("asleep by"), "{why:#}");
+
+    let mut admin = at(&test, "2027-03-02T23:00:00Z").await;
+    assert!(running(&nas.control).is_empty());
+    assert_eq!(runs(&mut admin, &of_stack).await.len(), 1);
+    at(&test, "2027-03-03T05:00:00Z").await;
+    assert_eq!(running(&nas.control), ["lab-app-1"]);
+    at(&test, "2027-03-03T06:00:00Z").await;
+    assert_eq!(
+        running(&nas.control),
+        ["lab-app-1", "media-db-1", "media-web-1"],
+        "the loner was off on purpose"
+    );
+}
+
+async fn a_schedule_of_a_group_makes_one_run_on_each_host(db: TestDb) {
+    let (test, nas) = with_nas(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    group(&mut admin, "evening", &[stack("nas", "media"), stack("nas", "lab"), stack("local", "media")])
+        .await;
+    let stop =
+        json!({"target_type": "group", "target_id": "evening", "action": "stop", "cron": "0 22 * * *"});
+    let stop = schedule(&mut admin, stop).await;
+    // In the same minute the narrower one goes first.
+    let mut restart = stack("nas", "lab");
+    (restart["action"], restart["cron"]) = (json!("restart"), json!("0 22 * * *"));
+    schedule(&mut admin, restart).await;
+
+    let mut admin = at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(running(&nas.control), ["lab-app-1", "loner"]);
+    assert_eq!(running(&test.bench().sim), ["lab-app-1", "loner"], "lab of the other host is no member");
+    let made = runs(&mut admin, &stop).await;
+    let mut hosts: Vec<&str> = made.iter().filter_map(|run| run["host"].as_str()).collect();
+    hosts.sort_unstable();
+    assert_eq!(hosts, ["local", "nas"], "{made:#?}");
+    assert!(made[0]["batch_id"].is_string() && made[0]["batch_id"] == made[1]["batch_id"], "{made:#?}");
+    let on_nas = made.iter().find(|run| run["host"] == "nas").expect("a run");
+    let whole = admin.get(&format!("/api/runs/{}", on_nas["id"].as_str().expect("an id"))).await.json();
+    let steps = whole["steps"].as_array().expect("steps");
+    let lab = steps.iter().find(|step| step["container"] == "lab-app-1").expect("a step");
+    assert!(lab["reason"].as_str().expect("text").starts_with("conflict, by"), "{lab:#}");
+
+    // A start of a group wakes what naps; what was stopped by hand stays off.
+    test.bench().sim.stop("lab-app-1").expect("it stops");
+    nas.control.stop("loner").expect("it stops");
+    let start =
+        json!({"target_type": "group", "target_id": "evening", "action": "start", "cron": "0 23 * * *"});
+    schedule(&mut admin, start).await;
+    // A hold of the group on top: nothing happens, and the run says why.
+    let hold = json!({"target_type": "group", "target_id": "evening", "state": "hold", "until": "4h",
+        "reason": "the migration runs"});
+    let held = admin.post_json("/api/overrides", &hold).await;
+    assert_eq!(held.status, 201, "{}", held.body);
+    let held = held.json()["id"].as_str().expect("an id").to_owned();
+    at(&test, "2027-03-02T23:00:00Z").await;
+    assert_eq!(running(&nas.control), ["lab-app-1"]);
+    let mut admin = test.bearer(Role::Admin).await;
+    assert_eq!(admin.delete(&format!("/api/overrides/{held}")).await.status, 204);
+    at(&test, "2027-03-03T23:00:00Z").await;
+    assert_eq!(running(&nas.control), ["lab-app-1", "media-db-1", "media-web-1"]);
+    assert_eq!(running(&test.bench().sim), ["loner", "media-db-1", "media-web-1"]);
+}
+
+async fn a_group_keeps_its_members_while_they_are_away(db: TestDb) {
+    let labelled = World::new()
+        .stack("media", |s| s.service("web", |c| c.label("docknap.stack.group", "evening")))
+        .stack("lab", |s| s.service("app", |c| c));
+    let bench = Bench::on(db, NOW, labelled).await;
+    let test = TestApp::over(bench).await;
+    test.bench().tick().await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let window = json!({"target_type": "group", "target_id": "evening", "window": "sleep 22:00-06:00"});
+    schedule(&mut admin, window).await;
+    let control = &test.bench().sim;
+    at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(running(control), ["lab-app-1"]);
+    control.remove("media-web-1");
+    at(&test, "2027-03-03T12:00:00Z").await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let members = admin.get("/api/groups/evening").await.json()["members"].clone();
+    assert_eq!(members.as_array().map(Vec::len), Some(1), "it is only away: {members:#}");
+    // It is there again, without the label: no member any more.
+    control.add(World::new().stack("media", |s| s.service("web", |c| c)));
+    at(&test, "2027-03-03T12:10:00Z").await;
+    let members = admin.get("/api/groups/evening").await;
+    let left = members.json()["members"].as_array().map_or(0, Vec::len);
+    assert_eq!(left, 0, "{}", members.body);
+}
