@@ -35,6 +35,7 @@ mod heads;
 mod history;
 mod hosts;
 mod hosts_addresses;
+mod hosts_away;
 mod hosts_engine;
 mod hosts_tls;
 mod hung_up;
