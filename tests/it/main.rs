@@ -37,6 +37,7 @@ mod hosts;
 mod hosts_addresses;
 mod hosts_away;
 mod hosts_engine;
+mod hosts_proxy;
 mod hosts_tls;
 mod hung_up;
 mod itself;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use docknap::clock::Clock;
-use docknap::config::{Config, FirstAdmin};
+use docknap::config::{Config, FirstAdmin, Metrics};
 use docknap::db::Db;
 use docknap::db::engine::Durability;
 use docknap::lifecycle::{self, Serving};
@@ -72,6 +72,7 @@ impl Site {
             data_dir: home.path().to_owned(),
             docker_host: daemon.host(),
             timezone: Some("UTC".to_owned()),
+            metrics: Metrics::Open,
             admin: Some(FirstAdmin { name: ADMIN.to_owned(), password: SecretString::from(PASSWORD) }),
             ..Config::default()
         };
@@ -183,6 +184,11 @@ impl Site {
         let path = format!("/api/stacks/local/{}", self.sample.project);
         let (status, stack) = self.call("GET", &path, None).await;
         if status == 200 { stack } else { Value::Null }
+    }
+
+    /// The metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> String {
+        self.page("/metrics").await.0
     }
 
     /// The state of a host's connection as returned by the API.
