@@ -10,7 +10,7 @@ use super::{Actor, App, Result, vitals};
 use crate::config::table::SETTINGS;
 use crate::db;
 pub use crate::db::engine::Facts;
-use crate::domain::inventory::{Inventory, Link, SelfDetection};
+use crate::domain::inventory::{Inventory, Link, SelfDetection, product};
 use crate::domain::permission::Permission;
 use crate::zones;
 
@@ -178,7 +178,7 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
             .map(|host| HostBundle {
                 link: match &host.link {
                     Link::Connected { api_version, engine_version } => {
-                        format!("Docker {engine_version}, API {api_version}")
+                        format!("{}, API {api_version}", product(engine_version))
                     }
                     Link::Connecting => "connecting".to_owned(),
                     // The reason is left out: it may contain an address.

@@ -48,6 +48,18 @@ pub(super) struct Engine {
     pub(super) api_version: Option<String>,
     #[serde(rename = "MinAPIVersion")]
     pub(super) min_api_version: Option<String>,
+    /// The parts, of which only the name of the first matters.
+    #[serde(default)]
+    pub(super) components: serde_json::Value,
+}
+
+impl Engine {
+    /// The version, such as `27.1.1`; with the name in front of it where the product is not Docker: `Podman 4.3.1`.
+    pub(super) fn version(&self) -> String {
+        let version = self.version.as_deref().unwrap_or_default();
+        let is_podman = self.components[0]["Name"].as_str().is_some_and(|name| name.starts_with("Podman"));
+        if is_podman { format!("Podman {version}") } else { version.to_owned() }
+    }
 }
 
 /// Response of `GET /info`.
@@ -431,6 +443,17 @@ mod tests {
         assert_eq!(info.system_time, None);
         let version: Engine = read(br#"{ "ApiVersion": "1.41", "MinAPIVersion": null }"#).expect("an answer");
         assert_eq!((version.api_version.as_deref(), version.min_api_version), (Some("1.41"), None));
+        for (version, shown) in [
+            (
+                r#"{ "Components": [{ "Name": "Engine", "Version": "27.1.1" }], "Version": "27.1.1" }"#,
+                "27.1.1",
+            ),
+            (r#"{ "Components": [{ "Name": "Podman Engine" }], "Version": "4.3.1" }"#, "Podman 4.3.1"),
+            (r#"{ "Components": "none", "Version": "1" }"#, "1"),
+            (r#"{ "Components": [], "Version": null }"#, ""),
+        ] {
+            assert_eq!(read::<Engine>(version.as_bytes()).expect("an answer").version(), shown);
+        }
     }
 
     #[test]

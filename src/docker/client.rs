@@ -23,7 +23,7 @@ use super::wire::{self, Wire};
 use super::{DockerError, Usage, one_line, words};
 use crate::clock::Clock;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{Check, Container};
+use crate::domain::inventory::{Check, Container, product};
 
 /// Every call that DockNap makes, as method and path: what a socket proxy must allow. `ID` stands for a container.
 pub const CALLS: [&str; 13] = [
@@ -107,11 +107,12 @@ impl Client {
         self.wire.set_api_version(None);
         self.ping().await?;
         let version: Engine = self.get(READ_TIMEOUT, "/version", "").await?;
-        let engine_version = one_line::one_line(&version.version.unwrap_or_default());
+        let engine_version = one_line::one_line(&version.version());
         let theirs = version.api_version.as_deref().and_then(parse_version);
         let least = version.min_api_version.as_deref().and_then(parse_version).unwrap_or(OLDEST_API);
-        let api_version = common_version(theirs, least)
-            .map_err(|what| DockerError::Version { message: format!("Docker {engine_version} {what}") })?;
+        let api_version = common_version(theirs, least).map_err(|what| DockerError::Version {
+            message: format!("{} {what}", product(&engine_version)),
+        })?;
         self.wire.set_api_version(Some(api_version.clone()));
         // Optional: proxies often block this call.
         let info = self.get::<Info>(READ_TIMEOUT, "/info", "").await.ok();

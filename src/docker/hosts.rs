@@ -319,7 +319,7 @@ impl Host {
                 (negotiated.engine_version, negotiated.api_version)
             }
         };
-        Ok(format!("Docker {engine}, API {api}"))
+        Ok(format!("{}, API {api}", inventory::product(&engine)))
     }
 
     /// The container that has this identity now, freshly inspected; `None` if there is none. If two containers have

@@ -54,16 +54,14 @@ async fn keep(host: &Host) {
     let mut last_event = None;
     let (mut lost_at, mut was_connected) = (None, false);
     loop {
-        let mut session = Session::new(host, &mut builder, last_event);
+        let mut session = Session::new(host, &mut builder, last_event, was_connected);
         let error = session.run().await;
         last_event = session.last_event;
         let lasted = session.connected_at.map(|at| host.clock.monotonic().saturating_sub(at));
         drop(session);
         if lasted.is_some() {
             lost_at = None;
-            if std::mem::replace(&mut was_connected, true) {
-                host.reconnects.fetch_add(1, Ordering::Relaxed);
-            }
+            was_connected = true;
         }
         if lasted.is_some_and(|lasted| lasted >= STABLE_LINK) {
             // The Engine may still be available and only the stream have ended, so reconnect before showing an error.
@@ -147,6 +145,8 @@ struct Session<'a> {
     builder: &'a mut InventoryBuilder,
     /// Instant of the last event seen on any connection, by the Engine's clock.
     last_event: Option<Timestamp>,
+    /// Whether an earlier connection was established.
+    was_connected: bool,
     /// Events up to this instant (by the Engine's clock) are not reported: they were reported before, or happened
     /// before the first connection.
     report_from: Timestamp,
@@ -171,11 +171,17 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(host: &'a Host, builder: &'a mut InventoryBuilder, last_event: Option<Timestamp>) -> Self {
+    fn new(
+        host: &'a Host,
+        builder: &'a mut InventoryBuilder,
+        last_event: Option<Timestamp>,
+        was_connected: bool,
+    ) -> Self {
         Self {
             host,
             builder,
             last_event,
+            was_connected,
             report_from: Timestamp::MIN,
             negotiated: None,
             connected_at: None,
@@ -397,6 +403,9 @@ impl<'a> Session<'a> {
         }
         let link = first.then(|| {
             self.connected_at = Some(self.host.clock.monotonic());
+            if self.was_connected {
+                self.host.reconnects.fetch_add(1, Ordering::Relaxed);
+            }
             let Negotiated { api_version, engine_version } = self.negotiated.clone().unwrap_or_default();
             tracing::info!(host = %self.host.id, engine_version, api_version, "connected to Docker");
             Link::Connected { api_version, engine_version }

@@ -33,6 +33,15 @@ pub use labels::{awaits, identity, kind, restarts_with};
 pub use protection::{Guard, ProtectionRules};
 pub use ties::Tie;
 
+/// The product with its version, such as `Docker 20.10.24` or `Podman 4.3.1`, for the version of a connection.
+pub fn product(engine_version: &str) -> String {
+    if engine_version.starts_with("Podman") {
+        engine_version.to_owned()
+    } else {
+        format!("Docker {engine_version}")
+    }
+}
+
 /// Connection state of an Engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
@@ -40,7 +49,7 @@ pub enum Link {
     Connected {
         /// API version in use, such as `1.41`.
         api_version: String,
-        /// Version of the Engine, such as `20.10.24`.
+        /// Version of the Engine, such as `20.10.24` of Docker, or `Podman 4.3.1`.
         engine_version: String,
     },
     /// Initial state: no connection attempt has ended yet.

@@ -88,6 +88,7 @@ async fn a_cut_event_stream_is_mended_unseen_and_nothing_is_missed() {
     }
     assert!(links <= 1, "one note of the new connection at most");
     eventually("a stream is open again", || sim.control.streams() == 1).await;
+    assert_eq!(watched.host.reconnects(), 1, "it is counted all the same");
 }
 
 #[tokio::test]

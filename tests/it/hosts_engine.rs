@@ -10,11 +10,6 @@ use crate::support::wait;
 
 const SHOP: Sample = Sample { project: "shop", file: "tests/samples/shop.yaml" };
 
-/// The state of a host as returned by the API.
-async fn link(site: &Site, id: &str) -> Value {
-    site.get(&format!("/api/hosts/{id}")).await["link"].clone()
-}
-
 /// A container of a host as returned by the API.
 async fn shown(site: &Site, host: &str, name: &str) -> Value {
     let all = site.get("/api/containers").await;
@@ -43,7 +38,7 @@ async fn a_stack_on_another_host_sleeps_and_wakes_in_order_on_a_real_engine() {
     body["key"] = json!("set");
     let (status, changed) = site.call("PUT", "/api/hosts/nas", Some(body)).await;
     assert_eq!(status, 200, "{changed}");
-    wait::until("the NAS is connected", PATIENCE, async || link(&site, "nas").await == "connected").await;
+    wait::until("the NAS is connected", PATIENCE, async || site.link("nas").await == "connected").await;
     let (_, tested) = site.call("POST", "/api/hosts/nas/test", None).await;
     assert_eq!(tested["ready"], true, "{tested:#}");
     let host = site.get("/api/hosts/nas").await;

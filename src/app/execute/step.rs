@@ -268,6 +268,10 @@ impl Operation {
                 Err(error) => return Err(error.into()),
             }
             let after = self.look_again().await?;
+            if after.state == ContainerState::Paused && matches!(failure, Some(DockerError::Server { .. })) {
+                // Podman does not stop a paused container. Whatever the answer, the stop is tried once more.
+                let _ = self.host.unpause(&after.id).await;
+            }
             if !after.state.is_up() {
                 let late = || self.look.take().and_then(|look| look.so_far(&container));
                 self.sample = self.sample.or_else(late);

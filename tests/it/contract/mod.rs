@@ -5,6 +5,7 @@ mod bench;
 mod cases;
 mod daemon;
 mod life;
+mod podman;
 
 /// Makes two tests of a case: `simulated::<case>` and `real::<case>`.
 macro_rules! contract {

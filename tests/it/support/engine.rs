@@ -203,9 +203,27 @@ impl Daemon {
         format!("unix://{}", self.socket().display())
     }
 
+    /// Stops the process without ending it: it takes connections, since the kernel does that, and answers nothing. It
+    /// goes on with [`Daemon::thaw`], or when the value is dropped.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets the process go on after [`Daemon::freeze`].
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let child = self.child.as_ref().expect("the daemon runs");
+        run("kill", &["-s", signal, &child.id().to_string()]);
+    }
+
     /// Ends the daemon: by SIGTERM (it then ends its containers first) or by killing it.
     pub fn down(&mut self, end: DaemonEnd) {
         let Some(mut child) = self.child.take() else { return };
+        // A frozen process would take no SIGTERM.
+        run("kill", &["-s", "CONT", &child.id().to_string()]);
         match end {
             DaemonEnd::Graceful => run("kill", &["-TERM", &child.id().to_string()]),
             DaemonEnd::Crash => child.kill().expect("it is ours"),

@@ -4,6 +4,7 @@ pub mod app;
 pub mod bench;
 pub mod db;
 pub mod engine;
+pub mod haproxy;
 pub mod pki;
 pub mod program;
 pub mod real;

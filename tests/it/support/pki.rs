@@ -43,6 +43,13 @@ impl Issued {
         std::fs::read_to_string(&self.cert).expect("a certificate")
     }
 
+    /// Certificate and key in one file, as haproxy reads them.
+    pub fn joined(&self) -> PathBuf {
+        let path = self.directory().join("both.pem");
+        std::fs::write(&path, format!("{}{}", self.cert_text(), self.key_text())).expect("written");
+        path
+    }
+
     pub fn key_text(&self) -> String {
         std::fs::read_to_string(&self.key).expect("a key")
     }

@@ -5,9 +5,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use docknap::clock::Clock;
-use docknap::config::{Config, FirstAdmin};
+use docknap::config::{Config, FirstAdmin, Metrics};
+use docknap::db::Db;
+use docknap::db::engine::Durability;
 use docknap::lifecycle::{self, Serving};
 use jiff::Timestamp;
+use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
+use scraper::{Html, Selector};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -49,10 +53,12 @@ pub struct Site {
     sample: Sample,
     address: String,
     token: String,
+    /// The cookie of the browser's session.
+    session: String,
     http: reqwest::Client,
     stop: CancellationToken,
     served: Option<tokio::task::JoinHandle<Result<(), lifecycle::StartError>>>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 impl Site {
@@ -66,6 +72,7 @@ impl Site {
             data_dir: home.path().to_owned(),
             docker_host: daemon.host(),
             timezone: Some("UTC".to_owned()),
+            metrics: Metrics::Open,
             admin: Some(FirstAdmin { name: ADMIN.to_owned(), password: SecretString::from(PASSWORD) }),
             ..Config::default()
         };
@@ -85,15 +92,25 @@ impl Site {
             sample,
             address,
             token: String::new(),
+            session: String::new(),
             // Moving the clock ends idle connections, so none are kept.
-            http: reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client"),
+            http: reqwest::Client::builder()
+                .pool_max_idle_per_host(0)
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .expect("a client"),
             stop,
             served: Some(served),
-            _home: home,
+            home,
         };
         site.log_in().await;
         wait::until("the stack is known", PATIENCE, async || site.stack().await["status"].is_string()).await;
         site
+    }
+
+    /// The database of the program, opened beside it.
+    pub async fn database(&self) -> Db {
+        Db::open_sqlite(&self.home.path().join("docknap.db"), Durability::Full).await.expect("SQLite opens")
     }
 
     /// Base URL of the program.
@@ -106,6 +123,37 @@ impl Site {
         let (status, body) = self.call("POST", "/api/auth/login", Some(login)).await;
         assert_eq!(status, 200, "{body}");
         body["token"].as_str().expect("a token").clone_into(&mut self.token);
+    }
+
+    /// Logs a browser in, for [`Site::page`].
+    pub async fn open_browser(&mut self) {
+        let fields = [("name", ADMIN), ("password", PASSWORD)];
+        let login = self.http.post(format!("{}/login", self.address)).header(ORIGIN, &self.address);
+        let answer = login.form(&fields).send().await.expect("it answers");
+        assert_eq!(answer.status(), 303);
+        let cookies = answer.headers().get_all(SET_COOKIE).iter();
+        let pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        self.session = pairs.collect::<Vec<_>>().join("; ");
+    }
+
+    /// Opens a page in the browser; fails the test if that is refused.
+    pub async fn page(&self, path: &str) -> SeenPage {
+        let request = self.http.get(format!("{}{path}", self.address)).header(COOKIE, &self.session);
+        self.seen(path, request).await
+    }
+
+    /// Submits a form of a page in the browser and returns the page that it answers.
+    pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> SeenPage {
+        let request = self.http.post(format!("{}{path}", self.address)).header(COOKIE, &self.session);
+        self.seen(path, request.header(ORIGIN, &self.address).form(fields)).await
+    }
+
+    async fn seen(&self, path: &str, request: reqwest::RequestBuilder) -> SeenPage {
+        let answer = request.send().await.expect("it answers");
+        let status = answer.status();
+        let html = answer.text().await.expect("a body");
+        assert!(status.is_success() || status.is_redirection(), "{path}: {status} {html}");
+        SeenPage(html)
     }
 
     /// Calls the API. Returns status and body; the body is null if it is not JSON.
@@ -136,6 +184,53 @@ impl Site {
         let path = format!("/api/stacks/local/{}", self.sample.project);
         let (status, stack) = self.call("GET", &path, None).await;
         if status == 200 { stack } else { Value::Null }
+    }
+
+    /// The metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> String {
+        self.page("/metrics").await.0
+    }
+
+    /// The state of a host's connection as returned by the API.
+    pub async fn link(&self, host: &str) -> Value {
+        self.get(&format!("/api/hosts/{host}")).await["link"].clone()
+    }
+
+    /// Adds a host, waits until it is connected, and until `count` containers of it are known.
+    pub async fn add_host(&self, id: &str, body: Value, count: u64) {
+        let (status, made) = self.call("POST", "/api/hosts", Some(body)).await;
+        assert_eq!((status, &made["id"]), (201, &json!(id)), "{made}");
+        self.until_connected(id).await;
+        wait::until("its containers are known", PATIENCE, async || {
+            self.get(&format!("/api/hosts/{id}")).await["containers"] == json!(count)
+        })
+        .await;
+    }
+
+    /// Waits until a host is connected; each look ends the back-off, as “Connect now” does.
+    pub async fn until_connected(&self, host: &str) {
+        wait::until(&format!("{host} is connected"), PATIENCE, async || {
+            if !self.session.is_empty() {
+                self.submit("/needs/hosts", &[("back", "/hosts")]).await;
+            }
+            self.link(host).await == "connected"
+        })
+        .await;
+    }
+
+    /// Waits until a host is found unreachable, while time goes by four times as fast: a call to an Engine that does
+    /// not answer takes 10 s.
+    pub async fn until_unreachable(&self, host: &str) {
+        wait::until(&format!("{host} is unreachable"), PATIENCE, async || {
+            self.hasten();
+            self.link(host).await == "unreachable"
+        })
+        .await;
+    }
+
+    /// Moves the clock on by three times the pause between two looks.
+    fn hasten(&self) {
+        self.clock.advance(wait::PAUSE * 3);
     }
 
     /// Waits until the stack has this status.
@@ -169,6 +264,17 @@ impl Site {
     pub async fn ended(&self, run: &str) -> Value {
         let path = format!("/api/runs/{run}");
         wait::until("the run ends", PATIENCE, async || !self.get(&path).await["finished_at"].is_null()).await;
+        self.get(&path).await
+    }
+
+    /// As [`Site::ended`], while time goes by four times as fast, so that waits before another try end.
+    pub async fn ended_in_haste(&self, run: &str) -> Value {
+        let path = format!("/api/runs/{run}");
+        wait::until("the run ends", PATIENCE, async || {
+            self.hasten();
+            !self.get(&path).await["finished_at"].is_null()
+        })
+        .await;
         self.get(&path).await
     }
 
@@ -235,6 +341,25 @@ impl Site {
         let served = self.served.take().expect("it serves");
         served.await.expect("it ends by itself").expect("in an orderly way");
         self.compose(&["down", "-t", "1"]);
+    }
+}
+
+/// The HTML of a page.
+#[derive(Debug)]
+pub struct SeenPage(String);
+
+impl SeenPage {
+    /// The text of each element that matches a selector.
+    pub fn texts(&self, selector: &str) -> Vec<String> {
+        let selector = Selector::parse(selector).expect("a selector");
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let document = Html::parse_document(&self.0);
+        document.select(&selector).map(|one| words(one.text().collect::<Vec<_>>().join(" "))).collect()
+    }
+
+    /// As [`SeenPage::texts`], joined by spaces.
+    pub fn text(&self, selector: &str) -> String {
+        self.texts(selector).join(" ")
     }
 }
 

@@ -272,12 +272,19 @@ impl<'a> Lines<'a> {
     }
 
     /// The newest recent run of each target. Runs that never began do not count, except those that found nothing to
-    /// wake.
+    /// wake, and those whose host was away for as long as they could wait. While it is away its own line tells enough.
     fn newest(&self, runs: &'a [Run]) -> impl Iterator<Item = &'a Run> {
         let hours = SignedDuration::from_hours(FAILURE_HOURS);
         let oldest = self.now.at.checked_sub(hours).unwrap_or(Timestamp::MIN);
         let mut seen: Vec<&Target> = Vec::new();
-        let tells = |run: &&Run| run.started_at.is_some() || run.reason.starts_with(NOTHING_NAPPED);
+        let is_away = |run: &Run| {
+            let mut hosts = self.input.overview.hosts.iter();
+            hosts.any(|host| host.id == run.target.host && matches!(host.link, Link::Unreachable { .. }))
+        };
+        let waited = move |run: &Run| run.state == RunState::Failed && run.attempt > 0 && !is_away(run);
+        let tells = move |run: &&Run| {
+            run.started_at.is_some() || run.reason.starts_with(NOTHING_NAPPED) || waited(run)
+        };
         runs.iter().filter(move |run| run.created_at >= oldest).filter(tells).filter(move |run| {
             let is_newest = !seen.contains(&&run.target);
             seen.push(&run.target);
