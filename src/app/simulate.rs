@@ -13,7 +13,8 @@ use super::zone::NamedZone;
 use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::domain::desired::Rules;
-use crate::domain::overrides::{DesiredState, Reach};
+use crate::domain::ids::HostId;
+use crate::domain::overrides::{DesiredState, Override, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{Reading, Schedule};
 use crate::domain::simulate::{self, Ground, HeldBack, Simulation, Span};
@@ -36,6 +37,8 @@ pub struct Question {
     pub from: Option<String>,
     /// End of the time range, exclusive, in the same formats; default: seven days after the start.
     pub to: Option<String>,
+    /// Limits the forecast to events on this host.
+    pub host: Option<HostId>,
     /// Limits the forecast to events that affect this target.
     pub target: Option<Target>,
 }
@@ -84,7 +87,7 @@ pub(super) async fn simulate_those(
     let book = RuleBook::load(app).await?;
     let zone = book.zone.clone();
     let span = span(question, app.clock.now(), &zone.zone)?;
-    let mut ground = ground(app, question.target.as_ref(), &book).await?;
+    let mut ground = ground(app, question.host.as_ref(), question.target.as_ref(), &book).await?;
     ground.schedules.retain(|(schedule, reading)| which(schedule, reading));
     let marks = marks(&ground, span, &zone.zone);
     // Runs on the thread pool for blocking work: three months of many schedules take a while.
@@ -99,11 +102,12 @@ pub(super) async fn simulate_those(
 /// The special dates of a time range, which may lie in the past.
 pub(super) async fn marked(
     app: &App,
+    host: Option<&HostId>,
     only: Option<&Target>,
     (from, until): (Timestamp, Timestamp),
 ) -> Result<BTreeMap<Date, Vec<Mark>>> {
     let book = RuleBook::load(app).await?;
-    let ground = ground(app, only, &book).await?;
+    let ground = ground(app, host, only, &book).await?;
     Ok(marks(&ground, Span { now: from, from, until }, &book.zone.zone))
 }
 
@@ -152,10 +156,12 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 /// Collects the input of the simulation.
-async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
-    let is_asked = |target: &Target| only.is_none_or(|only| only.shares_container(target));
+async fn ground(app: &App, host: Option<&HostId>, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
+    let is_on = |other: &HostId| host.is_none_or(|host| host == other);
+    let is_asked =
+        |target: &Target| is_on(&target.host) && only.is_none_or(|only| only.shares_container(target));
     let wanted =
-        db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+        db::schedules::ScheduleSelection { host, enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let mut schedules = db::schedules::list(&app.db, &wanted).await?;
     schedules.retain(|schedule| !schedule.is_window() && is_asked(&schedule.spec.target));
     let rules = &book.rules;
@@ -175,8 +181,9 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
         }
     }
     let windows = rules.windows().iter().filter(|rule| is_asked(&rule.target)).cloned().collect();
-    let overrides: Vec<_> =
-        rules.overrides().iter().filter(|one| reaches(&one.reach, only)).cloned().collect();
+    let reaches =
+        |one: &&Override| one.reach.host().is_none_or(|host| is_on(host)) && reaches(&one.reach, only);
+    let overrides: Vec<_> = rules.overrides().iter().filter(reaches).cloned().collect();
     let others = if overrides.iter().any(|one| !matches!(one.reach, Reach::Target(_))) {
         everything(app).into_iter().filter(is_asked).collect()
     } else {

@@ -36,6 +36,8 @@ mod history;
 mod hosts;
 mod hosts_addresses;
 mod hosts_engine;
+mod hosts_named;
+mod hosts_schedules;
 mod hosts_tls;
 mod hung_up;
 mod itself;

@@ -73,16 +73,20 @@ pub fn deed(event: &str) -> String {
     words.unwrap_or_else(|| event.replace(['.', '_'], " "))
 }
 
-/// The path of the page of the object of a row; `None` if the object has none. A row names no host: `host` is the host
-/// of its stack or container.
-pub fn page(row: &AuditRow, host: Option<&HostId>) -> Option<String> {
+/// The path of the page of the object of a row; `None` if the object has none. `is_known` tells whether there is such a
+/// host now.
+pub fn page(row: &AuditRow, is_known: impl Fn(&HostId) -> bool) -> Option<String> {
     let id = row.object_id.as_deref()?;
+    // Rows of versions that knew one host name none.
+    let host = row.detail.host.clone().unwrap_or_else(HostId::local);
     match (row.object_type.as_str(), row.event.as_str()) {
         ("schedule", event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
         ("calendar", event) if event != "calendar.delete" => Some(format!("/calendars/{id}")),
-        ("host", event) if event != "host.delete" => Some(format!("/hosts/{id}")),
+        ("host", _) => is_known(&host).then(|| format!("/hosts/{id}")),
         ("run", _) => Some(format!("/runs/{id}")),
-        (kind @ ("stack" | "container"), _) => Some(format!("/{kind}s/{}", target::key(host?, id))),
+        (kind @ ("stack" | "container"), _) => {
+            is_known(&host).then(|| format!("/{kind}s/{}", target::key(&host, id)))
+        }
         _ => None,
     }
 }
