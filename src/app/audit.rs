@@ -8,10 +8,10 @@ use super::paging::{Page, Paged};
 use super::{Actor, App, Result};
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, AuditRow, Change};
-use crate::domain::ids::RunId;
+use crate::domain::ids::{HostId, RunId};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::Run;
-use crate::domain::target::Target;
+use crate::domain::target::{Subject, Target};
 use crate::domain::user::User;
 
 /// An audit row under construction: the methods set its fields, and [`Audit::store`] adds the row to the transaction of
@@ -53,7 +53,18 @@ impl Audit {
 
     /// Sets a stack or container as the object.
     pub fn target(self, target: &Target, name: &str) -> Self {
-        self.object(target.target_type().as_str(), Some(&target.identity_text()), name)
+        let id = match &target.subject {
+            Subject::Host => target.host.to_string(),
+            _ => target.identity_text(),
+        };
+        let host = Some(&target.host).filter(|host| !host.as_str().is_empty());
+        self.object(target.target_type().as_str(), Some(&id), name).on(host)
+    }
+
+    /// The host of the object.
+    pub fn on<'a>(mut self, host: impl Into<Option<&'a HostId>>) -> Self {
+        self.0.detail.host = host.into().cloned();
+        self
     }
 
     /// The outcome: `refused`, `failed`, or the terminal state of a run.
@@ -73,8 +84,9 @@ impl Audit {
         self
     }
 
-    /// The run that the event belongs to.
+    /// The run that the event belongs to, and its host.
     pub fn run(mut self, run: &Run) -> Self {
+        self.0.detail.host = Some(run.target.host.clone());
         self.0.detail.run_id = Some(run.id.as_str().to_owned());
         self.0.detail.trigger = Some(run.trigger.as_str().to_owned());
         self
@@ -97,6 +109,8 @@ impl Audit {
 /// Filter of a list of audit rows. Rows must match every field that is `Some`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
+    /// Host of the object.
+    pub host: Option<HostId>,
     /// Kind of the object.
     pub object_type: Option<String>,
     /// Id of the object.
@@ -125,6 +139,7 @@ impl AuditFilter {
             .then(|| actor.reference.id.as_deref().unwrap_or_default());
         db::audit::AuditSelection {
             actor_id: own,
+            host: self.host.as_ref(),
             actor_name: self.actor.as_deref(),
             object_type: self.object_type.as_deref(),
             object_id: self.object_id.as_deref(),

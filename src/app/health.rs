@@ -159,7 +159,7 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
     actor.require(Permission::Administer)?;
     let health = look(app, actor).await?;
     let now = app.clock.now();
-    let (schedules, enabled) = db::schedules::count(&app.db).await?;
+    let (schedules, enabled) = db::schedules::count(&app.db, None).await?;
     let ms = |span: SignedDuration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let bundle = Bundle {
         version: env!("CARGO_PKG_VERSION"),

@@ -14,6 +14,7 @@ use crate::domain::ids::{GroupId, HostId, RunId, ScheduleId};
 use crate::domain::pace::Pace;
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, Trigger};
+use crate::domain::schedule::Schedule;
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 
 /// Filter of a list of runs. Runs must match every field that is set; the default matches all.
@@ -203,35 +204,39 @@ pub async fn list_with_steps(
     }))
 }
 
-/// The targets that a list of runs can be filtered by: type, key and name of every stack, then of every container in
-/// the inventory.
-pub fn targets_now(app: &App, actor: &Actor) -> Result<Vec<(TargetType, String, String)>> {
+/// The targets that a list of runs can be filtered by: host, type, key and name of every stack, then of every container
+/// in the inventory.
+pub fn targets_now(app: &App, actor: &Actor) -> Result<Vec<(HostId, TargetType, String, String)>> {
     actor.require(Permission::View)?;
     let (mut stacks, mut containers) = (Vec::new(), Vec::new());
     for host in app.hosts.all() {
         let inventory = host.inventory();
-        stacks.extend(inventory.stacks().into_iter().map(|stack| (TargetType::Stack, stack.key, stack.name)));
+        let id = || host.id().clone();
+        stacks.extend(
+            inventory.stacks().into_iter().map(|stack| (id(), TargetType::Stack, stack.key, stack.name)),
+        );
         containers.extend(
             inventory
                 .containers
                 .iter()
                 .filter(|container| container.is_ordinary())
-                .map(|container| (TargetType::Container, container.key(), container.name.clone())),
+                .map(|container| (id(), TargetType::Container, container.key(), container.name.clone())),
         );
     }
     stacks.append(&mut containers);
     Ok(stacks)
 }
 
-/// The schedules that a list of runs can be filtered by, newest first, with their titles.
-pub async fn schedules_now(app: &App, actor: &Actor) -> Result<Vec<(ScheduleId, String)>> {
+/// The schedules that a list of runs can be filtered by, newest first, with their hosts and titles.
+pub async fn schedules_now(app: &App, actor: &Actor) -> Result<Vec<(HostId, ScheduleId, String)>> {
     /// More entries than anybody reads in a selection list.
     const MOST: i64 = 300;
     actor.require(Permission::View)?;
     let wanted =
         db::schedules::ScheduleSelection { limit: MOST, ..db::schedules::ScheduleSelection::default() };
     let schedules = db::schedules::list(&app.db, &wanted).await?;
-    Ok(schedules.into_iter().map(|schedule| (schedule.id.clone(), schedule.title())).collect())
+    let entry = |one: Schedule| (one.spec.target.host.clone(), one.id.clone(), one.title());
+    Ok(schedules.into_iter().map(entry).collect())
 }
 
 /// Whether a target exists in the last known inventory of its host.

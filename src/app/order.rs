@@ -227,7 +227,7 @@ pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
 
 async fn record(tx: &mut db::Tx, app: &App, actor: &Actor, event: &str, edge: &AddedEdge) -> Result<()> {
     let name = format!("{} after {}", edge.dependant_name, edge.dependency_name);
-    Audit::new(app, actor, event).object("order", Some(&edge.id), &name).store(tx).await
+    Audit::new(app, actor, event).object("order", Some(&edge.id), &name).on(&edge.host).store(tx).await
 }
 
 /// One dependency for display.

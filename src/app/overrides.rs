@@ -379,7 +379,7 @@ pub(crate) async fn record(
         Change::to("until", to_text(one.until)),
     ];
     let row = Audit::new(app, actor, event).object("override", Some(one.id.as_str()), &one.target_name);
-    row.changes(changes).reason(reason).store(tx).await
+    row.on(one.reach.host()).changes(changes).reason(reason).store(tx).await
 }
 
 /// Notifies the scheduler and the browsers of a change.

@@ -16,6 +16,7 @@ use super::{Actor, App, Result, settings, targets};
 use crate::db;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
+use crate::domain::nap::Sleep;
 use crate::domain::permission::Permission;
 use crate::domain::report::{self, Amount, Prices, Week};
 use crate::domain::target::{Subject, Target};
@@ -90,12 +91,19 @@ impl Napped {
     }
 }
 
-/// The time each target napped this week, until now. `first` is the first day of the week.
-pub async fn week(app: &App, actor: &Actor, zone: &TimeZone, first: Weekday) -> Result<Napped> {
+/// The time each target napped this week, until now; `host` limits it to one host. `first` is the first day of the
+/// week.
+pub async fn week(
+    app: &App,
+    actor: &Actor,
+    host: Option<&HostId>,
+    zone: &TimeZone,
+    first: Weekday,
+) -> Result<Napped> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
     let span = Week::holding(now, zone, first).span(zone);
-    let sleeps = db::sleeps::between(&app.db, span.0, span.1).await?;
+    let sleeps = sleeps(app, host, span).await?;
     let mut each: Vec<(Target, i64)> = report::account(&sleeps, span, now)
         .into_iter()
         .map(|(target, amount)| (target, amount.asleep_ms / 1000))
@@ -147,10 +155,19 @@ impl Report {
 /// Number of weeks in the trend.
 const TREND: i64 = 8;
 
-/// The report of `week`; of the current week where it is `None`. `first` is the first day of the week.
+/// The naps that overlap a time range, on one host or on all.
+async fn sleeps(app: &App, host: Option<&HostId>, span: (Timestamp, Timestamp)) -> Result<Vec<Sleep>> {
+    let mut sleeps = db::sleeps::between(&app.db, span.0, span.1).await?;
+    sleeps.retain(|sleep| host.is_none_or(|host| sleep.host == *host));
+    Ok(sleeps)
+}
+
+/// The report of `week`; of the current week where it is `None`. `host` limits it to one host; `first` is the first day
+/// of the week.
 pub async fn of_week(
     app: &App,
     actor: &Actor,
+    host: Option<&HostId>,
     week: Option<Week>,
     zone: &TimeZone,
     first: Weekday,
@@ -160,7 +177,7 @@ pub async fn of_week(
     let week = week.map_or_else(|| Week::holding(now, zone, first), |week| week.beginning(first));
     let weeks: Vec<Week> = (1 - TREND..=0).map(|later| week.later(later)).collect();
     let span = week.span(zone);
-    let sleeps = db::sleeps::between(&app.db, weeks[0].span(zone).0, span.1).await?;
+    let sleeps = sleeps(app, host, (weeks[0].span(zone).0, span.1)).await?;
     let sum = |amounts: BTreeMap<Target, Amount>| {
         amounts.into_values().fold(Amount::default(), |mut total, amount| {
             total += amount;

@@ -15,8 +15,8 @@ use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::domain::day_rules::Reading;
 use crate::domain::desired::Rules;
-use crate::domain::group::Memberships;
-use crate::domain::overrides::{DesiredState, Reach};
+use crate::domain::ids::HostId;
+use crate::domain::overrides::{DesiredState, Override, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
 use crate::domain::simulate::{self, Ground, HeldBack, Simulation, Span};
@@ -39,6 +39,8 @@ pub struct Question {
     pub from: Option<String>,
     /// End of the time range, exclusive, in the same formats; default: seven days after the start.
     pub to: Option<String>,
+    /// Limits the forecast to events on this host.
+    pub host: Option<HostId>,
     /// Limits the forecast to events that affect this target.
     pub target: Option<Target>,
 }
@@ -87,7 +89,7 @@ pub(super) async fn simulate_those(
     let book = RuleBook::load(app).await?;
     let zone = book.zone.clone();
     let span = span(question, app.clock.now(), &zone.zone)?;
-    let mut ground = ground(app, question.target.as_ref(), &book).await?;
+    let mut ground = ground(app, question.host.as_ref(), question.target.as_ref(), &book).await?;
     ground.schedules.retain(|(schedule, reading)| which(schedule, reading));
     let marks = marks(&ground, span, &zone.zone);
     // Runs on the thread pool for blocking work: three months of many schedules take a while.
@@ -102,11 +104,12 @@ pub(super) async fn simulate_those(
 /// The special dates of a time range, which may lie in the past.
 pub(super) async fn marked(
     app: &App,
+    host: Option<&HostId>,
     only: Option<&Target>,
     (from, until): (Timestamp, Timestamp),
 ) -> Result<BTreeMap<Date, Vec<Mark>>> {
     let book = RuleBook::load(app).await?;
-    let ground = ground(app, only, &book).await?;
+    let ground = ground(app, host, only, &book).await?;
     Ok(marks(&ground, Span { now: from, from, until }, &book.zone.zone))
 }
 
@@ -155,9 +158,10 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 /// Collects the input of the simulation.
-async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
+async fn ground(app: &App, host: Option<&HostId>, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
     let groups = book.rules.groups();
-    let is_asked = |target: &Target| only.is_none_or(|only| groups.overlap(only, target));
+    let is_on = |target: &Target| host.is_none_or(|host| groups.touches_host(target, host));
+    let is_asked = |target: &Target| is_on(target) && only.is_none_or(|only| groups.overlap(only, target));
     let wanted =
         db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let mut schedules = db::schedules::list(&app.db, &wanted).await?;
@@ -179,8 +183,11 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
         }
     }
     let windows = rules.windows().iter().filter(|rule| is_asked(&rule.target)).cloned().collect();
-    let overrides: Vec<_> =
-        rules.overrides().iter().filter(|one| reaches(&one.reach, only, groups)).cloned().collect();
+    let reaches = |one: &&Override| match &one.reach {
+        Reach::All => true,
+        Reach::Target(target) => is_asked(target),
+    };
+    let overrides: Vec<_> = rules.overrides().iter().filter(reaches).cloned().collect();
     let is_wide = overrides.iter().any(|one| !one.reach.is_narrow());
     let others = if is_wide || rules.windows().iter().any(|rule| rule.target.is_wide()) {
         everything(app).into_iter().filter(is_asked).collect()
@@ -208,13 +215,6 @@ async fn ground(app: &App, only: Option<&Target>, book: &RuleBook) -> Result<Gro
         scheduler: Actor::scheduler().reference,
         zone: book.zone.zone.clone(),
     })
-}
-
-fn reaches(reach: &Reach, only: Option<&Target>, groups: &Memberships) -> bool {
-    match (reach, only) {
-        (_, None) | (Reach::All, _) => true,
-        (Reach::Target(target), Some(only)) => groups.overlap(target, only),
-    }
 }
 
 /// Every stack, and every container without a stack.

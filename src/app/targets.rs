@@ -222,6 +222,16 @@ pub(crate) fn name(app: &App, target: &Target) -> String {
     present_name(&inventory.unwrap_or_else(|| Inventory::empty(target.host.clone())), target, None)
 }
 
+/// A name with its host, where there is more than one host.
+pub(crate) fn placed(app: &App, name: String, host: &HostId) -> String {
+    let hosts = app.hosts.all();
+    match hosts.iter().find(|one| one.id() == host) {
+        Some(_) if hosts.len() == 1 => name,
+        Some(host) => format!("{name} on {}", host.name()),
+        None => format!("{name} on {host}"),
+    }
+}
+
 /// The display name of a target: the stack's name, or the container's present name. For a container that does not
 /// exist, or is not known yet, `known_as`; without that, its identity in compose, which is not a container name.
 pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Option<&str>) -> String {

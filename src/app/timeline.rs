@@ -17,7 +17,7 @@ use crate::domain::day_rules::Reading;
 use crate::domain::desired::Rules;
 use crate::domain::feed::{self, Told};
 use crate::domain::fires::Fires;
-use crate::domain::ids::ScheduleId;
+use crate::domain::ids::{HostId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::place::Place;
 use crate::domain::run::{Run, RunState, StepState};
@@ -41,6 +41,8 @@ pub struct TimelineFilter {
     pub from: Timestamp,
     /// End of the time range, exclusive.
     pub until: Timestamp,
+    /// Limits the timeline to what is on this host.
+    pub host: Option<HostId>,
     /// Limits the timeline to what affects this target.
     pub target: Option<Target>,
 }
@@ -86,6 +88,7 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         let question = Question {
             from: Some(wanted.from.max(now).to_string()),
             to: Some(wanted.until.to_string()),
+            host: wanted.host.clone(),
             target: wanted.target.clone(),
         };
         Some(simulate::simulate(app, actor, &question).await?)
@@ -101,16 +104,19 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         runs = db::timeline::ended(&app.db, wanted.from, end, limit).await?;
         runs_since = runs.first().filter(|_| runs.len() == MOST_RUNS).and_then(|run| run.finished_at);
         let groups = book.rules.groups();
-        runs.retain(|run| wanted.target.as_ref().is_none_or(|only| groups.overlap(only, &run.target)));
+        let is_on = |run: &Run| wanted.host.as_ref().is_none_or(|host| run.target.host == *host);
+        let touches = |run: &Run| wanted.target.as_ref().is_none_or(|only| groups.overlap(only, &run.target));
+        runs.retain(|run| is_on(run) && touches(run));
     }
     let last = wanted.until.checked_sub(1.millisecond()).unwrap_or(wanted.until);
     Ok(TimelineData {
         foretold,
         runs,
         runs_since,
-        unreadable: unreadable(app).await?,
+        unreadable: unreadable(app, wanted.host.as_ref()).await?,
         rules: Arc::clone(&book.rules),
-        marks: simulate::marked(app, wanted.target.as_ref(), (wanted.from, last)).await?,
+        marks: simulate::marked(app, wanted.host.as_ref(), wanted.target.as_ref(), (wanted.from, last))
+            .await?,
     })
 }
 
@@ -193,9 +199,9 @@ fn is_container(target: &Target) -> bool {
 }
 
 /// Enabled schedules whose text cannot be parsed.
-async fn unreadable(app: &App) -> Result<Vec<Unreadable>> {
+async fn unreadable(app: &App, host: Option<&HostId>) -> Result<Vec<Unreadable>> {
     let wanted =
-        db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
+        db::schedules::ScheduleSelection { host, enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let book = RuleBook::load(app).await?;
     let mut found = Vec::new();
     for schedule in db::schedules::list(&app.db, &wanted).await? {
@@ -239,8 +245,10 @@ pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
         until,
         instance: app.auth.instance().get(..8).unwrap_or_default(),
     };
-    let name =
-        |target: &Target| foretold.names.get(target).cloned().unwrap_or_else(|| targets::name(app, target));
+    let name = |target: &Target| {
+        let name = foretold.names.get(target).cloned().unwrap_or_else(|| targets::name(app, target));
+        targets::placed(app, name, &target.host)
+    };
     let entries = feed::entries(told, name, |target| book.rules.since(Place::of_target(target), now));
     let stamp = Day::holding(now, zone).map_or(now, |day| day.start);
     Ok(feed::write("DockNap", &entries, stamp))

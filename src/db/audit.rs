@@ -9,6 +9,7 @@ use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::audit::AuditRow;
+use crate::domain::ids::HostId;
 use crate::domain::time::to_ms;
 
 /// Inserts rows.
@@ -43,6 +44,8 @@ pub struct AuditSelection<'a> {
     pub actor_id: Option<&'a str>,
     /// Name of the account that acted.
     pub actor_name: Option<&'a str>,
+    /// Host of the object.
+    pub host: Option<&'a HostId>,
     /// Type of the object.
     pub object_type: Option<&'a str>,
     /// Id of the object.
@@ -84,6 +87,19 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
         let text = conditions.bind(&format!("\"run_id\":\"{run}\""));
         conditions.and(&contains("detail", &text));
     }
+    if let Some(host) = wanted.host {
+        let text = conditions.bind(&format!("\"host\":\"{host}\""));
+        let named = contains("detail", &text);
+        if *host == HostId::local() {
+            // Rows of versions that knew one host name none.
+            let any = conditions.bind("\"host\":\"");
+            let unnamed =
+                format!("NOT {} AND object_type IN ('stack', 'container')", contains("detail", &any));
+            conditions.and(&format!("({named} OR ({unnamed}))"));
+        } else {
+            conditions.and(&named);
+        }
+    }
     for (instant, sign) in [(wanted.from, ">="), (wanted.to, "<")] {
         if let Some(instant) = instant {
             let bound = conditions.bind(&uuid_floor(instant));
@@ -95,7 +111,7 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
 
 /// SQL condition: the column contains the text of the parameter. Unlike LIKE, no character is a wildcard.
 fn contains(column: &str, placeholder: &str) -> String {
-    format!("REPLACE({column}, {placeholder}, '') <> {column}")
+    format!("(REPLACE({column}, {placeholder}, '') <> {column})")
 }
 
 impl ReadRow for AuditRow {

@@ -302,14 +302,15 @@ pub struct Tally {
     pub open: i64,
 }
 
-/// Counts the runs created at or after `since`. Ids sort by time, so the primary key finds them.
-pub async fn tally(db: &Db, since: Timestamp) -> Result<Tally> {
+/// Counts the runs on one host or on all that were created at or after `since`. Ids sort by time, so the primary key finds them.
+pub async fn tally(db: &Db, host: Option<&HostId>, since: Timestamp) -> Result<Tally> {
     const SQL: &str = "SELECT COUNT(*), \
            COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), \
              0), \
-           (SELECT COUNT(*) FROM runs WHERE state IN ('pending', 'executing')) \
-         FROM runs WHERE id >= $1 AND created_ms >= $2";
-    let (runs, attention, open) = sql!(SQL, uuid_floor(since), since).one(db).await?;
+           (SELECT COUNT(*) FROM runs WHERE state IN ('pending', 'executing') \
+             AND ($3 IS NULL OR host_id = $3)) \
+         FROM runs WHERE id >= $1 AND created_ms >= $2 AND ($3 IS NULL OR host_id = $3)";
+    let (runs, attention, open) = sql!(SQL, uuid_floor(since), since, host).one(db).await?;
     Ok(Tally { runs, attention, open })
 }
 

@@ -77,6 +77,12 @@ pub async fn update(tx: &mut Tx, host: &HostRecord, old_rev: i64) -> Result<bool
     rows::update(tx, "hosts", changeable_columns(host), key, "").await
 }
 
+/// Keeps a host from being deleted until the transaction ends; `false` if it is not stored.
+pub async fn hold(tx: &mut Tx, id: &HostId) -> Result<bool> {
+    // A row lock on every engine.
+    sql!("UPDATE hosts SET id = id WHERE id = $1", id).hits(tx).await
+}
+
 /// Deletes a host if its stored revision is still `old_rev`; `false` if it is not.
 pub async fn delete(tx: &mut Tx, id: &HostId, old_rev: i64) -> Result<bool> {
     sql!("DELETE FROM hosts WHERE id = $1 AND rev = $2", id, old_rev).hits(tx).await

@@ -260,6 +260,12 @@ pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedul
     .await
 }
 
+/// All schedules for the stacks and containers of a host, as the transaction sees them.
+pub async fn of_host(tx: &mut Tx, host: &HostId) -> Result<Vec<Schedule>> {
+    let rest = "WHERE s.host_id = $1 AND s.deleted_ms IS NULL ORDER BY s.id";
+    select(rest, values![host]).all(tx).await
+}
+
 /// Escapes a text so that LIKE takes it literally, with `!` as the escape character.
 fn escape_like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
@@ -336,10 +342,11 @@ pub async fn claim(tx: &mut Tx, claims: &[OccurrenceClaim<'_>]) -> Result<HashSe
     Ok(missing(claims.iter().map(|claim| claim.id), taken))
 }
 
-/// At most `limit` schedules that have a due instant, the earliest first.
-pub async fn coming(db: &Db, limit: i64) -> Result<Vec<Schedule>> {
-    let rest = "WHERE s.next_due_ms IS NOT NULL ORDER BY s.next_due_ms, s.id LIMIT $1";
-    select(rest, values![limit]).all(db).await
+/// At most `limit` schedules, of one host or of all, that have a due instant, the earliest first.
+pub async fn coming(db: &Db, host: Option<&HostId>, limit: i64) -> Result<Vec<Schedule>> {
+    let rest = "WHERE s.next_due_ms IS NOT NULL AND ($1 IS NULL OR s.host_id = $1) \
+                ORDER BY s.next_due_ms, s.id LIMIT $2";
+    select(rest, values![host, limit]).all(db).await
 }
 
 /// All window schedules that are switched on.
@@ -348,10 +355,10 @@ pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
     select(rest, Vec::new()).all(db).await
 }
 
-/// The number of schedules, and the number of those that are switched on.
-pub async fn count(db: &Db) -> Result<(i64, i64)> {
+/// The number of schedules of one host or of all, and the number of those that are switched on.
+pub async fn count(db: &Db, host: Option<&HostId>) -> Result<(i64, i64)> {
     const SQL: &str = "SELECT COUNT(*), \
          COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) \
-         FROM schedules WHERE deleted_ms IS NULL";
-    sql!(SQL).one(db).await
+         FROM schedules WHERE deleted_ms IS NULL AND ($1 IS NULL OR host_id = $1)";
+    sql!(SQL, host).one(db).await
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::AuditId;
+use super::ids::{AuditId, HostId};
 use super::run::ActorRef;
 use super::time::{Instant, serialize_instant};
 
@@ -61,6 +61,10 @@ pub struct AuditDetail {
     /// The changed fields with their old and new values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// The id of the host of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub host: Option<HostId>,
     /// The id of the run that the row is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,

@@ -145,6 +145,14 @@ impl Memberships {
         self.members(group).into_iter().map(|target| target.host.clone()).collect()
     }
 
+    /// Whether a target lies on a host, or has a member there.
+    pub fn touches_host(&self, target: &Target, host: &HostId) -> bool {
+        match &target.subject {
+            Subject::Group(group) if target.host.as_str().is_empty() => self.hosts(group).contains(host),
+            _ => target.host == *host,
+        }
+    }
+
     /// Whether two targets may have a container in common: they are equal, or one lies in the other, or a member of one
     /// does.
     pub fn overlap(&self, a: &Target, b: &Target) -> bool {

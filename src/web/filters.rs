@@ -130,7 +130,7 @@ pub fn deed(event: impl AsRef<str>, _: &dyn Values) -> Result<String> {
 /// The path of the page of the object of an audit row; `None` if the object has none.
 #[filter_fn]
 pub fn object_page(row: &AuditRow, _: &dyn Values, shell: &Shell) -> Result<Option<String>> {
-    Ok(view::events::page(row, shell.host.as_ref()))
+    Ok(view::events::page(row, |host| shell.has_host(host)))
 }
 
 /// The reach of an override in words: a name, or `Everything`.

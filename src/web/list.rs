@@ -4,9 +4,13 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 
 use super::form::Typed;
+use super::shell::Shell;
 use super::view::{Now, shown_name};
 use crate::app::paging::Page;
+use crate::app::suggest::suggest;
 use crate::app::{Error, FieldError, Result};
+use crate::domain::ids::HostId;
+use crate::domain::text::shorten;
 use crate::domain::time;
 
 /// The query string of a list page.
@@ -78,6 +82,32 @@ impl ListQuery {
     /// The URL of the list as a file with this extension.
     pub fn file(&self, ending: &str) -> String {
         format!("{}.{ending}{}", self.path, self.query(&[]))
+    }
+
+    /// The host in the field `host`; `None` for all hosts.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such host.
+    pub fn host(&self, shell: &Shell) -> Result<Option<HostId>> {
+        match self.past_host() {
+            Some(id) if !shell.has_host(&id) => Err(Error::NotFound {
+                what: "host",
+                name: shorten(id.as_str()),
+                near: suggest(id.as_str(), shell.hosts.iter().map(|(known, _)| known.as_str())),
+            }),
+            host => Ok(host),
+        }
+    }
+
+    /// The host in the field `host`, which may be deleted since: runs and the audit log keep its id.
+    pub fn past_host(&self) -> Option<HostId> {
+        self.text("host").map(HostId)
+    }
+
+    /// The label of the host in the field `host` where it is deleted.
+    pub fn deleted_host(&self, shell: &Shell) -> Option<String> {
+        let id = self.past_host().filter(|id| !shell.has_host(id))?;
+        Some(format!("{}, not there now", shown_name(id.as_str())))
     }
 
     /// The requested page of the list, by the cursor.

@@ -48,8 +48,6 @@ pub struct Shell {
     pub assets: &'static str,
     /// `system`, `light` or `dark`.
     pub theme: &'static str,
-    /// The first host: rows of the audit log name no host, and their links lead to this one.
-    pub host: Option<HostId>,
     /// The ids and names of all hosts.
     pub hosts: Vec<(HostId, String)>,
     /// The user; `None` without a login.
@@ -86,6 +84,11 @@ impl Shell {
             Some((_, name)) => Some(name),
             None => Some(id.as_str()).filter(|id| !id.is_empty()),
         }
+    }
+
+    /// Whether there is a host with this id.
+    pub fn has_host(&self, id: &HostId) -> bool {
+        self.hosts.iter().any(|(host, _)| host == id)
     }
 
     /// A name with its host, where there is more than one host.
@@ -181,7 +184,6 @@ impl Shell {
             assets: assets::version(),
             theme: theme_of(cookie(headers, THEME_COOKIE).unwrap_or_default()),
             demo: web.demo,
-            host: web.app.hosts.first().map(|host| host.id().clone()),
             zone: "UTC".to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             ..Self::default()

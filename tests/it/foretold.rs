@@ -100,7 +100,7 @@ async fn the_agenda_strikes_through_what_will_be_skipped() {
     keep(&test, json!({"kind": "window", "window": "sleep 19:00-07:00"})).await;
     keep(&test, json!({"action": "restart", "cron": "1 20 * * *"})).await;
     let until = test.bench().clock.now().checked_add(1.hour()).expect("a time");
-    let question = Question { from: None, to: Some(until.to_string()), target: None };
+    let question = Question { to: Some(until.to_string()), ..Question::default() };
     let told =
         simulate::simulate(&test.app, &person(), &question).await.expect("it is told").simulation.events;
     let [restart] = &told[..] else { panic!("{told:?}") };

@@ -190,9 +190,9 @@ async fn runs_of_a_day_are_counted(test: TestDb) {
         .collect();
     store_runs(&test.db, &rows).await;
     let since = now.checked_sub(24.hours()).expect("a day before");
-    let tally = history::tally(&test.db, since).await.expect("counts");
+    let tally = history::tally(&test.db, None, since).await.expect("counts");
     assert_eq!(tally, Tally { runs: 3, attention: 1, open: 1 });
-    let none = history::tally(&test.db, now).await.expect("counts");
+    let none = history::tally(&test.db, None, now).await.expect("counts");
     assert_eq!(none, Tally { runs: 0, attention: 0, open: 1 });
 }
 

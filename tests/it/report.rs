@@ -139,7 +139,7 @@ async fn stays(bench: &Bench) -> Vec<Sleep> {
 }
 
 async fn napped(bench: &Bench) -> Napped {
-    report::week(&bench.app, &person(), &TimeZone::UTC, Weekday::Monday).await.expect("it is read")
+    report::week(&bench.app, &person(), None, &TimeZone::UTC, Weekday::Monday).await.expect("it is read")
 }
 
 fn looks(bench: &Bench) -> usize {

@@ -257,7 +257,7 @@ async fn files_hold_the_filtered_list_and_no_formula() {
     assert_eq!(rows.len(), 1 + 256, "more than a page of them");
     assert_eq!(rows[0][..5], ["id", "target_type", "target", "action", "state"]);
     for row in &rows {
-        assert_eq!(row.len(), 15, "{row:?}");
+        assert_eq!(row.len(), 16, "{row:?}");
         for cell in row {
             assert!(
                 !cell.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r', '\n']),

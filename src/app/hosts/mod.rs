@@ -35,6 +35,11 @@ async fn records(app: &App) -> Result<Vec<HostRecord>> {
     Ok(records)
 }
 
+/// Whether a host comes from the settings; it has no row in the database.
+pub(super) fn is_of_settings(app: &App, id: &HostId) -> bool {
+    fixed(app).iter().any(|host| host.id == *id)
+}
+
 /// The hosts of the settings.
 fn fixed(app: &App) -> Vec<HostRecord> {
     let since = app.vitals.since();
@@ -168,22 +173,23 @@ pub async fn delete(
             return Err(Error::field("move_to", "there is no such other host; choose one of the list"));
         }
     };
-    let (moved, book) = (schedules::of_host(app, id).await?, RuleBook::load(app).await?);
+    let (book, now) = (RuleBook::load(app).await?, app.clock.now());
+    let mut tx = app.db.begin().await?;
+    // First: from now on nobody stores a schedule for the host.
+    if !db::hosts::delete(&mut tx, id, old.rev).await? {
+        return Err(stale(&mut tx, id).await?);
+    }
+    let moved = schedules::of_host(&mut tx, id).await?;
     if what.is_none() && !moved.is_empty() {
         return Err(Error::conflict(
             "host_has_schedules",
             "the host has schedules; say whether they are deleted or move to another host",
         ));
     }
-    let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
     for schedule in moved {
         schedules::leave_host(&mut tx, app, actor, schedule, move_to, &book).await?;
     }
     db::hosts::forget(&mut tx, id, now).await?;
-    if !db::hosts::delete(&mut tx, id, old.rev).await? {
-        return Err(stale(&mut tx, id).await?);
-    }
     record(&mut tx, app, actor, "host.delete", &old, changes(Some(&old), None)).await?;
     tx.commit().await?;
     sync(app).await?;
@@ -275,7 +281,7 @@ async fn record(
     changes: Vec<Change>,
 ) -> Result<()> {
     let row = Audit::new(app, actor, event).object("host", Some(host.id.as_str()), &host.spec.name);
-    row.changes(changes).store(tx).await
+    row.on(&host.id).changes(changes).store(tx).await
 }
 
 /// The fields that differ. Of the private key only whether there is one.

@@ -1,5 +1,7 @@
 //! Changes of schedules: each is checked, stored with its audit row in one transaction, and announced to the scheduler.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::check::check;
@@ -10,8 +12,7 @@ use crate::app::audit::Audit;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, NapRequest};
 use crate::app::rulebook::RuleBook;
-use crate::app::{Actor, App, Error, Live, Result, targets};
-use crate::db::schedules::ScheduleSelection;
+use crate::app::{Actor, App, Error, Live, Result, hosts, targets};
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
 use crate::domain::fires::Fires;
@@ -20,6 +21,7 @@ use crate::domain::permission::Permission;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
 use crate::domain::target::{Subject, Target};
+use crate::domain::text::shorten;
 use crate::domain::window::WindowTimeline;
 
 /// The result of saving a schedule.
@@ -41,12 +43,26 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
     actor.require(Permission::Operate)?;
     let now = app.clock.now();
     let book = RuleBook::load(app).await?;
-    let (spec, mut warnings) = check(app, draft, &book, None, now)?;
-    warnings.extend(lint::clashes(app, &spec, None, &book, now).await?);
+    let (spec, warnings) = check(app, draft, &book, None, now)?;
+    insert(app, actor, spec, warnings, draft, source, &book).await
+}
+
+/// Stores a new schedule that is checked. Of the draft only the beginning counts.
+pub(super) async fn insert(
+    app: &App,
+    actor: &Actor,
+    spec: ScheduleSpec,
+    mut warnings: Vec<String>,
+    draft: &Draft,
+    source: Source,
+    book: &Arc<RuleBook>,
+) -> Result<Saved> {
+    let now = app.clock.now();
+    warnings.extend(lint::clashes(app, &spec, None, book, now).await?);
     let schedule = Schedule {
         id: app.ids.next(now),
-        next_due: due(&spec, None, &book, now),
-        effective_from: beginning(&spec, draft, &book, now),
+        next_due: due(&spec, None, book, now),
+        effective_from: beginning(&spec, draft, book, now),
         spec,
         source,
         owner: actor.reference.id.clone().map(UserId),
@@ -57,13 +73,14 @@ pub async fn create(app: &App, actor: &Actor, draft: &Draft, source: Source) -> 
         updated_at: now,
         deleted_at: None,
     };
-    let present = preview::on_save(app, actor, &schedule.spec, &book, schedule.effective_from).await?;
+    let present = preview::on_save(app, actor, &schedule.spec, book, schedule.effective_from).await?;
     let mut tx = app.db.begin().await?;
+    require_host(&mut tx, app, &schedule.spec.target.host).await?;
     db::schedules::insert(&mut tx, &schedule).await?;
     record(&mut tx, app, actor, "schedule.create", &schedule, changes(None, Some(&schedule))).await?;
     tx.commit().await?;
     changed(app);
-    Ok(Saved { view: view::view(app, schedule, None, &book), warnings, now: present })
+    Ok(Saved { view: view::view(app, schedule, None, book), warnings, now: present })
 }
 
 /// Replaces the fields of a schedule; fields missing in the draft get their defaults.
@@ -84,20 +101,34 @@ pub async fn update(
     let old = stored(app, id).await?;
     writable(&old)?;
     fresh(&old, rev)?;
-    let (spec, mut warnings) = check(app, draft, &book, Some(&old), now)?;
-    warnings.extend(lint::clashes(app, &spec, Some(id), &book, now).await?);
+    let (spec, warnings) = check(app, draft, &book, Some(&old), now)?;
+    store_update(app, actor, &old, spec, warnings, draft, &book).await
+}
+
+/// Stores a schedule with new fields that are checked. Of the draft only the beginning counts.
+pub(super) async fn store_update(
+    app: &App,
+    actor: &Actor,
+    old: &Schedule,
+    spec: ScheduleSpec,
+    mut warnings: Vec<String>,
+    draft: &Draft,
+    book: &Arc<RuleBook>,
+) -> Result<Saved> {
+    let now = app.clock.now();
+    warnings.extend(lint::clashes(app, &spec, Some(&old.id), book, now).await?);
     let mut new = Schedule { spec, ..old.clone() };
-    touch(&mut new, &book, now);
-    new.effective_from = beginning(&new.spec, draft, &book, now);
+    touch(&mut new, book, now);
+    new.effective_from = beginning(&new.spec, draft, book, now);
     if let Some(skipped) = old.skip_at.filter(|at| *at > now && new.skip_at.is_none()) {
         warnings.push(format!(
             "The skip of {} was dropped: nothing fires at that instant any more.",
             skipped.to_zoned(book.zone.zone.clone()).strftime("%Y-%m-%d %H:%M")
         ));
     }
-    let present = preview::on_save(app, actor, &new.spec, &book, new.effective_from).await?;
-    replace(app, actor, "schedule.update", &old, &new).await?;
-    let view = view::get(app, actor, id).await?;
+    let present = preview::on_save(app, actor, &new.spec, book, new.effective_from).await?;
+    replace(app, actor, "schedule.update", old, &new).await?;
+    let view = view::get(app, actor, &old.id).await?;
     Ok(Saved { view, warnings, now: present })
 }
 
@@ -111,10 +142,9 @@ pub async fn delete(app: &App, actor: &Actor, id: &ScheduleId, rev: Option<i64>)
     replace(app, actor, "schedule.delete", &old, &new).await
 }
 
-/// The schedules for the stacks and containers of a host.
-pub(in crate::app) async fn of_host(app: &App, host: &HostId) -> Result<Vec<Schedule>> {
-    let all = ScheduleSelection { host: Some(host), limit: i64::MAX, ..ScheduleSelection::default() };
-    Ok(db::schedules::list(&app.db, &all).await?)
+/// The schedules for the stacks and containers of a host that the transaction has deleted.
+pub(in crate::app) async fn of_host(tx: &mut Tx, host: &HostId) -> Result<Vec<Schedule>> {
+    Ok(db::schedules::of_host(tx, host).await?)
 }
 
 /// Moves a schedule from a host that is deleted to another one, where it acts on the target of the same name, or deletes
@@ -130,6 +160,7 @@ pub(in crate::app) async fn leave_host(
     let now = app.clock.now();
     let (event, new) = match move_to {
         Some(host) => {
+            require_host(tx, app, host).await?;
             let mut new = old.clone();
             new.spec.target.host = host.clone();
             if new.spec.target.subject == Subject::Host {
@@ -387,7 +418,7 @@ pub(super) fn touch(schedule: &mut Schedule, book: &RuleBook, now: Timestamp) {
     schedule.updated_at = now;
 }
 
-fn writable(schedule: &Schedule) -> Result<()> {
+pub(super) fn writable(schedule: &Schedule) -> Result<()> {
     if schedule.source == Source::Label {
         return Err(Error::Conflict {
             code: "read_only_source",
@@ -397,7 +428,7 @@ fn writable(schedule: &Schedule) -> Result<()> {
     Ok(())
 }
 
-fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
+pub(super) fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
     match rev {
         Some(rev) if rev != schedule.rev => Err(Error::Stale { current_rev: schedule.rev }),
         _ => Ok(()),
@@ -408,6 +439,9 @@ fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
 async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Schedule) -> Result<()> {
     let is_there = |schedule: &&Schedule| schedule.deleted_at.is_none();
     let mut tx = app.db.begin().await?;
+    if is_there(&new) {
+        require_host(&mut tx, app, &new.spec.target.host).await?;
+    }
     let is_stored = if is_there(&old) {
         db::schedules::update(&mut tx, new, old.rev).await?
     } else {
@@ -421,6 +455,17 @@ async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Sc
     tx.commit().await?;
     changed(app);
     Ok(())
+}
+
+/// Refuses to store a schedule for a host that is deleted meanwhile. Until the transaction ends, nobody deletes it.
+async fn require_host(tx: &mut Tx, app: &App, host: &HostId) -> Result<()> {
+    if hosts::is_of_settings(app, host) || db::hosts::hold(tx, host).await? {
+        return Ok(());
+    }
+    Err(Error::field(
+        "host",
+        format!("there is no host `{}` any more; choose another one", shorten(host.as_str())),
+    ))
 }
 
 /// The error of a failed update: a newer revision, or no such schedule.
@@ -441,7 +486,7 @@ pub(super) async fn record(
 ) -> Result<()> {
     let row = Audit::new(app, actor, event);
     let row = row.object("schedule", Some(schedule.id.as_str()), &schedule.title());
-    row.changes(changes).store(tx).await
+    row.on(&schedule.spec.target.host).changes(changes).store(tx).await
 }
 
 /// Notifies the scheduler and the browsers.

@@ -3,6 +3,7 @@
 mod change;
 mod check;
 mod draft;
+mod elsewhere;
 mod lint;
 mod preview;
 mod rezone;
@@ -16,6 +17,7 @@ pub use change::{
 };
 pub(in crate::app) use change::{leave_host, of_host};
 pub use draft::{Draft, GuardDraft};
+pub use elsewhere::{Elsewhere, copy, counterpart, move_to, same_name};
 pub use lint::Clash;
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use rezone::rezone;

@@ -156,8 +156,8 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
     Ok(view(app, schedule, last.into_iter().next().map(LastRun::from), &book))
 }
 
-/// The next actions, earliest first, at most `limit`.
-pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>> {
+/// The next actions on one host or on all, earliest first, at most `limit`.
+pub async fn coming(app: &App, actor: &Actor, host: Option<&HostId>, limit: u32) -> Result<Vec<Coming>> {
     /// Schedules read in addition to the limit, since some have no coming action.
     const SPARE: i64 = 20;
     actor.require(Permission::View)?;
@@ -165,7 +165,7 @@ pub async fn coming(app: &App, actor: &Actor, limit: u32) -> Result<Vec<Coming>>
     let fires = book.fires_by_target(app).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut coming, mut seen) = (Vec::new(), HashSet::new());
-    for schedule in db::schedules::coming(&app.db, i64::from(limit) + SPARE).await? {
+    for schedule in db::schedules::coming(&app.db, host, i64::from(limit) + SPARE).await? {
         let target_name = current_name(app, &book, &schedule).0;
         let target = schedule.spec.target;
         if !seen.insert(target.clone()) {

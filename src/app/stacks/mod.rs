@@ -56,6 +56,10 @@ pub struct HostLink {
 }
 
 impl HostLink {
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Connected { .. })
+    }
+
     fn of(host: &Host, inventory: Inventory) -> Self {
         let name = host.name().to_owned();
         Self { id: inventory.host, name, link: inventory.link, seen_at: inventory.seen_at }
@@ -76,6 +80,13 @@ pub struct Overview {
 }
 
 impl Overview {
+    /// Removes everything that is not on this host.
+    pub fn narrow_to(&mut self, host: &HostId) {
+        self.hosts.retain(|one| one.id == *host);
+        self.stacks.retain(|view| view.stack.host == *host);
+        self.loose.retain(|view| view.container.host == *host);
+    }
+
     /// All containers: those of stacks, then those without one.
     pub fn containers(&self) -> impl Iterator<Item = &ContainerView> {
         self.stacks.iter().flat_map(|stack| &stack.containers).chain(&self.loose)

@@ -80,7 +80,10 @@ impl Once {
         let (app, actor) = (&caller.app, &caller.actor);
         let once = idempotency::once(app, actor, self.key.as_deref(), &self.digest, work);
         let answer = Box::pin(once).await?;
-        Ok(respond(answer, &format!("{}/api{}", app.config.base_path(), self.path)))
+        // A copy belongs to the list of its original.
+        let original = self.path.strip_suffix("/copy").and_then(|path| path.rsplit_once('/'));
+        let list = original.map_or(&*self.path, |(list, _)| list);
+        Ok(respond(answer, &format!("{}/api{list}", app.config.base_path())))
     }
 }
 

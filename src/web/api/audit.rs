@@ -9,7 +9,7 @@ use super::openapi::Items;
 use crate::app::Result;
 use crate::app::audit::{self, AuditFilter};
 use crate::domain::audit::AuditRow;
-use crate::domain::ids::RunId;
+use crate::domain::ids::{HostId, RunId};
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
@@ -20,6 +20,8 @@ pub(super) fn routes() -> Routes {
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
+    /// The id of a host, which may be deleted since
+    host: Option<String>,
     event: Option<String>,
     object_type: Option<String>,
     object_id: Option<String>,
@@ -39,6 +41,7 @@ pub struct AuditQuery {
 pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<AuditRow>>> {
     let (query, page) = query.page::<AuditQuery>("audit")?;
     let filter = AuditFilter {
+        host: query.host.map(HostId),
         object_type: query.object_type,
         object_id: query.object_id,
         object_name: query.object_name,

@@ -12,7 +12,9 @@ use super::body::{ApiQuery, Body, Empty, Paging};
 use super::openapi::Items;
 use super::target::{TargetFields, target_filter};
 use crate::app::Result;
-use crate::app::schedules::{self, Draft, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView};
+use crate::app::schedules::{
+    self, Draft, Elsewhere, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView,
+};
 use crate::domain::action::Action;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::Trigger;
@@ -36,6 +38,8 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/disable", Access::OPERATOR, disable)
         .post("/schedules/{id}/skip-next", Access::OPERATOR, skip)
         .delete("/schedules/{id}/skip-next", Access::OPERATOR, unskip)
+        .post("/schedules/{id}/copy", Access::OPERATOR, copy)
+        .post("/schedules/{id}/move", Access::OPERATOR, move_to)
         .post("/schedules/{id}/run", Access::OPERATOR, run)
 }
 
@@ -286,6 +290,55 @@ pub async fn skip(caller: Caller<Operator>, Path(id): Id, _: Body<Empty>) -> Res
     responses((status = 200, body = ScheduleJson)))]
 pub async fn unskip(caller: Caller<Operator>, Path(id): Id) -> Result<Response> {
     Ok(show(schedules::unskip_next(&caller.app, &caller.actor, &id).await?))
+}
+
+/// The place to which a schedule is copied or moved.
+#[derive(Deserialize, ToSchema)]
+pub struct ElsewhereBody {
+    /// The id of the host.
+    #[schema(example = "nas")]
+    host: String,
+    /// The name or key of the stack or container there. Default: the one with the name of the present target.
+    target: Option<String>,
+    /// Accepts a target that does not exist yet.
+    allow_missing: Option<bool>,
+}
+
+impl ElsewhereBody {
+    fn place(&self) -> Elsewhere {
+        let Self { host, target, allow_missing } = self;
+        Elsewhere {
+            host: host.clone(),
+            target: target.clone(),
+            allow_missing: allow_missing.unwrap_or_default(),
+        }
+    }
+}
+
+/// Stores a copy of a schedule for a target on another host; the copy begins with its next change.
+#[utoipa::path(post, path = "/api/schedules/{id}/copy", tag = "schedules", operation_id = "copy_schedule",
+    request_body = ElsewhereBody, responses((status = 201, body = ScheduleJson)))]
+pub async fn copy(caller: Caller<Operator>, Path(id): Id, body: Body<ElsewhereBody>) -> Result<Response> {
+    let to = body.value.place();
+    let work = async {
+        let saved = schedules::copy(&caller.app, &caller.actor, &id, &to, Source::Api).await?;
+        act::answer(StatusCode::CREATED, &ScheduleJson::from(saved))
+    };
+    body.once.answer(&caller, work).await
+}
+
+/// Moves a schedule to a target on another host, where it begins with its next change; its runs stay.
+#[utoipa::path(post, path = "/api/schedules/{id}/move", tag = "schedules", operation_id = "move_schedule",
+    request_body = ElsewhereBody,
+    responses((status = 200, body = ScheduleJson), (status = 409), (status = 412)))]
+pub async fn move_to(
+    caller: Caller<Operator>,
+    Path(id): Id,
+    IfMatch(rev): IfMatch,
+    body: Body<ElsewhereBody>,
+) -> Result<Response> {
+    let to = body.value.place();
+    Ok(show(schedules::move_to(&caller.app, &caller.actor, &id, &to, rev).await?))
 }
 
 /// An edge of a window.

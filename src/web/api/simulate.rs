@@ -145,8 +145,6 @@ pub async fn get(
         (None, Some(_)) => return Err(Error::field("target_type", "say stack or container too")),
         (Some(_), None) => return Err(Error::field("target_id", "say which one too")),
     };
-    let question = Question { from, to, target };
-    let mut foretold = simulate::simulate(&caller.app, &caller.actor, &question).await?;
-    foretold.simulation.events.retain(|event| host.as_ref().is_none_or(|host| event.target.host == *host));
-    Ok(Json(foretold.into()))
+    let question = Question { from, to, host, target };
+    Ok(Json(simulate::simulate(&caller.app, &caller.actor, &question).await?.into()))
 }

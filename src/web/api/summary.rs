@@ -1,19 +1,32 @@
 //! A summary of the installation in a few numbers.
 
 use axum::Json;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
+use super::body::ApiQuery;
+use super::target::known_host;
 use crate::app::Result;
 use crate::app::summary::{self, Summary};
 use crate::web::auth::{Caller, Viewer};
 use crate::web::routes::{Access, Routes};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/summary", Access::VIEWER, get)
+    Routes::new().get_by_query("/summary", Access::VIEWER, get)
+}
+
+#[derive(Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct SummaryQuery {
+    /// The id of a host; default: all hosts
+    host: Option<String>,
 }
 
 /// Returns the current counts.
 #[utoipa::path(get, path = "/api/summary", tag = "summary", operation_id = "get_summary",
-    responses((status = 200, body = Summary)))]
-pub async fn get(caller: Caller<Viewer>) -> Result<Json<Summary>> {
-    Ok(Json(summary::get(&caller.app, &caller.actor).await?))
+    params(SummaryQuery), responses((status = 200, body = Summary)))]
+pub async fn get(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Summary>> {
+    let SummaryQuery { host } = query.read()?;
+    let host = known_host(&caller.app, host)?;
+    Ok(Json(summary::get(&caller.app, &caller.actor, host.as_ref()).await?))
 }

@@ -127,8 +127,8 @@ impl AuditPage<'_> {
     }
 }
 
-/// The filter fields in the URL. `about` and `run` are not in the form.
-const FIELDS: [&str; 8] = ["about", "who", "what", "event", "ip", "from", "to", "run"];
+/// The filter fields in the URL. `host`, `about` and `run` are not in the form.
+const FIELDS: [&str; 9] = ["host", "about", "who", "what", "event", "ip", "from", "to", "run"];
 
 /// The filters besides the kind, each with the words in front of its value.
 const NARROWS: [(&str, &str); 7] = [
@@ -159,6 +159,7 @@ fn read(typed: Typed, now: &Now) -> (ListQuery, AuditFilter) {
     let mut list = ListQuery::new("/audit", &FIELDS, typed);
     let (from, to) = list.days(now);
     let filter = AuditFilter {
+        host: list.past_host(),
         object_type: list.text("about"),
         object_id: None,
         object_name: list.text("what"),
@@ -212,7 +213,7 @@ async fn activity(page: &Page, filter: &AuditFilter) -> Result<Option<Activity>>
 }
 
 /// The columns of the CSV file.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "id",
     "at",
     "actor_kind",
@@ -226,6 +227,7 @@ const COLUMNS: [&str; 13] = [
     "trigger",
     "run_id",
     "changes",
+    "host",
 ];
 
 fn cells(row: &AuditRow) -> Vec<String> {
@@ -248,6 +250,7 @@ fn cells(row: &AuditRow) -> Vec<String> {
         text(&row.detail.trigger),
         text(&row.detail.run_id),
         changes.collect::<Vec<_>>().join("; "),
+        row.detail.host.as_ref().map(ToString::to_string).unwrap_or_default(),
     ]
 }
 

@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
-use serde::Deserialize;
 
 use crate::app::report::{self, Report, Row};
 use crate::app::{Error, Result};
@@ -11,6 +10,8 @@ use crate::domain::report::{Amount, Week};
 use crate::domain::target::TargetType;
 use crate::web::auth::Viewer;
 use crate::web::filters;
+use crate::web::form::Typed;
+use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::routes::{Access, Routes};
 use crate::web::shell::Shell;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Routes {
 #[template(path = "report/index.html")]
 struct ReportPage<'a> {
     shell: &'a Shell,
+    list: &'a ListQuery,
     report: &'a Report,
 }
 
@@ -37,6 +39,11 @@ impl<'a> ReportPage<'a> {
     fn after(&self) -> Option<Week> {
         let has_begun = !self.report.is_current() && self.report.span.1 <= self.shell.now.at;
         has_begun.then(|| self.report.week.later(1))
+    }
+
+    /// The URL of the report of a week such as `2026-W48`, with the same host.
+    fn of(&self, week: impl AsRef<str>) -> String {
+        self.list.having("week", week.as_ref())
     }
 
     fn has_money(&self) -> bool {
@@ -110,19 +117,18 @@ fn span(week: &Week, year: bool) -> String {
     }
 }
 
-/// The query string: the requested week, the current one without it.
-#[derive(Debug, Default, Deserialize)]
-struct ReportQuery {
-    week: Option<String>,
-}
+/// The query parameters: the requested week, the current one without it, and the host.
+const FIELDS: [&str; 2] = ["week", "host"];
 
-async fn show(page: Page<Viewer>, Query(asked): Query<ReportQuery>) -> Result<Response> {
+async fn show(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
     let now = &page.shell.now;
-    let week = match asked.week.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        Some(text) => Some(Week::parse(text).ok_or_else(|| Error::not_found("week", text))?),
+    let list = ListQuery::new("/report", &FIELDS, typed);
+    let host = list.host(&page.shell)?;
+    let week = match list.text("week") {
+        Some(text) => Some(Week::parse(&text).ok_or_else(|| Error::not_found("week", text))?),
         None => None,
     };
     let first = now.habits.week_start.day();
-    let report = report::of_week(&page.app, &page.actor, week, &now.zone, first).await?;
-    page.render(&ReportPage { shell: &page.shell, report: &report })
+    let report = report::of_week(&page.app, &page.actor, host.as_ref(), week, &now.zone, first).await?;
+    page.render(&ReportPage { shell: &page.shell, list: &list, report: &report })
 }

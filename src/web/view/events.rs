@@ -5,7 +5,7 @@ use crate::domain::ids::HostId;
 use crate::domain::target;
 
 /// The events in words, for the place between the name of the actor and the name of the object.
-pub const EVENTS: [(&str, &str); 64] = [
+pub const EVENTS: [(&str, &str); 76] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -64,6 +64,18 @@ pub const EVENTS: [(&str, &str); 64] = [
     ("container.unpause", "asked to unpause the container"),
     ("stack.undo", "asked to undo what was just done to the stack"),
     ("container.undo", "asked to undo what was just done to the container"),
+    ("host.start", "asked for a start of all of the host"),
+    ("host.stop", "asked for a stop of all of the host"),
+    ("host.restart", "asked for a restart of all of the host"),
+    ("host.pause", "asked for a pause of all of the host"),
+    ("host.unpause", "asked to unpause all of the host"),
+    ("host.undo", "asked to undo what was just done to all of the host"),
+    ("group.start", "asked for a start of all of the group"),
+    ("group.stop", "asked for a stop of all of the group"),
+    ("group.restart", "asked for a restart of all of the group"),
+    ("group.pause", "asked for a pause of all of the group"),
+    ("group.unpause", "asked to unpause all of the group"),
+    ("group.undo", "asked to undo what was just done to all of the group"),
     ("stack.lock", "locked the stack"),
     ("stack.unlock", "unlocked the stack"),
     ("container.lock", "locked the container"),
@@ -78,17 +90,21 @@ pub fn deed(event: &str) -> String {
     words.unwrap_or_else(|| event.replace(['.', '_'], " "))
 }
 
-/// The path of the page of the object of a row; `None` if the object has none. A row names no host: `host` is the host
-/// of its stack or container.
-pub fn page(row: &AuditRow, host: Option<&HostId>) -> Option<String> {
+/// The path of the page of the object of a row; `None` if the object has none. `is_known` tells whether there is such a
+/// host now.
+pub fn page(row: &AuditRow, is_known: impl Fn(&HostId) -> bool) -> Option<String> {
     let id = row.object_id.as_deref()?;
+    // Rows of versions that knew one host name none.
+    let host = row.detail.host.clone().unwrap_or_else(HostId::local);
     match (row.object_type.as_str(), row.event.as_str()) {
         ("schedule", event) if event != "schedule.delete" => Some(format!("/schedules/{id}")),
         ("calendar", event) if event != "calendar.delete" => Some(format!("/calendars/{id}")),
-        ("host", event) if event != "host.delete" => Some(format!("/hosts/{id}")),
+        ("host", _) => is_known(&host).then(|| format!("/hosts/{id}")),
         ("group", event) if event != "group.delete" => Some(format!("/groups/{id}")),
         ("run", _) => Some(format!("/runs/{id}")),
-        (kind @ ("stack" | "container"), _) => Some(format!("/{kind}s/{}", target::key(host?, id))),
+        (kind @ ("stack" | "container"), _) => {
+            is_known(&host).then(|| format!("/{kind}s/{}", target::key(&host, id)))
+        }
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use crate::web::page::Page;
 use crate::web::view;
 
 /// The columns of the CSV file.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "id",
     "target_type",
     "target",
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 15] = [
     "duration_ms",
     "reason",
     "why",
+    "host",
 ];
 
 fn cells(RunDetail { run, .. }: &RunDetail) -> Vec<String> {
@@ -49,6 +50,7 @@ fn cells(RunDetail { run, .. }: &RunDetail) -> Vec<String> {
         run.duration_ms().map(|took| took.to_string()).unwrap_or_default(),
         words::spoken(&run.reason),
         run.why.clone(),
+        run.target.host.to_string(),
     ]
 }
 

@@ -35,8 +35,9 @@ const STATES: [(&str, &str); 6] = [
     ("missed", "Missed"),
     ("executing", "Running now"),
 ];
-/// The query parameters that filter the list. All but `state` are fields of the filter form.
-const FIELDS: [&str; 8] = ["state", "target", "action", "trigger", "actor", "schedule", "from", "to"];
+/// The query parameters that filter the list. All but `host` and `state` are fields of the filter
+/// form.
+const FIELDS: [&str; 9] = ["host", "state", "target", "action", "trigger", "actor", "schedule", "from", "to"];
 
 /// The list and the filter that a URL names. The page and the file use the same parameters.
 pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter) {
@@ -48,7 +49,7 @@ pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter)
         Some(history::target_named(app, &targets::host_of(app, kind, name), kind, name))
     });
     let filter = RunFilter {
-        host: None,
+        host: list.past_host(),
         target,
         schedule: list.text("schedule").map(ScheduleId),
         state: RunState::parse(list.get("state")),
@@ -92,7 +93,7 @@ struct RunsPage<'a> {
 
 impl RunsPage<'_> {
     fn is_narrowed(&self) -> bool {
-        !self.narrowed.is_empty() || !self.list.get("state").is_empty()
+        !self.narrowed.is_empty() || ["host", "state"].iter().any(|field| !self.list.get(field).is_empty())
     }
 
     /// The URL from which the list refreshes itself. The first run stays the same, so that rows do not move.
@@ -135,7 +136,7 @@ pub(super) async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Resp
         asks,
     };
     if runs.is_empty() && !whole.is_narrowed() {
-        whole.coming = schedules::coming(app, actor, 1).await?.pop();
+        whole.coming = schedules::coming(app, actor, None, 1).await?.pop();
     }
     let mut response = page.render_live(&whole, &whole.as_rows())?;
     if !sound {
@@ -162,9 +163,9 @@ async fn choices(page: &Page, list: &ListQuery) -> Result<(Vec<Group>, Vec<Choic
     let chosen = list.get("target");
     let group = |label: &str| Group { label: label.to_owned(), options: Vec::new() };
     let mut targets = vec![group("Stacks"), group("Containers")];
-    for (kind, key, name) in history::targets_now(&page.app, &page.actor)? {
+    for (host, kind, key, name) in history::targets_now(&page.app, &page.actor)? {
         let group = &mut targets[usize::from(kind == TargetType::Container)];
-        group.options.push(choice(format!("{kind}/{key}"), &name, chosen));
+        group.options.push(choice(format!("{kind}/{key}"), &page.shell.placed(&name, &host), chosen));
     }
     targets.retain(|group| !group.options.is_empty());
     if !chosen.is_empty() && !targets.iter().flat_map(|group| &group.options).any(|option| option.chosen) {
@@ -174,7 +175,8 @@ async fn choices(page: &Page, list: &ListQuery) -> Result<(Vec<Group>, Vec<Choic
     }
     let chosen = list.get("schedule");
     let schedules = history::schedules_now(&page.app, &page.actor).await?.into_iter();
-    let mut schedules: Vec<Choice> = schedules.map(|(id, title)| choice(id.0, &title, chosen)).collect();
+    let mut schedules: Vec<Choice> =
+        schedules.map(|(host, id, title)| choice(id.0, &page.shell.placed(&title, &host), chosen)).collect();
     if !chosen.is_empty() && !schedules.iter().any(|choice| choice.chosen) {
         schedules.push(choice(chosen.to_owned(), DELETED, chosen));
     }

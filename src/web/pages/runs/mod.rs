@@ -51,7 +51,10 @@ async fn ask_retry(page: Page<Operator>, Path(id): Path<String>) -> Result<Respo
         if names.is_empty() { String::new() } else { format!("It is tried again: {}. ", names.join(", ")) };
     let path = format!("/runs/{}", detail.run.id);
     let question = Question {
-        title: format!("Retry what failed in “{}”?", words::title(&detail.run)),
+        title: format!(
+            "Retry what failed in “{}”?",
+            page.shell.placed(&words::title(&detail.run), &detail.run.target.host)
+        ),
         label: "Retry what failed".to_owned(),
         icon: "rotate-cw",
         action: format!("{path}/retry"),

@@ -132,6 +132,14 @@ impl<'a> ScheduleForm<'a> {
         }
     }
 
+    /// The ways to bring it to another host: the last segment of the URL, the icon and the label.
+    fn elsewhere(&self) -> &'static [(&'static str, &'static str, &'static str)] {
+        const WAYS: [(&str, &str, &str); 2] =
+            [("copy", "copy", "Copy to another host"), ("move", "server", "Move to another host")];
+        // What a label defines is changed there.
+        if self.read_only.is_some() { &WAYS[..1] } else { &WAYS }
+    }
+
     pub fn draft(&self) -> service::Draft {
         self.f.draft(self.stored.map(|view| &view.schedule.id))
     }

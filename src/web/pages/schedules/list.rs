@@ -22,7 +22,7 @@ use crate::web::pages::actions::Act;
 use crate::web::pages::choices::WINDOWS;
 use crate::web::picture::RuleWeek;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Now};
+use crate::web::view;
 
 /// A row of the list.
 pub(super) struct Row<'a> {
@@ -113,8 +113,8 @@ const ORDERS: [(&str, &str, &str); 5] = [
     ("By time", "", "time"),
 ];
 
-/// The query parameters: a search text; `sort` by `name` or `next`; `group` by `stack` or `time`.
-const URL: [&str; 3] = ["q", "sort", "group"];
+/// The query parameters: a host; a search text; `sort` by `name` or `next`; `group` by `stack` or `time`.
+const URL: [&str; 4] = ["host", "q", "sort", "group"];
 
 impl SchedulesPage<'_> {
     fn order(&self, sort: &str, group: &str) -> String {
@@ -125,9 +125,13 @@ impl SchedulesPage<'_> {
         (self.query.get("sort"), self.query.get("group")) == (sort, group)
     }
 
+    fn is_filtered(&self) -> bool {
+        ["host", "q"].iter().any(|field| !self.query.get(field).is_empty())
+    }
+
     /// Whether the list is filtered or shows a later page.
     fn is_part(&self) -> bool {
-        !self.query.get("q").is_empty() || !self.query.is_first()
+        self.is_filtered() || !self.query.is_first()
     }
 
     /// Links to a new form with a preset window, each with its label.
@@ -146,7 +150,9 @@ const MOST: u32 = 200;
 fn sort(items: &mut [ScheduleView], query: &ListQuery) {
     let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
     match (query.get("group"), query.get("sort")) {
-        ("stack", _) => items.sort_by_cached_key(|view| (view.target_name.to_lowercase(), next(view))),
+        ("stack", _) => items.sort_by_cached_key(|view| {
+            (view.target_name.to_lowercase(), view.schedule.spec.target.host.clone(), next(view))
+        }),
         ("time", _) | (_, "next") => items.sort_by_key(next),
         (_, "name") => items.sort_by_cached_key(|view| view.title.to_lowercase()),
         _ => {}
@@ -154,11 +160,11 @@ fn sort(items: &mut [ScheduleView], query: &ListQuery) {
 }
 
 /// The heading of the row's group. `None` if the list is not grouped.
-fn heading(view: &ScheduleView, query: &ListQuery, now: &Now) -> Option<String> {
+fn heading(view: &ScheduleView, query: &ListQuery, shell: &Shell) -> Option<String> {
     match query.get("group") {
-        "stack" => Some(view::shown_name(&view.target_name)),
+        "stack" => Some(view::shown_name(&shell.placed(&view.target_name, &view.schedule.spec.target.host))),
         "time" => Some(match view.next_at {
-            Some(at) => now.day(at),
+            Some(at) => shell.now.day(at),
             None if view.schedule.spec.enabled => "Never again".to_owned(),
             None => "Off".to_owned(),
         }),
@@ -166,9 +172,14 @@ fn heading(view: &ScheduleView, query: &ListQuery, now: &Now) -> Option<String> 
     }
 }
 
+fn filter(query: &ListQuery, shell: &Shell) -> Result<ScheduleFilter> {
+    let text = Some(query.get("q").to_owned());
+    Ok(ScheduleFilter { host: query.host(shell)?, text, ..ScheduleFilter::default() })
+}
+
 pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
     let (shell, query) = (&page.shell, ListQuery::new("/schedules", &URL, typed));
-    let filter = ScheduleFilter { text: Some(query.get("q").to_owned()), ..ScheduleFilter::default() };
+    let filter = filter(&query, shell)?;
     // Sorting and grouping need the whole list, so there are no pages then.
     let is_laid_out =
         matches!(query.get("sort"), "name" | "next") || matches!(query.get("group"), "stack" | "time");
@@ -178,7 +189,7 @@ pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Res
     let conflicts = service::conflicts(&page.app, &page.actor, &listed.items).await?;
     let mut above = None;
     let row = |view| {
-        let group = heading(view, &query, &shell.now);
+        let group = heading(view, &query, shell);
         let heading = group.clone().filter(|_| group != above);
         above = group;
         Row { shell, view, clash: conflicts.get(&view.schedule.id), heading }
@@ -195,15 +206,16 @@ pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Res
     page.render_live(&list, &list.as_rows())
 }
 
-/// All schedules as a CSV or JSON file.
-pub(super) async fn file(page: Page<Viewer>, form: Form) -> Result<Response> {
+/// The schedules as a file, with the same filters as the list.
+pub(super) async fn file(page: Page<Viewer>, form: Form, Query(typed): Query<Typed>) -> Result<Response> {
     let Page { app, actor, shell, .. } = page;
+    let filter = filter(&ListQuery::new("/schedules", &URL, typed), &shell)?;
     let json = |view: ScheduleView| serde_json::to_value(ScheduleJson::from(view)).unwrap_or_default();
     let cells = |_: &ScheduleView| Vec::new();
     let file = File { form, name: "schedules", columns: &IN_FILES, cells, json };
     file.answer(shell.now.at, move |page| {
-        let (app, actor) = (app.clone(), actor.clone());
-        async move { service::list(&app, &actor, &ScheduleFilter::default(), &page).await }
+        let (app, actor, filter) = (app.clone(), actor.clone(), filter.clone());
+        async move { service::list(&app, &actor, &filter, &page).await }
     })
     .await
 }

@@ -4,6 +4,7 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use self::elsewhere::Way;
 use super::actions::{self, Act, Question, TargetAction, Whence};
 use crate::app::schedules::{self as service, ScheduleView};
 use crate::app::{Result, execute};
@@ -19,6 +20,7 @@ use crate::web::view::{self, Link, Now, When};
 
 mod compare;
 mod edit;
+mod elsewhere;
 mod fields;
 mod form;
 mod list;
@@ -46,6 +48,14 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/unskip", Access::OPERATOR, unskip)
         .get("/schedules/{id}/run", Access::OPERATOR, ask_run)
         .post("/schedules/{id}/run", Access::OPERATOR, run)
+        .get("/schedules/{id}/copy", Access::OPERATOR, |page, id| elsewhere::ask(page, id, Way::Copy))
+        .post("/schedules/{id}/copy", Access::OPERATOR, |page, id, typed| {
+            elsewhere::act(page, id, typed, Way::Copy)
+        })
+        .get("/schedules/{id}/move", Access::OPERATOR, |page, id| elsewhere::ask(page, id, Way::Move))
+        .post("/schedules/{id}/move", Access::OPERATOR, |page, id, typed| {
+            elsewhere::act(page, id, typed, Way::Move)
+        })
         .get("/schedules/{id}/delete", Access::OPERATOR, ask_delete)
         .post("/schedules/{id}/delete", Access::OPERATOR, delete)
         .post("/schedules/{id}/restore", Access::OPERATOR, restore)

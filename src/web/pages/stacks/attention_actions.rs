@@ -4,11 +4,12 @@ use axum::extract::Path;
 use axum::response::Response;
 
 use super::attention::AttentionInput;
-use super::dashboard::{self, DashboardFilter};
+use super::dashboard;
 use crate::app::{Result, attention, overrides, schedules, targets};
 use crate::domain::target::TargetType::{self, Container, Stack};
 use crate::web::auth::Operator;
 use crate::web::form::Typed;
+use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::pages::actions::Whence;
 use crate::web::routes::{Access, Routes};
@@ -29,7 +30,7 @@ pub(super) fn routes() -> Routes {
 /// Hides a line from the user who sent the request. A line that no longer exists, or whose cause has changed, is left
 /// as it is, and the response shows the present list.
 async fn hide(page: Page, Path(id): Path<String>) -> Result<Response> {
-    let needs = AttentionInput::load(&page).await?.needs(&page.shell.now);
+    let needs = AttentionInput::load(&page, None).await?.needs(&page.shell);
     let message = match needs.iter().find(|need| !need.id.is_empty() && need.id == id) {
         Some(need) => {
             let until = attention::hide(&page.app, &page.actor, &need.id).await?;
@@ -39,17 +40,17 @@ async fn hide(page: Page, Path(id): Path<String>) -> Result<Response> {
         }
         None => Flash::new("info", "This line has changed or gone: here is the list as it is now."),
     };
-    answer(&page, message, DashboardFilter::default()).await
+    answer(&page, message, dashboard::find(Typed::default())).await
 }
 
 async fn show(page: Page, Path(id): Path<String>) -> Result<Response> {
     attention::show(&page.app, &page.actor, &id).await?;
-    let find = DashboardFilter { hidden: "show".to_owned(), ..DashboardFilter::default() };
+    let find = dashboard::find(Typed::of([("hidden", "show")]));
     answer(&page, Flash::new("good", "Shown again."), find).await
 }
 
 /// The present list for htmx, or a redirect to the dashboard for a browser, each with a message.
-async fn answer(page: &Page, message: Flash, find: DashboardFilter) -> Result<Response> {
+async fn answer(page: &Page, message: Flash, find: ListQuery) -> Result<Response> {
     if page.htmx.partial {
         dashboard::now(page, find, message).await
     } else {

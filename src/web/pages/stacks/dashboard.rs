@@ -10,7 +10,7 @@ use super::tile::Row;
 use crate::app::Result;
 use crate::app::attention as service;
 use crate::app::report::{self, Napped};
-use crate::app::stacks::{NextAction, ShownState};
+use crate::app::stacks::{HostLink, NextAction, ShownState};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Link;
@@ -18,6 +18,8 @@ use crate::domain::overrides::DesiredState;
 use crate::domain::target::{Target, TargetType};
 use crate::web::auth::Needs;
 use crate::web::filters;
+use crate::web::form::Typed;
+use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::pages::actions::{OFFERED, TargetAction};
 use crate::web::pages::choices::{Group, WINDOWS, targets};
@@ -28,37 +30,40 @@ use crate::web::view::{self, Badge};
 /// The number of rows below "Next" and below "Napped this week".
 const LINES: usize = 3;
 
-/// The filter of the list, from the URL's query.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(default)]
-pub struct DashboardFilter {
-    /// A part of the name of a stack or of one of its containers.
-    pub q: String,
-    /// The CSS class of a state. Empty for all states.
-    pub state: String,
-    /// `show`: also list the lines of "Needs attention" that the reader hid.
-    pub hidden: String,
+/// The query parameters: a host; a part of the name of a stack or of one of its containers; the CSS class of a state;
+/// `hidden=show` to list the lines of "Needs attention" that the reader hid.
+const FIELDS: [&str; 4] = ["host", "q", "state", "hidden"];
+
+/// The filter of the dashboard.
+pub(super) fn find(typed: Typed) -> ListQuery {
+    ListQuery::new("/", &FIELDS, typed)
 }
 
-impl DashboardFilter {
-    fn names(&self, name: &str) -> bool {
-        name.to_lowercase().contains(&self.q.trim().to_lowercase())
+/// Whether a row matches the filters in the query, except the host.
+fn fits(find: &ListQuery, row: &Row) -> bool {
+    let (text, state) = (find.get("q").trim().to_lowercase(), find.get("state"));
+    let has_text = |name: &str| name.to_lowercase().contains(&text);
+    let is_named = || has_text(row.name) || row.members.iter().any(|one| has_text(&one.container.name));
+    (state.is_empty() || Badge::from(row.shown).class == state) && is_named()
+}
+
+/// The rows of one host.
+struct HostRows<'a> {
+    /// The host; `None` where there is only one, which has no heading.
+    host: Option<&'a HostLink>,
+    stacks: Vec<&'a Row<'a>>,
+    /// The containers without a stack.
+    loose: Vec<&'a Row<'a>>,
+}
+
+impl HostRows<'_> {
+    fn is_empty(&self) -> bool {
+        self.stacks.is_empty() && self.loose.is_empty()
     }
 
-    fn fits(&self, row: &Row) -> bool {
-        let is_named =
-            || self.names(row.name) || row.members.iter().any(|one| self.names(&one.container.name));
-        (self.state.is_empty() || Badge::from(row.shown).class == self.state) && is_named()
-    }
-
-    /// The URL of the dashboard with this search text and another state.
-    fn href(&self, state: &str) -> String {
-        let fields = [("q", self.q.trim()), ("state", state)];
-        let fields: Vec<_> = fields.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        match serde_urlencoded::to_string(&fields) {
-            Ok(query) if !query.is_empty() => format!("/?{query}"),
-            _ => "/".to_owned(),
-        }
+    /// The beginning of the ids of its headings; empty where there is only one host.
+    fn id(&self) -> String {
+        self.host.map(|host| format!("{}-", host.id)).unwrap_or_default()
     }
 }
 
@@ -78,8 +83,8 @@ pub(super) struct Dashboard<'a> {
     hidden: Vec<AttentionItem>,
     /// The number of targets per state.
     donut: Donut,
-    /// The filter of the list.
-    find: DashboardFilter,
+    /// The filters.
+    find: ListQuery,
 }
 
 impl<'a> Dashboard<'a> {
@@ -94,7 +99,12 @@ impl<'a> Dashboard<'a> {
 
     /// Whether the hidden lines are listed too.
     fn shows_hidden(&self) -> bool {
-        self.find.hidden == "show" && !self.hidden.is_empty()
+        self.find.get("hidden") == "show" && !self.hidden.is_empty()
+    }
+
+    /// The value of `hidden` that lists the hidden lines, or leaves them out again.
+    fn turned(&self) -> &'static str {
+        if self.shows_hidden() { "" } else { "show" }
     }
 
     /// The next actions, each with the name and host of its target.
@@ -124,10 +134,31 @@ impl<'a> Dashboard<'a> {
         each.filter_map(|(target, seconds)| Some((target, name(target)?, *seconds))).take(LINES).collect()
     }
 
-    /// The rows of a target type that match the filter.
-    fn found(&self, kind: TargetType) -> Vec<&Row<'a>> {
-        let of_kind = self.rows.iter().filter(|row| row.target.target_type() == kind);
-        of_kind.filter(|row| self.find.fits(row)).collect()
+    /// Whether no row matches the filter.
+    fn finds_nothing(&self) -> bool {
+        self.found().iter().all(HostRows::is_empty)
+    }
+
+    /// The rows that match the filter, by host.
+    fn found(&self) -> Vec<HostRows<'_>> {
+        let of = |kind: TargetType, host: Option<&HostLink>| {
+            let is_here = |row: &&Row| {
+                row.target.target_type() == kind && host.is_none_or(|host| host.id == row.target.host)
+            };
+            self.rows.iter().filter(is_here).filter(|row| fits(&self.find, row)).collect()
+        };
+        let rows = |host| HostRows {
+            host,
+            stacks: of(TargetType::Stack, host),
+            loose: of(TargetType::Container, host),
+        };
+        if self.shell.hosts.len() == 1 {
+            return vec![rows(None)];
+        }
+        // While something is searched, only the hosts with a match are of interest.
+        let searches = ["q", "state"].iter().any(|field| !self.find.get(field).trim().is_empty());
+        let hosts = self.sight.overview.hosts.iter().map(|host| rows(Some(host)));
+        hosts.filter(|rows| !searches || !rows.is_empty()).collect()
     }
 }
 
@@ -148,14 +179,16 @@ const STATES: [ShownState; 10] = [
 /// Loads the dashboard for the user and passes it to `answer`.
 async fn with_page<R: Needs>(
     page: &Page<R>,
-    find: DashboardFilter,
+    find: ListQuery,
     answer: impl FnOnce(&Dashboard<'_>) -> Result<Response>,
 ) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let sight = &AttentionInput::load(page).await?;
+    let host = find.host(shell)?;
+    let sight = &AttentionInput::load(page, host.as_ref()).await?;
     let hidden = service::hidden(app, actor).await?;
-    let (needs, hidden) = attention::split(sight.needs(&shell.now), &hidden);
-    let napped = report::week(app, actor, &shell.now.zone, shell.now.habits.week_start.day()).await?;
+    let (needs, hidden) = attention::split(sight.needs(shell), &hidden);
+    let first = shell.now.habits.week_start.day();
+    let napped = report::week(app, actor, host.as_ref(), &shell.now.zone, first).await?;
     let (stacks, loose) = (&sight.overview.stacks, &sight.overview.loose);
     let rows: Vec<Row> = stacks.iter().map(Row::from).chain(loose.iter().map(Row::from)).collect();
     let count = |state| rows.iter().filter(|row| row.shown == state).count();
@@ -164,36 +197,19 @@ async fn with_page<R: Needs>(
 }
 
 /// The parts of the dashboard that change with time, with a message in the corner.
-pub(super) async fn now<R: Needs>(page: &Page<R>, find: DashboardFilter, message: Flash) -> Result<Response> {
+pub(super) async fn now<R: Needs>(page: &Page<R>, find: ListQuery, message: Flash) -> Result<Response> {
     use axum::response::IntoResponse as _;
     with_page(page, find, |whole| Ok(message.beside(&page.shell, &whole.as_now())?.into_response())).await
 }
 
-pub(super) async fn index(page: Page, Query(find): Query<DashboardFilter>) -> Result<Response> {
+pub(super) async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
     // htmx names the region that sent the request by its id. Any other source is the search form, which changes only
     // the list.
     let region = page.htmx.source.as_deref().filter(|_| page.htmx.partial);
-    with_page(&page, find, |whole| match region {
+    with_page(&page, find(typed), |whole| match region {
         None => page.render(whole),
         Some(source) if source.ends_with("#now") => page.render(&whole.as_now()),
         Some(_) => page.render(&whole.as_board()),
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_looked_for_lives_in_the_url() {
-        let find = DashboardFilter {
-            q: " a&b ".to_owned(),
-            state: "napping".to_owned(),
-            ..DashboardFilter::default()
-        };
-        assert_eq!(find.href("running"), "/?q=a%26b&state=running");
-        assert_eq!(DashboardFilter::default().href(""), "/");
-        assert!(DashboardFilter { q: "MED".to_owned(), ..DashboardFilter::default() }.names("media"));
-    }
 }

@@ -196,7 +196,11 @@ pub(super) async fn show(
     let tab = query.tab.parse().unwrap_or_default();
     let audit = match tab {
         Tab::Audit => {
-            let of = AuditFilter { object_id: Some(target.identity_text()), ..AuditFilter::default() };
+            let of = AuditFilter {
+                host: Some(target.host.clone()),
+                object_id: Some(target.identity_text()),
+                ..AuditFilter::default()
+            };
             audit::list(app, actor, &of, &paging::Page { limit: 20, cursor: None }).await?.items
         }
         _ => Vec::new(),

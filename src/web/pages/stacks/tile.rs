@@ -93,8 +93,8 @@ impl Row<'_> {
         Strip::of_day(format!("day-{}", self.target.key()), &self.wanted.intervals, 0, &shell.now)
     }
 
-    pub(super) fn acts(&self) -> Vec<Act> {
-        Act::naps(&self.target, self.name, self.way)
+    pub(super) fn acts(&self, shell: &Shell) -> Vec<Act> {
+        Act::naps(&self.target, &shell.placed(self.name, &self.target.host), self.way)
     }
 }
 

@@ -118,9 +118,10 @@ impl<'a> Lane<'a> {
         let lived = timeline::lived(done, day.start, day.end.min(now).max(day.start), ends);
         let planned = timeline::planned(&target, &look.rules, simulation, &day, now);
         let name = name(&target, look, overview);
+        let placed = scene.shell.placed(&name, &target.host);
         let hours = day.hours().into_iter();
         Self {
-            slots: hours.map(|hour| slot(&target, &name, hour, &events, &runs, scene)).collect(),
+            slots: hours.map(|hour| slot(&target, &placed, hour, &events, &runs, scene)).collect(),
             planned: bands(planned, |wanted| wanted.map(Badge::from)),
             lived: bands(lived, badge),
             target,

@@ -8,6 +8,7 @@ use super::{AttentionInput, AttentionItem, Cure};
 use crate::app::history::FAILURE_HOURS;
 use crate::app::stacks::{ContainerView, HostLink, ShownState, StackView};
 use crate::domain::action::Action;
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{Link, StackStatus, labels};
 use crate::domain::overrides::{DesiredState, Override};
 use crate::domain::plan::NOTHING_NAPPED;
@@ -17,6 +18,7 @@ use crate::domain::target::{Subject, Target};
 use crate::domain::text::capital;
 use crate::web::pages::actions::{Act, TargetAction};
 use crate::web::pages::runs::words;
+use crate::web::shell::Shell;
 use crate::web::view::{self, Badge, Now, shown_name};
 
 /// The longest time in seconds that a target may take to reach its wanted state.
@@ -34,17 +36,18 @@ fn names<'a>(of: impl Iterator<Item = &'a ContainerView>) -> String {
 /// The data for the lines, and the present time.
 struct Lines<'a> {
     input: &'a AttentionInput,
+    shell: &'a Shell,
     now: &'a Now,
 }
 
 /// All lines, unsorted.
-pub(super) fn all(input: &AttentionInput, now: &Now) -> Vec<AttentionItem> {
+pub(super) fn all(input: &AttentionInput, shell: &Shell) -> Vec<AttentionItem> {
     let AttentionInput { overview, runs, left, storage } = input;
-    let lines = Lines { input, now };
+    let lines = Lines { input, shell, now: &shell.now };
     let (stacks, loose) = (|| overview.stacks.iter(), || overview.loose.iter());
     let mut items: Vec<AttentionItem> = storage.map(unstored).into_iter().collect();
     items.extend(overview.hosts.iter().filter_map(unreachable));
-    items.extend(overview.containers().filter_map(unwell));
+    items.extend(overview.containers().filter_map(|view| lines.unwell(view)));
     items.extend(overview.containers().filter_map(|view| lines.crashed(view)));
     items.extend(stacks().filter_map(|view| lines.partly_up(view)));
     items.extend(stacks().filter_map(|view| lines.drifted_stack(view)));
@@ -56,8 +59,8 @@ pub(super) fn all(input: &AttentionInput, now: &Now) -> Vec<AttentionItem> {
     items.extend(
         loose().filter_map(|view| lines.found(&[view], &view.container.target(), &view.container.name)),
     );
-    items.extend(overview.containers().filter_map(odd_label));
-    items.extend(ownerless(left));
+    items.extend(overview.containers().filter_map(|view| lines.odd_label(view)));
+    items.extend(lines.ownerless(left));
     items.extend(lines.newest(runs).filter_map(|run| lines.failed(run)));
     items
 }
@@ -80,54 +83,6 @@ fn unreachable(host: &HostLink) -> Option<AttentionItem> {
     Some(item.with_cure(Cure::at_once(connect)))
 }
 
-/// One line for all schedules without an owner.
-fn ownerless(left: &[(Schedule, String)]) -> Option<AttentionItem> {
-    let (first, by) = left.first()?;
-    let titles: Vec<String> = left.iter().map(|(one, _)| shown_name(&one.title())).collect();
-    let ids: Vec<&str> = left.iter().map(|(one, _)| one.id.as_str()).collect();
-    let gone = if left.iter().all(|(_, other)| other == by) {
-        format!("The account {} was deleted", shown_name(by))
-    } else {
-        "Their accounts were deleted".to_owned()
-    };
-    let (title, text, href) = match left {
-        [_] => (format!("{} has no owner", titles[0]), gone, format!("/schedules/{}", first.id)),
-        all => {
-            let title = format!("{} schedules have no owner", all.len());
-            (title, format!("{gone}: {}", short_list(&titles)), "/schedules".to_owned())
-        }
-    };
-    let count = view::count(left.len(), "schedule");
-    let adopt = Act::post("Take over", "circle-user", "/needs/owners", count);
-    let item = AttentionItem::new("warn", "circle-user", title, text, href);
-    Some(item.with_id_from(&["left", &ids.join(" ")]).with_cure(Cure::at_once(adopt)))
-}
-
-fn unwell(view: &ContainerView) -> Option<AttentionItem> {
-    let container = &view.container;
-    let (text, action, since) = match view.shown {
-        ShownState::Unhealthy => ("Its health check fails", Action::Restart, container.unhealthy_since),
-        ShownState::RestartLooping => {
-            ("It ends again and again, and Docker brings it back each time", Action::Stop, None)
-        }
-        _ => return None,
-    };
-    // The start of the present execution. A container that restarts again and again has no meaningful start.
-    let up = container.started_at.filter(|_| view.shown != ShownState::RestartLooping);
-    let badge = Badge::from(view.shown);
-    let title = format!("{} is {}", shown_name(&container.name), badge.word.to_lowercase());
-    let item = AttentionItem::new("warn", badge.icon, title, text, page(view));
-    let item = item.with_id_from(&["unwell", badge.word, &container.id, &instant(up)]).at(since);
-    Some(AttentionItem { since, ..item.with_cure(cure(view, action)) })
-}
-
-fn odd_label(view: &ContainerView) -> Option<AttentionItem> {
-    let problem = labels::problems(&view.container.labels).into_iter().next()?;
-    let title = format!("{} has a label DockNap cannot read", shown_name(&view.container.name));
-    let item = AttentionItem::new("warn", "triangle-alert", title, shown_name(&problem), page(view));
-    Some(item.with_id_from(&["label", &view.container.key(), &problem]))
-}
-
 fn page(view: &ContainerView) -> String {
     view::target_page(&view.container.target())
 }
@@ -136,14 +91,78 @@ fn instant(at: Option<Timestamp>) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// The button for an action on a container. `None` if DockNap must not act on the container.
-fn cure(view: &ContainerView, action: Action) -> Option<Cure> {
-    let is_touched = view.protected.is_none() && view.container.is_ordinary();
-    let act = || Act::new(TargetAction::Do(action), &view.container.target(), &view.container.name);
-    is_touched.then(act).map(Cure::with_confirmation)
-}
-
 impl<'a> Lines<'a> {
+    /// A name to show, with its host where there is more than one.
+    fn placed(&self, name: &str, host: &HostId) -> String {
+        shown_name(&self.shell.placed(name, host))
+    }
+
+    /// One line for all schedules without an owner.
+    fn ownerless(&self, left: &[(Schedule, String)]) -> Option<AttentionItem> {
+        let (first, by) = left.first()?;
+        let titles: Vec<String> =
+            left.iter().map(|(one, _)| self.placed(&one.title(), &one.spec.target.host)).collect();
+        let ids: Vec<&str> = left.iter().map(|(one, _)| one.id.as_str()).collect();
+        let gone = if left.iter().all(|(_, other)| other == by) {
+            format!("The account {} was deleted", shown_name(by))
+        } else {
+            "Their accounts were deleted".to_owned()
+        };
+        let (title, text, href) = match left {
+            [_] => (format!("{} has no owner", titles[0]), gone, format!("/schedules/{}", first.id)),
+            all => {
+                let title = format!("{} schedules have no owner", all.len());
+                (title, format!("{gone}: {}", short_list(&titles)), "/schedules".to_owned())
+            }
+        };
+        let count = view::count(left.len(), "schedule");
+        let adopt = Act::post("Take over", "circle-user", "/needs/owners", count);
+        let item = AttentionItem::new("warn", "circle-user", title, text, href);
+        Some(item.with_id_from(&["left", &ids.join(" ")]).with_cure(Cure::at_once(adopt)))
+    }
+
+    fn unwell(&self, view: &ContainerView) -> Option<AttentionItem> {
+        let container = &view.container;
+        let (text, action, since) = match view.shown {
+            ShownState::Unhealthy => ("Its health check fails", Action::Restart, container.unhealthy_since),
+            ShownState::RestartLooping => {
+                ("It ends again and again, and Docker brings it back each time", Action::Stop, None)
+            }
+            _ => return None,
+        };
+        // The start of the present execution. A container that restarts again and again has no meaningful start.
+        let up = container.started_at.filter(|_| view.shown != ShownState::RestartLooping);
+        let badge = Badge::from(view.shown);
+        let title =
+            format!("{} is {}", self.placed(&container.name, &container.host), badge.word.to_lowercase());
+        let item = AttentionItem::new("warn", badge.icon, title, text, page(view));
+        let item = item.with_id_from(&["unwell", badge.word, &container.id, &instant(up)]).at(since);
+        Some(AttentionItem { since, ..item.with_cure(self.cure(view, action)) })
+    }
+
+    fn odd_label(&self, view: &ContainerView) -> Option<AttentionItem> {
+        let problem = labels::problems(&view.container.labels).into_iter().next()?;
+        let title = format!(
+            "{} has a label DockNap cannot read",
+            self.placed(&view.container.name, &view.container.host)
+        );
+        let item = AttentionItem::new("warn", "triangle-alert", title, shown_name(&problem), page(view));
+        Some(item.with_id_from(&["label", &view.container.key(), &problem]))
+    }
+
+    /// The button for an action on a container. `None` if DockNap must not act on the container.
+    fn cure(&self, view: &ContainerView, action: Action) -> Option<Cure> {
+        let is_touched = view.protected.is_none() && view.container.is_ordinary();
+        let act = || {
+            Act::new(
+                TargetAction::Do(action),
+                &view.container.target(),
+                &self.shell.placed(&view.container.name, &view.container.host),
+            )
+        };
+        is_touched.then(act).map(Cure::with_confirmation)
+    }
+
     /// Whether a run on this target is under way.
     fn is_busy(&self, target: &Target) -> bool {
         self.input.runs.iter().any(|run| !run.state.is_terminal() && run.target == *target)
@@ -162,12 +181,12 @@ impl<'a> Lines<'a> {
         if self.is_busy(&container.target()) || stack.is_some_and(|stack| self.is_busy(&stack)) {
             return None;
         }
-        let title = format!("{} ended with exit code {code}", shown_name(&container.name));
+        let title = format!("{} ended with exit code {code}", self.placed(&container.name, &container.host));
         let by = view.by_hand().map(|by| self.now.words(&shown_name(&by)));
         let text = by.unwrap_or_else(|| "It is down".to_owned());
         let item = AttentionItem::new("bad", "circle-x", title, text, page(view)).at(container.finished_at);
         let item = item.with_id_from(&["crashed", &container.id, &instant(container.finished_at)]);
-        Some(item.with_cure(cure(view, Action::Start)))
+        Some(item.with_cure(self.cure(view, Action::Start)))
     }
 
     /// A stack that is only partly up. Containers that nap, failed or completed do not count as down, and a failed one
@@ -187,8 +206,14 @@ impl<'a> Lines<'a> {
         let text = format!("{} is down{others}. {}", shown_name(&first.container.name), shown_name(&by));
         let ends = down.iter().map(|one| format!("{} {:?}", one.container.id, one.container.finished_at));
         let ends = ends.collect::<Vec<_>>().join(" ");
-        let start = || Cure::with_confirmation(Act::new(TargetAction::Do(Action::Start), &target, name));
-        let title = format!("{} is only partly up", shown_name(name));
+        let start = || {
+            Cure::with_confirmation(Act::new(
+                TargetAction::Do(Action::Start),
+                &target,
+                &self.shell.placed(name, &target.host),
+            ))
+        };
+        let title = format!("{} is only partly up", self.placed(name, &target.host));
         let (icon, href) = (Badge::PARTIAL.icon, view::target_page(&target));
         let item = AttentionItem::new("warn", icon, title, self.now.words(&text), href)
             .with_id_from(&["partly", &view.stack.key, &ends])
@@ -233,7 +258,7 @@ impl<'a> Lines<'a> {
             None => format!("{which} {does}"),
         };
         let (is, should) = if asleep { ("up", "asleep") } else { ("napping", "awake") };
-        let title = format!("{} is {is} although it should be {should}", shown_name(name));
+        let title = format!("{} is {is} although it should be {should}", self.placed(name, &target.host));
         // The drift is identified by the wanted state, its end, and the instant since which each container in `off` has
         // its present state.
         let mut mark = wanted.as_str().to_owned();
@@ -245,7 +270,7 @@ impl<'a> Lines<'a> {
         let act = if asleep { TargetAction::Nap } else { TargetAction::Wake };
         AttentionItem::new("warn", Badge::DRIFTED.icon, title, text, view::target_page(target))
             .with_id_from(&["drift", &target.key(), &mark])
-            .with_cure(Cure::with_confirmation(Act::new(act, target, name)))
+            .with_cure(Cure::with_confirmation(Act::new(act, target, &self.shell.placed(name, &target.host))))
     }
 
     /// One line for all containers of a target that were found running in their sleep window without a known cause.
@@ -261,7 +286,7 @@ impl<'a> Lines<'a> {
             _ => format!("{}: s", names(found.iter().map(|(view, _)| *view))),
         };
         let ids: Vec<&str> = found.iter().map(|(_, one)| one.id.as_str()).collect();
-        let (page, shown) = (view::target_page(target), shown_name(name));
+        let (page, shown) = (view::target_page(target), self.placed(name, &target.host));
         let again = Act::post("Nap again", "moon", format!("{page}/nap-again"), shown.as_str());
         let title = format!("{shown} was found running in its sleep hours");
         let text = format!("{which}tarted while nobody was watching, so it stays awake until {until}");
@@ -293,9 +318,14 @@ impl<'a> Lines<'a> {
     }
 
     fn failed(&self, run: &Run) -> Option<AttentionItem> {
-        let (name, href) = (shown_name(&run.target_name), format!("/runs/{}", run.id));
+        let name = self.placed(&run.target_name, &run.target.host);
+        let href = format!("/runs/{}", run.id);
         let item = if run.state == RunState::Skipped && run.reason.starts_with(NOTHING_NAPPED) {
-            let start = Act::new(TargetAction::Do(Action::Start), &run.target, &run.target_name);
+            let start = Act::new(
+                TargetAction::Do(Action::Start),
+                &run.target,
+                &self.shell.placed(&run.target_name, &run.target.host),
+            );
             let text = "DockNap had put nothing of it to sleep";
             AttentionItem::new("warn", "sunrise", format!("Nothing of {name} was woken"), text, href)
                 .with_cure(Cure::with_confirmation(Act { label: "Start all now", ..start }))

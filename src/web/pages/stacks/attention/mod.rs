@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::app::attention::{self as service, Hidden};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
+use crate::domain::ids::HostId;
 use crate::domain::inventory::Link;
 use crate::domain::run::Run;
 use crate::domain::schedule::Schedule;
@@ -16,7 +17,7 @@ use crate::domain::text::hex;
 use crate::web::auth::Needs;
 use crate::web::page::Page;
 use crate::web::pages::actions::Act;
-use crate::web::view::Now;
+use crate::web::shell::Shell;
 
 mod lines;
 
@@ -108,14 +109,17 @@ pub(super) struct AttentionInput {
 }
 
 impl AttentionInput {
-    pub(super) async fn load<R: Needs>(page: &Page<R>) -> Result<Self> {
+    /// The data of one host, or of all.
+    pub(super) async fn load<R: Needs>(page: &Page<R>, host: Option<&HostId>) -> Result<Self> {
         let (app, actor, now) = (&page.app, &page.actor, &page.shell.now);
-        Ok(Self {
-            overview: stacks::board(app, actor, (now.midnight(0), now.midnight(1))).await?,
-            runs: history::newest(app, actor).await?,
-            left: schedules::left(app, actor).await?,
-            storage: service::storage_fault(actor)?,
-        })
+        let mut overview = stacks::board(app, actor, (now.midnight(0), now.midnight(1))).await?;
+        let (mut runs, mut left) = (history::newest(app, actor).await?, schedules::left(app, actor).await?);
+        if let Some(host) = host {
+            overview.narrow_to(host);
+            runs.retain(|run| run.target.host == *host);
+            left.retain(|(schedule, _)| schedule.spec.target.host == *host);
+        }
+        Ok(Self { overview, runs, left, storage: service::storage_fault(actor)? })
     }
 
     /// Whether all hosts were reachable, so that no line is missing.
@@ -127,8 +131,8 @@ impl AttentionInput {
     /// up, targets that are not in the wanted state, unreadable labels, schedules without an owner, and targets whose
     /// newest run failed recently. Lines that cannot be hidden come first, then the newest conditions. Lines without a
     /// known beginning come last.
-    pub(super) fn needs(&self, now: &Now) -> Vec<AttentionItem> {
-        let mut needs = lines::all(self, now);
+    pub(super) fn needs(&self, shell: &Shell) -> Vec<AttentionItem> {
+        let mut needs = lines::all(self, shell);
         needs.sort_by_key(|need| (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second))));
         needs
     }
