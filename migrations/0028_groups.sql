@@ -32,11 +32,11 @@ CREATE TABLE targets (
     target_type     TEXT NOT NULL,
     target_identity TEXT NOT NULL,
     target_name     TEXT NOT NULL,
-    -- The label names and values, as a JSON object.
+    -- The groups, as a JSON object by the identity of the container that carries the label.
     labels          TEXT NOT NULL,
     -- Written together with another column only.
     last_seen_ms    BIGINT NOT NULL,
-    -- When it was found missing; NULL while it is there.
+    -- When a container that carries the label was found missing; NULL while all are there.
     gone_ms         BIGINT,
     PRIMARY KEY (host_id, target_type, target_identity)
 );

@@ -13,10 +13,11 @@ use super::{App, Live, Result};
 use crate::db;
 use crate::db::targets::{KEPT, LabelledTarget};
 use crate::docker::Host;
-use crate::domain::group::Memberships;
+use crate::domain::group::{Memberships, label_groups};
 use crate::domain::inventory::Inventory;
 use crate::domain::inventory::labels::{GROUP, STACK_GROUP};
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Target, unschedulable_name};
+use crate::domain::text::chain;
 
 /// Gives hosts the members of groups, by which they find the containers of a group.
 pub(super) fn copy_to(hosts: &[Arc<Host>], memberships: &Arc<Memberships>) {
@@ -31,7 +32,11 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
     for host in app.hosts.all() {
         let inventory = host.inventory();
         if inventory.is_connected() && app.external_changes.has_new_list(host.id(), &inventory.containers) {
-            follow_host(app, &inventory, now).await?;
+            // A host whose labels cannot be stored must not keep the others from acting.
+            if let Err(error) = follow_host(app, &inventory, now).await {
+                tracing::error!(host = %host.id(), error = %chain(&error), "the labels for groups cannot be stored");
+                continue;
+            }
             app.external_changes.list_followed(host.id(), &inventory.containers);
         }
     }
@@ -39,30 +44,35 @@ pub(crate) async fn follow(app: &App) -> Result<()> {
 }
 
 async fn follow_host(app: &App, inventory: &Inventory, now: Timestamp) -> Result<()> {
-    let seen = labelled(inventory);
+    let mut seen = labelled(inventory);
     let stored = db::targets::of_host(&app.db, &inventory.host).await?;
-    let known: HashMap<&Target, &LabelledTarget> = stored.iter().map(|one| (&one.target, one)).collect();
-    let changed: Vec<&LabelledTarget> =
-        seen.values().filter(|one| known.get(&one.target).is_none_or(|known| *known != *one)).collect();
-    let (mut gone, mut removed) = (Vec::new(), Vec::new());
-    for one in stored.iter().filter(|one| !seen.contains_key(&one.target)) {
-        let is_there = !inventory.members(&one.target.subject).is_empty();
+    // What is away keeps its labels for a while: a container, or the one of a stack that carries the label.
+    for one in &stored {
         let is_over = one.gone_at.is_some_and(|at| now.duration_since(at).unsigned_abs() > KEPT);
-        if is_there || is_over {
-            removed.push(&one.target);
-        } else if one.gone_at.is_none() {
-            gone.push(LabelledTarget { gone_at: Some(now), ..one.clone() });
+        let away = one.labels.iter().filter(|(carrier, _)| {
+            ContainerIdentity::parse(carrier).is_some_and(|carrier| inventory.by_identity(&carrier).is_none())
+        });
+        let away: Vec<_> = away.filter(|_| !is_over).collect();
+        if !away.is_empty() {
+            let gone_at = one.gone_at.or(Some(now));
+            let new = || LabelledTarget { labels: BTreeMap::new(), gone_at, ..one.clone() };
+            let kept = seen.entry(one.target.clone()).or_insert_with(new);
+            kept.gone_at = gone_at;
+            kept.labels.extend(away.into_iter().map(|(carrier, value)| (carrier.clone(), value.clone())));
         }
     }
-    if changed.is_empty() && gone.is_empty() && removed.is_empty() {
+    let known: HashMap<&Target, &LabelledTarget> = stored.iter().map(|one| (&one.target, one)).collect();
+    let changed: Vec<_> = seen.values().filter(|one| known.get(&one.target) != Some(one)).collect();
+    let removed: Vec<_> = stored.iter().filter(|one| !seen.contains_key(&one.target)).collect();
+    if changed.is_empty() && removed.is_empty() {
         return Ok(());
     }
     let mut tx = app.db.begin().await?;
-    for one in changed.iter().copied().chain(&gone) {
+    for one in changed {
         db::targets::put(&mut tx, one, now).await?;
     }
-    for target in removed {
-        db::targets::remove(&mut tx, target).await?;
+    for one in removed {
+        db::targets::remove(&mut tx, &one.target).await?;
     }
     tx.commit().await?;
     app.rules_changed(Live::Schedules);
@@ -72,28 +82,29 @@ async fn follow_host(app: &App, inventory: &Inventory, now: Timestamp) -> Result
 /// The stacks and containers with labels that name groups.
 fn labelled(inventory: &Inventory) -> BTreeMap<Target, LabelledTarget> {
     let mut found: BTreeMap<Target, LabelledTarget> = BTreeMap::new();
-    let mut add = |target: Target, name: &str, label: &str, value: &str| {
+    let mut add = |target: Target, name: &str, carrier: &ContainerIdentity, value: &str| {
+        let identity = target.identity_text();
+        if [name, identity.as_str()].into_iter().any(|text| unschedulable_name(text).is_some()) {
+            return;
+        }
         let new = || LabelledTarget {
             target: target.clone(),
             name: name.to_owned(),
             labels: BTreeMap::new(),
             gone_at: None,
         };
-        let labels = &mut found.entry(target.clone()).or_insert_with(new).labels;
-        let known = labels.entry(label.to_owned()).or_default();
-        // Several containers may name groups for their stack; each word once, in order.
-        let mut words: Vec<&str> = known.split(',').chain(value.split([',', ' '])).collect();
-        words.retain(|word| !word.is_empty());
-        words.sort_unstable();
-        words.dedup();
-        *known = words.join(",");
+        let words: Vec<String> = label_groups(value).0.into_iter().map(|group| group.0).collect();
+        if !words.is_empty() {
+            let one = found.entry(target.clone()).or_insert_with(new);
+            one.labels.insert(carrier.to_text(), words.join(","));
+        }
     };
     for one in inventory.containers.iter().filter(|one| one.is_ordinary()) {
         if let Some(value) = one.labels.get(GROUP) {
-            add(one.target(), &one.name, GROUP, value);
+            add(one.target(), &one.name, &one.identity, value);
         }
         if let (Some(value), Some(stack)) = (one.labels.get(STACK_GROUP), one.stack()) {
-            add(Target::stack(one.host.clone(), stack), stack, STACK_GROUP, value);
+            add(Target::stack(one.host.clone(), stack), stack, &one.identity, value);
         }
     }
     found

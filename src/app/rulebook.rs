@@ -315,6 +315,8 @@ impl RuleBook {
                 run.trigger,
                 Trigger::Schedule | Trigger::CatchUp | Trigger::Label | Trigger::Override
             );
+        // A person who retries the run of a host or group means what its schedule did.
+        let by_edge = by_edge || run.target.is_wide() && run.trigger == Trigger::Retry;
         let mut left: HashMap<ContainerIdentity, String> = run.leaves.clone().into_iter().collect();
         if !by_level && !by_edge {
             return left;
@@ -324,11 +326,11 @@ impl RuleBook {
         for member in inventory.members(&run.target.subject) {
             let desired = moment.desired(Place::of(&member));
             // A window of a host or group is the default for what has no narrower rule.
-            let is_ruled_elsewhere = by_level
-                && run.target.is_wide()
-                && desired.wanted.is_some()
-                && desired.rule().map(|rule| &rule.id) != run.schedule_id.as_ref();
-            if is_ruled_elsewhere {
+            let is_narrower = match desired.rule() {
+                Some(rule) => rule.target.narrowness() > run.target.narrowness(),
+                None => desired.wanted.is_some(),
+            };
+            if by_level && run.target.is_wide() && is_narrower {
                 let why = desired.why(&self.zone.zone);
                 left.insert(member.identity.clone(), format!("another rule decides about it: {why}"));
                 continue;

@@ -226,6 +226,8 @@ fn everything(app: &App) -> Vec<Target> {
             .extend(inventory.stacks().into_iter().map(|stack| Target::stack(host.id().clone(), stack.name)));
         let loose = inventory.containers.iter().filter(|one| one.is_ordinary() && one.stack().is_none());
         targets.extend(loose.map(|one| one.target()));
+        let by_itself = inventory.containers.iter().filter(|one| one.is_ordinary() && one.stack().is_some());
+        targets.extend(by_itself.map(|one| one.target()).filter(|one| inventory.groups.names(one)));
     }
     targets
 }

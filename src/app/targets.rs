@@ -161,6 +161,11 @@ pub fn wide(
     match target_type {
         TargetType::Stack | TargetType::Container => Ok(None),
         TargetType::Host => {
+            if let (Some(host), Some(id)) = (&host, &id)
+                && host != id
+            {
+                return Err(Error::field("target_id", "leave it out, or give the same host twice"));
+            }
             let named = id.or(host);
             // The key of a host is what forms send.
             let by_key = app

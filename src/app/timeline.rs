@@ -1,7 +1,7 @@
 //! The timeline of a time range: past runs and the forecast of what will happen. The same forecast is also available as
 //! a feed for calendar apps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -17,7 +17,7 @@ use crate::domain::day_rules::Reading;
 use crate::domain::desired::Rules;
 use crate::domain::feed::{self, Told};
 use crate::domain::fires::Fires;
-use crate::domain::ids::{HostId, ScheduleId};
+use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::place::Place;
 use crate::domain::run::{Run, RunState, StepState};
@@ -166,27 +166,29 @@ pub async fn deeds(
     // The steps of a stack's run tell what the run did to a single container.
     let containers: Vec<&Target> = found.keys().filter(|target| is_container(target)).collect();
     let groups = look.rules.groups();
-    let touching = all.iter().filter(|run| containers.iter().any(|one| groups.overlap(one, &run.target)));
+    let touching = all
+        .iter()
+        .filter(|run| run.target.is_wide() || containers.iter().any(|one| groups.overlap(one, &run.target)));
     let touching: Vec<_> = touching.map(|run| run.id.clone()).collect();
-    let within: Vec<Target> =
-        found.keys().filter(|one| matches!(one.subject, Subject::Stack(_))).cloned().collect();
+    let wide: HashMap<&RunId, &Run> =
+        all.iter().filter(|run| run.target.is_wide()).map(|run| (&run.id, *run)).collect();
     let mut add = |target: &Target, at: Option<Timestamp>, action: Action, whole: bool| {
         if let (Some(deeds), Some(at)) = (found.get_mut(target), at) {
             deeds.push(DoneAction { at, action, whole });
         }
     };
     for run in all.iter().filter(|run| !is_container(&run.target)) {
-        // A run of a host or group also acts on the stacks there.
-        for stack in within.iter().filter(|_| run.target.is_wide()) {
-            if groups.overlap(stack, &run.target) {
-                add(stack, run.finished_at, run.action, run.state == RunState::Succeeded);
-            }
-        }
         add(&run.target, run.finished_at, run.action, run.state == RunState::Succeeded);
     }
     let steps = db::history::steps(&app.db, &touching).await?;
     for step in steps.iter().filter(|step| step.state == StepState::Succeeded) {
-        add(&step.target(), step.finished_at, step.action, true);
+        let target = step.target();
+        add(&target, step.finished_at, step.action, true);
+        // The stacks that a run of a host or group acted on.
+        if let (Some(run), Some(stack)) = (wide.get(&step.run_id), Place::of_target(&target).stack) {
+            let whole = run.state == RunState::Succeeded;
+            add(&Target::stack(target.host.clone(), stack), run.finished_at, run.action, whole);
+        }
     }
     for deeds in found.values_mut() {
         deeds.sort_by_key(|deed| deed.at);

@@ -11,6 +11,7 @@ use super::rulebook::RuleBook;
 use super::{App, Live, Result, targets};
 use crate::db;
 use crate::domain::contradiction;
+use crate::domain::desired::Rules;
 use crate::domain::guard::Guard;
 use crate::domain::ids::ScheduleId;
 use crate::domain::overrides::DesiredState;
@@ -62,9 +63,16 @@ impl Upcoming {
     }
 
     /// The next upcoming sleep of a target.
-    pub fn of(&self, target: &Target, now: Timestamp) -> Option<Sleep> {
+    pub fn of(&self, target: &Target, rules: &Rules, now: Timestamp) -> Option<Sleep> {
         let state = self.0.lock();
-        let near = state.near.iter().filter(|sleep| sleep.at > now && sleep.target == *target);
+        let decides = |sleep: &Sleep| {
+            let own = rules.windows_for(Place::of_target(target));
+            sleep.target.is_wide()
+                && rules.groups().overlap(&sleep.target, target)
+                && own.first().is_none_or(|rule| rule.target.narrowness() <= sleep.target.narrowness())
+        };
+        let near = state.near.iter().filter(|sleep| sleep.at > now);
+        let near = near.filter(|sleep| sleep.target == *target || decides(sleep));
         near.min_by_key(|sleep| sleep.at).cloned()
     }
 }

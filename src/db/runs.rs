@@ -167,7 +167,7 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
                AND host_id = $1 AND target_type = $2 AND target_identity = $3 AND action = $4 \
                AND (restore = FALSE OR restore = $5) AND (puts_back = FALSE OR puts_back = $8) \
                AND (retry_of IS NULL OR retry_of = $6) AND ($7 OR state <> 'pending' OR guard IS NULL) \
-               AND ($9 IS NULL OR also = $9) ORDER BY id LIMIT 1";
+               AND ($9 IS NULL OR also = $9) AND (leaves IS NULL OR leaves = $10) ORDER BY id LIMIT 1";
     sql!(
         sql,
         run.target.host,
@@ -178,7 +178,8 @@ pub async fn open_twin(tx: &mut Tx, run: &Run) -> Result<Option<Run>> {
         run.retry_of,
         run.guard.is_some(),
         run.puts_back,
-        also_text(run)
+        also_text(run),
+        leaves_text(run)
     )
     .first(tx)
     .await
@@ -253,6 +254,7 @@ const CONFLICTS_AFTER: &str = ") SELECT n, twin, is_taken FROM (SELECT n, (SELEC
      WHERE CASE WHEN r.state IN ('pending', 'executing') THEN 1 ELSE 0 END = 1 AND r.host_id = asked.host_id \
        AND r.target_type = asked.target_type AND r.target_identity = asked.target_identity \
        AND r.action = asked.action AND (r.restore = FALSE OR r.restore = asked.restore) AND r.puts_back = FALSE \
+       AND r.leaves IS NULL \
        AND (r.retry_of IS NULL OR r.retry_of = asked.retry_of) \
        AND (asked.guarded OR r.state <> 'pending' OR r.guard IS NULL) ORDER BY r.id LIMIT 1) AS twin, \
      EXISTS (SELECT 1 FROM runs r WHERE r.schedule_id = asked.schedule_id AND r.due_ms = asked.due_ms \

@@ -23,9 +23,9 @@ pub const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct LabelledTarget {
     pub target: Target,
     pub name: String,
-    /// The labels by which it is in groups.
+    /// The groups that its label names, with commas between them, by the identity of the container that carries the label.
     pub labels: BTreeMap<String, String>,
-    /// When it was found missing; `None` while it is there.
+    /// When a container that carries the label was found missing; `None` while all are there.
     pub gone_at: Option<Timestamp>,
 }
 

@@ -136,24 +136,33 @@ pub fn lasts(
     end.map(|end| end.min(longest))
 }
 
-/// The targets whose windows and overrides an action on `target` may contradict: the target itself and, unless it is a
-/// container, those of its containers and stacks that have windows or overrides of their own.
+/// The targets whose windows and overrides an action on `target` may contradict: of a stack the stack itself and those of
+/// its containers that have windows, overrides or groups of their own; of a host or group its stacks and, as of a stack,
+/// its containers.
 pub fn speakers<'a>(
     target: &Target,
     members: impl IntoIterator<Item = &'a ContainerIdentity>,
     rules: &Rules,
 ) -> Vec<Target> {
-    let mut targets = vec![target.clone()];
     if matches!(target.subject, Subject::Container(_)) {
-        return targets;
+        return vec![target.clone()];
     }
+    // A host or group itself has none: what decides about its stacks differs.
+    let mut targets = if target.is_wide() { Vec::new() } else { vec![target.clone()] };
+    let groups = rules.groups();
     for member in members {
         let container = Target::container(target.host.clone(), member.clone());
-        let stack = Place::of_target(&container).stack.map(|name| Target::stack(target.host.clone(), name));
-        for own in [stack, Some(container)].into_iter().flatten() {
-            if rules.names(&own) && !targets.contains(&own) {
-                targets.push(own);
-            }
+        let place = Place::of_target(&container);
+        let stack = place.stack.map(|name| Target::stack(target.host.clone(), name));
+        let by_itself = |stack: &Target| {
+            rules.names(&container) || groups.groups_of(place) != groups.groups_of(Place::of_target(stack))
+        };
+        let own = match stack {
+            Some(stack) if !by_itself(&stack) => stack,
+            _ => container,
+        };
+        if !targets.contains(&own) {
+            targets.push(own);
         }
     }
     targets

@@ -123,11 +123,20 @@ impl<'a> Foretold<'a> {
             return None;
         }
         // A restart is skipped if nothing runs; other actions succeed even if there is nothing to do.
-        let counts = action != Action::Restart || self.standing.is_none_or(|standing| standing.runs);
+        // A start of a host or group wakes only what naps.
+        let counts = match (action, self.standing) {
+            (_, None) => true,
+            (Action::Restart, Some(standing)) => standing.runs,
+            (Action::Start, Some(standing)) if first.spec.target.is_wide() => standing.naps,
+            _ => true,
+        };
+        if !counts {
+            return None;
+        }
         if let Some(standing) = &mut self.standing {
             standing.after(action);
         }
-        counts.then(|| NextAction {
+        Some(NextAction {
             at,
             action,
             schedule_id: first.id.clone(),

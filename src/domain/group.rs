@@ -130,6 +130,11 @@ impl Memberships {
         found.flatten().cloned().collect()
     }
 
+    /// Whether a target is a member by itself.
+    pub fn names(&self, target: &Target) -> bool {
+        self.0.contains_key(target)
+    }
+
     /// Whether a place is in a group.
     pub fn holds(&self, group: &GroupId, place: Place<'_>) -> bool {
         self.groups_of(place).contains(group)

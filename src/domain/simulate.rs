@@ -433,8 +433,14 @@ impl Simulator {
         }
         let (rules, zone) = (&self.ground.rules, &self.ground.zone);
         let mut reason = String::new();
-        let inside = BTreeSet::from_iter(self.containers_of(target));
-        for affected in contradiction::speakers(target, inside, rules) {
+        let affected = if target.is_wide() {
+            let inside = self.wanted.keys().filter(|one| rules.groups().overlap(one, target));
+            inside.cloned().collect()
+        } else {
+            let inside = BTreeSet::from_iter(self.containers_of(target));
+            contradiction::speakers(target, inside, rules)
+        };
+        for affected in affected {
             let place = Place::of_target(&affected);
             let Some(answer) = contradiction::answer_to_fire(rules, &affected, action, at) else { continue };
             let consequence = match answer {

@@ -268,8 +268,7 @@ impl<'a> HostReconciliation<'a> {
     /// except at the end of a temporary state (`Cause::Ended`).
     fn acted_on(&self, finding: &Finding<'_>, cause: Cause) -> Target {
         let container = Target::container(self.host.id().clone(), finding.identity.clone());
-        let is_wide_edge =
-            |rule: &WindowRule| rule.target.is_wide() && !matches!(cause, Cause::Ended | Cause::PutBack);
+        let is_wide_edge = |rule: &WindowRule| rule.target.is_wide() && cause == Cause::Change;
         let narrow = match finding.desired.layer {
             Layer::Window(rule, _) if is_wide_edge(rule) => {
                 return Target { host: self.host.id().clone(), subject: rule.target.subject.clone() };
@@ -462,6 +461,7 @@ async fn end_override(app: &App, one: &Override, book: &RuleBook) -> Result<Vec<
             stop_timeout_seconds: run.stop_timeout_seconds,
             restore: run.restore,
             guard: run.guard.clone(),
+            leaves: run.leaves.clone(),
             known_as: Some(run.target_name.clone()),
             reason: format!("an override held it back until {}", one.until.strftime("%Y-%m-%d %H:%M UTC")),
             ..Request::now(run.action, target, Trigger::Override)

@@ -6,6 +6,7 @@ use docknap::app::schedules::{self, Draft, GuardDraft, ScheduleView};
 use docknap::app::{Live, execute, overrides};
 use docknap::db;
 use docknap::domain::action::Action;
+use docknap::domain::desired::Rules;
 use docknap::domain::overrides::DesiredState;
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::Source;
@@ -618,15 +619,15 @@ async fn a_sleep_that_is_near_is_told_once() {
     bench.advance_to("2027-03-02T22:54:59Z").await;
     look(&bench).await;
     assert_eq!(told(), []);
-    assert_eq!(bench.app.upcoming.of(&stack, bench.clock.now()), None);
+    assert_eq!(bench.app.upcoming.of(&stack, &Rules::default(), bench.clock.now()), None);
     pass(&bench, "22:55").await;
     let near = told();
     assert_eq!(near.len(), 2, "the window and the stop, not the start: {near:?}");
-    let sleep = bench.app.upcoming.of(&stack, bench.clock.now()).expect("it is near");
+    let sleep = bench.app.upcoming.of(&stack, &Rules::default(), bench.clock.now()).expect("it is near");
     assert_eq!((sleep.at, sleep.schedule_title.as_str()), (at("23:00"), "Sleep shop"));
     pass(&bench, "22:56").await;
     assert_eq!(told(), [], "once");
     // What will not happen is not said to.
     impose(&bench, "hold", "2027-03-03T01:00:00Z").await;
-    assert_eq!(bench.app.upcoming.of(&stack, bench.clock.now()), None);
+    assert_eq!(bench.app.upcoming.of(&stack, &Rules::default(), bench.clock.now()), None);
 }

@@ -180,7 +180,10 @@ async fn a_form_that_is_refused_keeps_every_field() {
         assert_eq!(page.attribute("#name", "value").as_deref(), Some("Nights"));
         assert!(page.attribute(".more", "open").is_some(), "what is wrong is not folded away");
         let faults = page.text("#errors");
-        assert!(faults.contains("3 things") && faults.contains("pick a stack or container"), "{faults}");
+        assert!(
+            faults.contains("3 things") && faults.contains("pick a stack, container, host or group"),
+            "{faults}"
+        );
     }
     assert!(otto.get("/schedules").await.text("#schedules").contains("No schedule yet"), "nothing is stored");
 }

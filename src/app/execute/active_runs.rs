@@ -72,7 +72,10 @@ pub(super) struct Claim {
 impl Claim {
     /// The claim of a run with these steps; without steps it covers all members of the target.
     pub fn new(run: &Run, steps: &[Step], inventory: Option<&Inventory>) -> Self {
-        let touches = if steps.is_empty() {
+        // What a run of a host or group leaves alone is known only when it is planned.
+        let touches = if steps.is_empty() && run.target.is_wide() {
+            BTreeSet::new()
+        } else if steps.is_empty() {
             let members = inventory.map(|inventory| inventory.members(&run.target.subject));
             BTreeSet::from_iter(members.unwrap_or_default().iter().map(|member| member.identity.clone()))
         } else {

@@ -18,7 +18,7 @@ use super::verdict::{announce_end, end_unbegun};
 use crate::app::error::Result;
 use crate::app::overrides::{self, Changed, NewOverride};
 use crate::app::rulebook::RuleBook;
-use crate::app::{Actor, App, Live};
+use crate::app::{Actor, App, Live, targets};
 use crate::db::{self, Tx};
 use crate::docker::Host;
 use crate::domain::applied::Applied;
@@ -31,6 +31,7 @@ use crate::domain::overrides::{DesiredState, Reach};
 use crate::domain::place::Place;
 use crate::domain::run::{DEADLINE, Run, RunState, Step};
 use crate::domain::schedule::When;
+use crate::domain::target::{ContainerIdentity, Target};
 use crate::domain::window::Phase;
 
 /// The decision of a guard about its run.
@@ -297,6 +298,32 @@ impl Ended<'_> {
             .filter(|step| step.wave > 0)
             .map(|step| (step.identity.clone(), None))
             .collect();
+        if until_next_edge && run.target.is_wide() {
+            let identities = members.iter().map(|(member, _)| member);
+            for target in contradiction::speakers(&run.target, identities, rules) {
+                let desired = rules.at(now).desired(Place::of_target(&target));
+                if desired.rule().is_none_or(|rule| Some(&rule.id) != run.schedule_id.as_ref()) {
+                    continue;
+                }
+                let until = contradiction::lasts(rules, &target, DesiredState::Awake, None, now);
+                let new = NewOverride {
+                    target_name: targets::name(app, &target),
+                    reach: Reach::Target(target.clone()),
+                    wanted: DesiredState::Awake,
+                    until,
+                    reason: self.reason.to_owned(),
+                    by_hand: actor.reference.kind != "scheduler",
+                    puts_back: false,
+                };
+                let on = |identity: &ContainerIdentity| {
+                    let container = Target::container(run.target.host.clone(), identity.clone());
+                    rules.groups().overlap(&target, &container)
+                };
+                let part: Vec<Changed> = members.iter().filter(|(member, _)| on(member)).cloned().collect();
+                overrides::record_override(tx, app, actor, new, &run.target.host, &part, now).await?;
+            }
+            return Ok(());
+        }
         let place = Place::of_target(&run.target);
         let desired = rules.at(now).desired(place);
         if until_next_edge && desired.wanted == Some(DesiredState::Asleep) && desired.rule().is_some() {

@@ -38,8 +38,8 @@ pub async fn preview(
     targets::known(&inventory, target)?;
     let book = RuleBook::load(app).await?;
     let restore = match restore {
+        _ if target.is_wide() => Restore::Only,
         false => Restore::No,
-        true if target.is_wide() => Restore::Only,
         true => Restore::ElseAll,
     };
     let leave = HashMap::new();
@@ -135,9 +135,10 @@ impl Share {
     pub fn plan(&self, run: &Run, inventory: &Inventory, book: &RuleBook, now: Timestamp) -> Plan {
         let mut leave = book.left_alone(run, inventory, now);
         let restore = match run.restore {
-            false => Restore::No,
             // A host or group may hold much that is off on purpose.
-            true if run.is_level() || run.target.is_wide() => Restore::Only,
+            _ if run.target.is_wide() => Restore::Only,
+            false => Restore::No,
+            true if run.is_level() => Restore::Only,
             true => Restore::ElseAll,
         };
         let naps = book.naps(&run.target.host);

@@ -131,6 +131,9 @@ pub async fn retry(app: &App, actor: &Actor, id: &RunId) -> Result<Submitted> {
         actor,
         Request {
             stop_timeout_seconds: run.stop_timeout_seconds,
+            restore: run.restore,
+            batch: run.batch,
+            leaves: run.leaves,
             retry_of: Some(run.id),
             known_as: Some(run.target_name),
             ..Request::now(run.action, run.target, Trigger::Retry)

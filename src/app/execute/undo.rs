@@ -221,7 +221,9 @@ impl Scene<'_> {
     /// Whether an override is for the target of the run or a part of it.
     fn is_of_it(&self, one: &Override) -> bool {
         let Reach::Target(target) = &one.reach else { return false };
+        let on_host = self.run.target.is_wide() && target.host == self.run.target.host;
         *target == self.run.target
+            || on_host && self.inventory.groups.overlap(target, &self.run.target)
             || matches!((&self.run.target.subject, Place::of_target(target).stack),
                 (Subject::Stack(name), Some(stack)) if name == stack)
     }

@@ -15,9 +15,11 @@ use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Live, Result, hosts, targets};
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
+use crate::domain::contradiction;
 use crate::domain::fires::Fires;
 use crate::domain::ids::{BatchId, HostId, ScheduleId, UserId};
 use crate::domain::permission::Permission;
+use crate::domain::place::Place;
 use crate::domain::run::Trigger;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
 use crate::domain::target::{Subject, Target};
@@ -159,17 +161,15 @@ pub(in crate::app) async fn leave_host(
 ) -> Result<()> {
     let now = app.clock.now();
     let (event, new) = match move_to {
-        Some(host) => {
+        // A rule for everything on the old host is none for everything on another one.
+        Some(host) if old.spec.target.subject != Subject::Host => {
             require_host(tx, app, host).await?;
             let mut new = old.clone();
             new.spec.target.host = host.clone();
-            if new.spec.target.subject == Subject::Host {
-                new.spec.target_name = targets::name(app, &new.spec.target);
-            }
             touch(&mut new, book, now);
             ("schedule.update", new)
         }
-        None => ("schedule.delete", deleted(&old, now)),
+        _ => ("schedule.delete", deleted(&old, now)),
     };
     if !db::schedules::update(tx, &new, old.rev).await? {
         return Err(stale(tx, &old.id).await?);
@@ -342,50 +342,69 @@ pub async fn run_now(
         (true, _) => return Err(Error::field("edge", "a window has two edges: use sleep or wake")),
         (false, Some(_)) => return Err(Error::field("edge", "only a window has edges; leave this out")),
     }
-    let target = &schedule.spec.target;
-    let Subject::Group(group) = &target.subject else {
-        return run_on(app, actor, &schedule, target.clone(), trigger, edge, None).await;
+    let by = (schedule.id.clone(), schedule.title());
+    let book = RuleBook::load(app).await?;
+    let parts = match edge {
+        Some(_) => decided_by(app, &schedule, &book),
+        None => parts(&schedule.spec.target, &book),
     };
-    let batch: BatchId = app.ids.next(app.clock.now());
-    let mut first = None;
-    for host in RuleBook::load(app).await?.rules.groups().hosts(group) {
-        if app.hosts.get(&host).is_none_or(|host| !host.is_enabled()) {
-            continue;
+    let batch = (edge.is_none() && parts.len() > 1).then(|| app.ids.next::<BatchId>(app.clock.now()));
+    // A target that refuses does not keep the others; the caller learns of the first run.
+    let (mut made, mut refused) = (None, None);
+    for target in parts {
+        let asked = NapRequest { schedule: Some(by.clone()), ..NapRequest::default() };
+        let submitted = match edge {
+            Some("sleep") => nap::nap(app, actor, &target, &asked, trigger).await,
+            Some(_) => nap::wake(app, actor, &target, &asked, trigger).await,
+            None => {
+                let request = Request {
+                    known_as: Some(schedule.spec.target_name.clone()),
+                    schedule: Some(by.clone()),
+                    stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
+                    batch: batch.clone(),
+                    ..Request::now(schedule.spec.action, target, trigger)
+                };
+                execute::submit(app, actor, request).await
+            }
+        };
+        match submitted {
+            Ok(submitted) => made = made.or(Some(submitted)),
+            Err(error) => refused = refused.or(Some(error)),
         }
-        let part = Target { host, subject: target.subject.clone() };
-        let submitted = run_on(app, actor, &schedule, part, trigger, edge, Some(batch.clone())).await?;
-        first.get_or_insert(submitted);
     }
-    first.ok_or_else(|| Error::conflict("empty_group", "there is nothing in the group, so nothing to run"))
+    let nothing =
+        || Error::conflict("nothing_there", "there is nothing in it that the schedule decides about");
+    made.ok_or_else(|| refused.unwrap_or_else(nothing))
 }
 
-/// Runs a schedule now on its target, or on the part of its group on one host.
-async fn run_on(
-    app: &App,
-    actor: &Actor,
-    schedule: &Schedule,
-    target: Target,
-    trigger: Trigger,
-    edge: Option<&str>,
-    batch: Option<BatchId>,
-) -> Result<Submitted> {
-    let by = (schedule.id.clone(), schedule.title());
-    let asked = || NapRequest { schedule: Some(by.clone()), ..NapRequest::default() };
-    match edge {
-        Some("sleep") => nap::nap(app, actor, &target, &asked(), trigger).await,
-        Some(_) => nap::wake(app, actor, &target, &asked(), trigger).await,
-        None => {
-            let request = Request {
-                known_as: Some(schedule.spec.target_name.clone()),
-                schedule: Some(by),
-                stop_timeout_seconds: schedule.spec.stop_timeout_seconds,
-                restore: target.is_wide(),
-                batch,
-                ..Request::now(schedule.spec.action, target, trigger)
-            };
-            execute::submit(app, actor, request).await
+/// The target, or the parts of a group on its hosts.
+fn parts(target: &Target, book: &RuleBook) -> Vec<Target> {
+    match &target.subject {
+        Subject::Group(group) => {
+            let hosts = book.rules.groups().hosts(group).into_iter();
+            hosts.map(|host| Target { host, subject: target.subject.clone() }).collect()
         }
+        _ => vec![target.clone()],
     }
+}
+
+/// The target of a window or, of a host or group, the stacks and containers outside stacks about which it decides.
+fn decided_by(app: &App, window: &Schedule, book: &RuleBook) -> Vec<Target> {
+    let target = &window.spec.target;
+    if !target.is_wide() {
+        return vec![target.clone()];
+    }
+    let mut decided = Vec::new();
+    for host in targets::hosts_of(app, target) {
+        let members = host.inventory().members(&target.subject);
+        let identities = members.iter().filter(|one| one.protection.is_none()).map(|one| &one.identity);
+        let whole = Target { host: host.id().clone(), subject: target.subject.clone() };
+        let inside = contradiction::speakers(&whole, identities, &book.rules);
+        decided.extend(inside.into_iter().filter(|one| {
+            book.rules.windows_for(Place::of_target(one)).iter().any(|rule| rule.id == window.id)
+        }));
+    }
+    decided
 }
 
 /// The next instant of a schedule; `None` where it is disabled.
@@ -459,7 +478,8 @@ async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Sc
 
 /// Refuses to store a schedule for a host that is deleted meanwhile. Until the transaction ends, nobody deletes it.
 async fn require_host(tx: &mut Tx, app: &App, host: &HostId) -> Result<()> {
-    if hosts::is_of_settings(app, host) || db::hosts::hold(tx, host).await? {
+    // A group names no host.
+    if host.as_str().is_empty() || hosts::is_of_settings(app, host) || db::hosts::hold(tx, host).await? {
         return Ok(());
     }
     Err(Error::field(

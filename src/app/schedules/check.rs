@@ -17,7 +17,7 @@ use crate::domain::guard::{BUSY_WAIT, Guard, MAX_CPU, MAX_UPTIME, USUAL_BUSY_WAI
 use crate::domain::ids::CalendarId;
 use crate::domain::schedule::{
     DEFAULT_CATCH_UP, MAX_CATCH_UP, MAX_NOTE, MAX_SCHEDULE_NAME, MAX_STOP_TIMEOUT, Policy, Schedule,
-    ScheduleKind, ScheduleSpec,
+    ScheduleKind, ScheduleSpec, Wake,
 };
 use crate::domain::window::Phase;
 
@@ -77,6 +77,9 @@ pub(super) fn read(
     let action = action(draft, is_window, mode, &mut faults);
     let found = target::target(app, draft, action, stored, book, &mut of_target);
     faults.0.extend_from_slice(&of_target.0);
+    if wake == Wake::All && found.as_ref().is_some_and(|found| found.target.is_wide()) {
+        faults.add("wake", "use restore: a host or group may hold much that is off on purpose");
+    }
     let name = faults.line("name", &draft.name, MAX_SCHEDULE_NAME);
     let note = note(draft, &mut faults);
     let catch_up = faults.number("catch_up_seconds", &draft.catch_up_seconds, 0..=MAX_CATCH_UP);

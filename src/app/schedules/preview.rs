@@ -10,11 +10,12 @@ use super::weekly::{self, Mark};
 use super::{check, lint, view};
 use crate::app::draft::Field;
 use crate::app::rulebook::RuleBook;
-use crate::app::{Actor, App, Error, Result, execute};
+use crate::app::{Actor, App, Error, Result, execute, targets};
 use crate::domain::action::Action;
 use crate::domain::fires::Fires;
 use crate::domain::guard::Guard;
 use crate::domain::permission::Permission;
+use crate::domain::place::Place;
 use crate::domain::plan::Plan;
 use crate::domain::schedule::{ScheduleSpec, When};
 use crate::domain::text::capital;
@@ -155,6 +156,9 @@ async fn immediate_effect(
     let Some(spec) = spec.filter(|_| state == Phase::Asleep) else {
         return Ok(Now { state, will_stop: Vec::new() });
     };
+    if spec.target.is_wide() {
+        return Ok(Now { state, will_stop: default_sleepers(app, spec).await? });
+    }
     let will_stop = match execute::preview(app, actor, &spec.target, spec.action, false).await {
         Ok(plan) => plan.steps.into_iter().map(|step| step.container).collect(),
         // The host is unreachable, or the target does not exist yet: nothing is stopped now.
@@ -162,6 +166,25 @@ async fn immediate_effect(
         Err(error) => return Err(error),
     };
     Ok(Now { state, will_stop })
+}
+
+/// The running containers of a host or group that no narrower rule and no override decides about.
+async fn default_sleepers(app: &App, spec: &ScheduleSpec) -> Result<Vec<String>> {
+    let book = RuleBook::load(app).await?;
+    let moment = book.rules.at(app.clock.now());
+    let mut names = Vec::new();
+    for host in targets::hosts_of(app, &spec.target) {
+        let members = host.inventory().members(&spec.target.subject);
+        let running = members.iter().filter(|one| one.state.is_up() && one.protection.is_none());
+        let sleeps = running.filter(|one| {
+            let desired = moment.desired(Place::of(one));
+            let is_free = desired.rule().is_some() || desired.wanted.is_none();
+            let narrowest = book.rules.windows_for(Place::of(one)).first().copied();
+            is_free && narrowest.is_none_or(|rule| rule.target.narrowness() <= spec.target.narrowness())
+        });
+        names.extend(sleeps.map(|one| one.name.clone()));
+    }
+    Ok(names)
 }
 
 /// Minutes asleep in the seven days after `now`, or per week of the coming year where weeks differ.

@@ -16,7 +16,7 @@ use crate::db;
 use crate::db::history::LastTouch;
 use crate::docker::{Host, Hosts};
 pub use crate::domain::foretell::NextAction;
-use crate::domain::group::Group;
+use crate::domain::group::{Group, Memberships};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{self, Completion, Container, Inventory, Link, Stack};
 use crate::domain::nap::{Nap, Naps};
@@ -77,6 +77,8 @@ pub struct Overview {
     pub loose: Vec<ContainerView>,
     /// All groups, by name.
     pub groups: Arc<Vec<Group>>,
+    /// What is in which group.
+    pub memberships: Arc<Memberships>,
 }
 
 impl Overview {
@@ -108,7 +110,9 @@ async fn seen(app: &App, actor: &Actor, look: Horizon) -> Result<Overview> {
     actor.require(Permission::View)?;
     let known = Known::read(app, look).await?;
     let groups = Arc::clone(&known.book.groups);
-    let mut overview = Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new(), groups };
+    let memberships = Arc::clone(known.book.rules.groups());
+    let mut overview =
+        Overview { hosts: Vec::new(), stacks: Vec::new(), loose: Vec::new(), groups, memberships };
     for host in app.hosts.all() {
         let inventory = host.inventory();
         let here = known.here(&inventory);
@@ -390,7 +394,13 @@ impl<'a> Here<'a> {
         let completed = nap.is_none() && group.is_some_and(|group| group.completion.holds(&container));
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
-        let own_rule = self.known.book.rules.names(&target);
+        let rules = &self.known.book.rules;
+        let stack_of = |name: &str| Target::stack(container.host.clone(), name);
+        let is_member_by_itself = container.stack().map(stack_of).is_some_and(|stack| {
+            let groups = rules.groups();
+            groups.groups_of(Place::of(&container)) != groups.groups_of(Place::of_target(&stack))
+        });
+        let own_rule = rules.names(&target) || is_member_by_itself;
         let wanted = match group {
             Some(group) if !own_rule => Arc::clone(&group.wanted),
             _ => self.known.wanted(&target),

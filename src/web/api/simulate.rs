@@ -42,7 +42,8 @@ pub struct SimulationJson {
 #[derive(Serialize, ToSchema)]
 pub struct EventJson {
     at: Instant,
-    host: String,
+    /// `null` for a group.
+    host: Option<String>,
     target_type: &'static str,
     target_id: String,
     /// The action of a fire; `null` for an edge.
@@ -65,7 +66,7 @@ impl EventJson {
         let (id, title) = event.schedule.unzip();
         Self {
             at: Instant(event.at),
-            host: event.target.host.0.clone(),
+            host: Some(event.target.host.0.clone()).filter(|host| !host.is_empty()),
             target_type: event.target.target_type().as_str(),
             target_id: names.get(&event.target).cloned().unwrap_or_default(),
             action,

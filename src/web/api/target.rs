@@ -90,6 +90,17 @@ pub fn target_filter(
     let host = known_host(app, host)?;
     let target = match (target_type, target_id) {
         (None, None) => None,
+        (Some(TargetType::Host), Some(name)) => {
+            known_host(app, Some(name.clone()))?;
+            Some(Target::host(HostId(name)))
+        }
+        (Some(TargetType::Group), Some(name)) => {
+            let group = targets::find(app, TargetType::Group, &name);
+            let group = group
+                .map_err(|_| Error::field("target_id", format!("there is no group `{}`", shorten(&name))))?;
+            // With a host, the part of the group on it.
+            Some(Target { host: host.clone().unwrap_or(group.host), subject: group.subject })
+        }
         (Some(target_type), Some(name)) => {
             let on = targets::host_with(app, host.as_ref().map(HostId::as_str), target_type, &name)?;
             Some(history::target_named(app, on.id(), target_type, &name))

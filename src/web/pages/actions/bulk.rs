@@ -66,7 +66,8 @@ impl BulkRequest {
         let action = action.ok_or_else(|| Error::not_found("page", format!("actions?do={word}")))?;
         let mut targets: Vec<(Target, String)> = Vec::new();
         for text in typed.all("t").take(MOST + 1) {
-            let target = target_of(app, text)?
+            let target = target_of(app, text)?.filter(|target| !target.is_wide());
+            let target = target
                 .ok_or_else(|| Error::not_found("target", text.chars().take(64).collect::<String>()))?;
             if !targets.iter().any(|(known, _)| *known == target) {
                 let name = page.shell.placed(&targets::name(app, &target), &target.host);

@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use super::actions::Act;
 use super::schedules::{ScheduleLine, orphans};
+use crate::app::rulebook::RuleBook;
 use crate::app::stacks::{self, ContainerView, Past};
 use crate::app::upcoming::Sleep;
 use crate::app::{Error, Result, locks, targets};
@@ -169,7 +170,7 @@ async fn show(page: Page, Path(key): Path<String>, Query(query): Query<ShowQuery
     let (schedules, runs) = super::of_target(&page, &target, RUNS).await?;
     let whole = ContainerPage {
         locked: locks::of(app, actor, &target).await?.is_some(),
-        upcoming: app.upcoming.of(&target, shell.now.at),
+        upcoming: app.upcoming.of(&target, &RuleBook::load(app).await?.rules, shell.now.at),
         view: &view,
         runs: &runs,
         schedules,

@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use crate::app::audit::{self, AuditFilter};
 use crate::app::order::{self, Waits};
+use crate::app::rulebook::RuleBook;
 use crate::app::stacks::{self, ContainerView, StackView, Waker};
 use crate::app::upcoming::Sleep;
 use crate::app::{Error, Result, locks, paging, targets};
@@ -209,7 +210,7 @@ pub(super) async fn show(
     let whole = StackPage {
         waits: order::of_stack(app, actor, &target.host, &view.stack.name)?,
         wakers: stacks::wakers(app, actor, &host)?,
-        upcoming: app.upcoming.of(&target, shell.now.at),
+        upcoming: app.upcoming.of(&target, &RuleBook::load(app).await?.rules, shell.now.at),
         locked: locks::of(app, actor, &target).await?.is_some(),
         view: &view,
         runs: &runs,

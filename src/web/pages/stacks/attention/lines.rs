@@ -165,7 +165,10 @@ impl<'a> Lines<'a> {
 
     /// Whether a run on this target is under way.
     fn is_busy(&self, target: &Target) -> bool {
-        self.input.runs.iter().any(|run| !run.state.is_terminal() && run.target == *target)
+        let groups = &self.input.overview.memberships;
+        let acts_on_it =
+            |run: &&Run| run.target == *target || run.target.is_wide() && groups.overlap(&run.target, target);
+        self.input.runs.iter().filter(acts_on_it).any(|run| !run.state.is_terminal())
     }
 
     /// Whether the present wanted state began long enough ago for the container to have reached it.
