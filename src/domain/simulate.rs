@@ -21,7 +21,7 @@ use super::guard::Guard;
 use super::ids::ScheduleId;
 use super::overrides::{DesiredState, Override, Place, Reach};
 use super::run::ActorRef;
-use super::schedule::{Reading, Schedule, When};
+use super::schedule::{Policy, Reading, Schedule, When};
 use super::target::{ContainerIdentity, Subject, Target};
 use super::time::resolve;
 use super::window::{Phase, Vote};
@@ -218,6 +218,8 @@ struct Simulator {
     lasting: BTreeSet<Target>,
     /// The overrides that ended at the current instant.
     ended: Vec<Override>,
+    /// The instant at which a fire last set the state of a target.
+    set_at: HashMap<Target, Timestamp>,
     /// The number of overrides that fires have created.
     made: u32,
     events: Vec<Event>,
@@ -267,6 +269,7 @@ impl Simulator {
             wanted: BTreeMap::new(),
             lasting: lasting.clone(),
             ended: Vec::new(),
+            set_at: HashMap::new(),
             made: 0,
             events: Vec::new(),
         };
@@ -380,11 +383,28 @@ impl Simulator {
         reaches
     }
 
+    /// The state of a target at an instant: as it is wanted, or as the last fire left it if the policy of its window is
+    /// to observe, until the window's next edge. `None` if it is unknown.
+    fn standing_at(&self, at: Timestamp, target: &Target) -> Option<Standing> {
+        let mut standing = *self.ground.standing.get(target)?;
+        let (rules, place) = (&self.ground.rules, Place::of_target(target));
+        // Fires come before the edges of their instant: what such an edge wakes does not run yet.
+        let wakes = rules.at(at).desired(place).wanted == Some(DesiredState::Awake);
+        let at = if wakes { just_before(at) } else { at };
+        let moment = rules.at(at);
+        let desired = moment.desired(place);
+        let is_observed = desired.rule().is_some_and(|rule| rule.policy == Policy::Observe);
+        let stays = |from: &Timestamp| !rules.has_window_edge(place, just_before(*from), at);
+        if !(is_observed && self.set_at.get(target).is_some_and(stays)) {
+            standing.become_as(desired.wanted);
+        }
+        Some(standing)
+    }
+
     /// The reason why a restart is skipped: the target does not run. `None` if it runs or its state is unknown.
     fn does_not_run(&self, at: Timestamp, target: &Target) -> Option<String> {
-        let mut standing = *self.ground.standing.get(target)?;
+        let standing = self.standing_at(at, target)?;
         let desired = self.ground.rules.at(at).desired(Place::of_target(target));
-        standing.become_as(desired.wanted);
         (!standing.runs).then(|| match desired.wanted {
             Some(DesiredState::Asleep) => {
                 format!("{}: only what runs is restarted", desired.why(&self.ground.zone))
@@ -395,13 +415,16 @@ impl Simulator {
 
     /// Updates the known states of a fire's target, and of its containers if it is a stack.
     fn update_standing(&mut self, at: Timestamp, target: &Target, action: Action) {
-        let Ground { rules, standing, .. } = &mut self.ground;
         let is_stack = matches!(target.subject, Subject::Stack(_));
-        for (one, standing) in standing.iter_mut() {
-            if one == target || is_stack && target.shares_container(one) {
-                standing.become_as(rules.at(at).desired(Place::of_target(one)).wanted);
-                standing.after(action);
+        let is_affected = |one: &&Target| *one == target || is_stack && target.shares_container(one);
+        let affected: Vec<Target> = self.ground.standing.keys().filter(is_affected).cloned().collect();
+        for one in affected {
+            let Some(mut standing) = self.standing_at(at, &one) else { continue };
+            standing.after(action);
+            if action.sets_state() {
+                self.set_at.insert(one.clone(), at);
             }
+            self.ground.standing.insert(one, standing);
         }
     }
 
