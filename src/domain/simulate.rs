@@ -388,9 +388,8 @@ impl Simulator {
     fn standing_at(&self, at: Timestamp, target: &Target) -> Option<Standing> {
         let mut standing = *self.ground.standing.get(target)?;
         let (rules, place) = (&self.ground.rules, Place::of_target(target));
-        // Fires come before the edges of their instant: what such an edge wakes does not run yet.
-        let wakes = rules.at(at).desired(place).wanted == Some(DesiredState::Awake);
-        let at = if wakes { just_before(at) } else { at };
+        // Fires come before the edges of their instant.
+        let at = just_before(at);
         let moment = rules.at(at);
         let desired = moment.desired(place);
         let is_observed = desired.rule().is_some_and(|rule| rule.policy == Policy::Observe);
@@ -428,15 +427,19 @@ impl Simulator {
         }
     }
 
-    /// The reason why a fire is superseded: at the same instant there is an edge of a window with a policy other than
-    /// `respect`, which sets the opposite state. `None` if there is no such edge.
+    /// The reason why a fire is superseded: at the same instant there is an edge of a window that sets the opposite
+    /// state, with a policy other than `respect`, or that begins a sleep, which any restart gives way to. `None` if
+    /// there is no such edge.
     fn superseded_by_edge(&self, at: Timestamp, target: &Target, action: Action) -> Option<String> {
         let (rules, place) = (&self.ground.rules, Place::of_target(target));
-        let overtakes = matches!(
-            contradiction::answer_to_fire(rules, target, action, at)?,
-            Answer::Enforce(_) | Answer::Observe
-        ) && rules.at(just_before(at)).desired(place).wanted
-            != rules.at(at).desired(place).wanted;
+        let wanted = rules.at(at).desired(place).wanted;
+        let overtakes = match action {
+            Action::Restart => wanted == Some(DesiredState::Asleep),
+            _ => matches!(
+                contradiction::answer_to_fire(rules, target, action, at)?,
+                Answer::Enforce(_) | Answer::Observe
+            ),
+        } && rules.at(just_before(at)).desired(place).wanted != wanted;
         overtakes.then(|| format!("superseded by {}", rules.at(at).desired(place).why(&self.ground.zone)))
     }
 

@@ -20,7 +20,7 @@ use crate::support::bench::{Bench, person};
 /// A Tuesday; the clocks of Berlin go forward on the Sunday after next, 28 March.
 const NOW: &str = "2027-03-16T10:17:00Z";
 const DAYS: i64 = 14;
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 8;
 
 /// Numbers that look random and are the same every time (xorshift64*).
 struct Dice(u64);
