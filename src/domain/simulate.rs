@@ -5,6 +5,7 @@
 //! of users and of Docker in the meantime are unknown and ignored. The file is longer than others because the steps of
 //! one instant share the state of `Simulator`: fires, ends of overrides and edges affect one another.
 
+use std::sync::Arc;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::tz::TimeZone;
@@ -23,7 +24,7 @@ use super::ids::ScheduleId;
 use super::overrides::{DesiredState, Override, Reach};
 use super::place::Place;
 use super::run::ActorRef;
-use super::schedule::{Schedule, When};
+use super::schedule::{Policy, Schedule, When};
 use super::target::{ContainerIdentity, Subject, Target};
 use super::time::resolve;
 use super::window::{Phase, Vote};
@@ -220,6 +221,8 @@ struct Simulator {
     lasting: BTreeSet<Target>,
     /// The overrides that ended at the current instant.
     ended: Vec<Override>,
+    /// The instant at which a fire last set the state of a target.
+    set_at: HashMap<Target, Timestamp>,
     /// The number of overrides that fires have created.
     made: u32,
     events: Vec<Event>,
@@ -270,6 +273,7 @@ impl Simulator {
             wanted: BTreeMap::new(),
             lasting: lasting.clone(),
             ended: Vec::new(),
+            set_at: HashMap::new(),
             made: 0,
             events: Vec::new(),
         };
@@ -383,11 +387,27 @@ impl Simulator {
         reaches
     }
 
+    /// The state of a target at an instant: as it is wanted, or as the last fire left it if the policy of its window is
+    /// to observe, until the window's next edge. `None` if it is unknown.
+    fn standing_at(&self, at: Timestamp, target: &Target) -> Option<Standing> {
+        let mut standing = *self.ground.standing.get(target)?;
+        let (rules, place) = (&self.ground.rules, Place::of_target(target));
+        // Fires come before the edges of their instant.
+        let at = just_before(at);
+        let moment = rules.at(at);
+        let desired = moment.desired(place);
+        let is_observed = desired.rule().is_some_and(|rule| rule.policy == Policy::Observe);
+        let stays = |from: &Timestamp| !rules.has_window_edge(place, just_before(*from), at);
+        if !(is_observed && self.set_at.get(target).is_some_and(stays)) {
+            standing.become_as(desired.wanted);
+        }
+        Some(standing)
+    }
+
     /// The reason why a restart is skipped: the target does not run. `None` if it runs or its state is unknown.
     fn does_not_run(&self, at: Timestamp, target: &Target) -> Option<String> {
-        let mut standing = *self.ground.standing.get(target)?;
+        let standing = self.standing_at(at, target)?;
         let desired = self.ground.rules.at(at).desired(Place::of_target(target));
-        standing.become_as(desired.wanted);
         (!standing.runs).then(|| match desired.wanted {
             Some(DesiredState::Asleep) => {
                 format!("{}: only what runs is restarted", desired.why(&self.ground.zone))
@@ -398,25 +418,33 @@ impl Simulator {
 
     /// Updates the known states of a fire's target, and of what belongs to it unless it is a container.
     fn update_standing(&mut self, at: Timestamp, target: &Target, action: Action) {
-        let Ground { rules, standing, .. } = &mut self.ground;
+        let groups = Arc::clone(self.ground.rules.groups());
         let is_container = matches!(target.subject, Subject::Container(_));
-        for (one, standing) in standing.iter_mut() {
-            if one == target || !is_container && rules.groups().overlap(target, one) {
-                standing.become_as(rules.at(at).desired(Place::of_target(one)).wanted);
-                standing.after(action);
+        let is_affected = |one: &&Target| *one == target || !is_container && groups.overlap(target, one);
+        let affected: Vec<Target> = self.ground.standing.keys().filter(is_affected).cloned().collect();
+        for one in affected {
+            let Some(mut standing) = self.standing_at(at, &one) else { continue };
+            standing.after(action);
+            if action.sets_state() {
+                self.set_at.insert(one.clone(), at);
             }
+            self.ground.standing.insert(one, standing);
         }
     }
 
-    /// The reason why a fire is superseded: at the same instant there is an edge of a window with a policy other than
-    /// `respect`, which sets the opposite state. `None` if there is no such edge.
+    /// The reason why a fire is superseded: at the same instant there is an edge of a window that sets the opposite
+    /// state, with a policy other than `respect`, or that begins a sleep, which any restart gives way to. `None` if
+    /// there is no such edge.
     fn superseded_by_edge(&self, at: Timestamp, target: &Target, action: Action) -> Option<String> {
         let (rules, place) = (&self.ground.rules, Place::of_target(target));
-        let overtakes = matches!(
-            contradiction::answer_to_fire(rules, target, action, at)?,
-            Answer::Enforce(_) | Answer::Observe
-        ) && rules.at(just_before(at)).desired(place).wanted
-            != rules.at(at).desired(place).wanted;
+        let wanted = rules.at(at).desired(place).wanted;
+        let overtakes = match action {
+            Action::Restart => wanted == Some(DesiredState::Asleep),
+            _ => matches!(
+                contradiction::answer_to_fire(rules, target, action, at)?,
+                Answer::Enforce(_) | Answer::Observe
+            ),
+        } && rules.at(just_before(at)).desired(place).wanted != wanted;
         overtakes.then(|| format!("superseded by {}", rules.at(at).desired(place).why(&self.ground.zone)))
     }
 

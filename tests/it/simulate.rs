@@ -12,7 +12,7 @@ use docknap::domain::place::Place;
 use docknap::domain::run::{Run, RunState, Trigger};
 use docknap::domain::schedule::{ScheduleKind, Source};
 use docknap::domain::simulate::{Event, EventKind};
-use docknap::domain::target::{ContainerIdentity, Target};
+use docknap::domain::target::{ContainerIdentity, Target, TargetType};
 use docknap::sim::World;
 use jiff::{Timestamp, ToSpan};
 
@@ -21,7 +21,7 @@ use crate::support::bench::{Bench, person};
 /// A Tuesday; the clocks of Berlin go forward on the Sunday after next, 28 March.
 const NOW: &str = "2027-03-16T10:17:00Z";
 const DAYS: i64 = 14;
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 8;
 
 /// Numbers that look random and are the same every time (xorshift64*).
 struct Dice(u64);
@@ -95,6 +95,11 @@ fn draft(dice: &mut Dice) -> schedules::Draft {
             draft.priority = text(dice.of(&["0", "0", "5"]));
         }
     }
+    let is_awake = draft.window.as_ref().is_some_and(|window| window.starts_with("awake"));
+    if draft.at.is_none() && !is_awake && dice.roll(3) == 0 {
+        draft.every_weeks = text(dice.of(&["2", "2", "3"]));
+        draft.anchor = text(dice.of(&["2027-03-16", "2027-03-09", "2026-11-30"]));
+    }
     draft
 }
 
@@ -105,17 +110,25 @@ type Edges = BTreeMap<Target, Vec<(Timestamp, Option<DesiredState>)>>;
 
 /// The reasons of runs that were never meant to act.
 fn skipped(run: &Run) -> Option<String> {
-    let told = ["conflict, by ", "duplicate: ", "override: ", "held: ", "skip: ", "superseded by "];
+    let told =
+        ["conflict, by ", "duplicate: ", "override: ", "held: ", "skip: ", "superseded by ", "not_running: "];
     let is_told = told.iter().any(|start| run.reason.starts_with(start)) && run.reason.contains(|c| c != ' ');
     let is_twin = run.reason.starts_with("duplicate: run ");
     (matches!(run.state, RunState::Skipped | RunState::Superseded) && is_told && !is_twin)
         .then(|| roughly(&run.reason))
 }
 
-/// What supersedes is told as a run by the one, and as a rule by the other.
+/// What supersedes is told as a run by the one, and as a rule by the other. Why a target does not run is foretold; a
+/// run says only that it does not.
 fn roughly(reason: &str) -> String {
     let start = "superseded by ";
-    if reason.starts_with(start) { start.to_owned() } else { reason.to_owned() }
+    if reason.starts_with(start) {
+        start.to_owned()
+    } else if reason.starts_with("not_running: ") || reason.ends_with("only what runs is restarted") {
+        "not running".to_owned()
+    } else {
+        reason.to_owned()
+    }
 }
 
 async fn fires(bench: &Bench, kinds: &BTreeMap<ScheduleId, ScheduleKind>) -> BTreeSet<Fire> {
@@ -154,15 +167,26 @@ async fn one_fortnight(seed: u64) {
     let mut dice = Dice::new(seed);
     let bench = Bench::new(NOW, world()).await;
     let mut kinds = BTreeMap::new();
+    let mut stacks = BTreeSet::new();
     let mut said = Vec::new();
     for _ in 0..4 + dice.roll(5) {
         let draft = draft(&mut dice);
         let saved = schedules::create(&bench.app, &person(), &draft, Source::Api).await.expect("it is saved");
         let schedule = saved.view.schedule;
         kinds.insert(schedule.id.clone(), schedule.kind());
+        let spec = &schedule.spec;
+        if spec.target.target_type() == TargetType::Stack {
+            stacks.insert(schedule.id.clone());
+        }
         said.push(format!(
-            "{} {:?} {:?} {}",
-            schedule.id, schedule.spec.target_name, schedule.spec.when, schedule.spec.action
+            "{} {:?} {:?} {} {:?} {:?} {:?}",
+            schedule.id,
+            spec.target_name,
+            spec.when,
+            spec.action,
+            spec.timezone,
+            spec.policy,
+            spec.every_weeks
         ));
         if dice.roll(4) == 0 && schedules::skip_next(&bench.app, &person(), &schedule.id).await.is_ok() {
             said.push("  skipped".to_owned());
@@ -234,7 +258,17 @@ async fn one_fortnight(seed: u64) {
             edges.entry(event.target.clone()).or_default().push((event.at, wanted));
         }
     }
-    let (foretold, lived_fires) = (foretold_fires(&events), fires(&bench, &kinds).await);
+    // Where a stack fires at the very instant of an edge of one of its containers, which of the two wins depends on what
+    // else of the stack runs, which is not foretold.
+    let edges_of_members: BTreeSet<Timestamp> = stored
+        .windows()
+        .iter()
+        .filter(|rule| rule.target.target_type() == TargetType::Container)
+        .flat_map(|rule| rule.timeline().changes(now, until))
+        .collect();
+    let is_clear = |fire: &Fire| !(stacks.contains(&fire.1) && edges_of_members.contains(&fire.0));
+    let clear = |fires: BTreeSet<Fire>| fires.into_iter().filter(is_clear).collect::<BTreeSet<_>>();
+    let (foretold, lived_fires) = (clear(foretold_fires(&events)), clear(fires(&bench, &kinds).await));
     let story = said.join("\n");
     let only = |a: &BTreeSet<Fire>, b: &BTreeSet<Fire>| a.difference(b).cloned().collect::<Vec<_>>();
     assert_eq!(

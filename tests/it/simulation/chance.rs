@@ -71,6 +71,10 @@ pub const CONTAINERS: [&str; 12] = [
     "cache",
     "mail",
 ];
+/// The host beside `local`. It has a stack `shop` too, with other services.
+pub const NAS: &str = "nas";
+/// The containers there.
+pub const NAS_CONTAINERS: [&str; 3] = ["shop-disk-1", "shop-feed-1", "shop-seed-1"];
 /// Containers that DockNap must never change: a protected one, a one-off, a hook, and a protected one without a
 /// stack.
 pub const UNTOUCHED: [&str; 4] = ["house-safe-1", "house-once-run-e72b11306db6", "house-hook-1", "vault"];
@@ -137,19 +141,33 @@ pub fn world(dice: &mut Dice) -> World {
         .container("vault", ContainerSpec::protect)
 }
 
+/// Creates the containers of the host `nas`.
+pub fn nas_world(dice: &mut Dice) -> World {
+    World::new().stack("shop", |s| {
+        s.service("disk", |c| with_random_options(dice, c))
+            .service("feed", |c| with_random_options(dice, c).depends_on("disk"))
+            .service("seed", |c| with_random_options(dice, c))
+    })
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "every field of a draft may be left out")]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A random schedule. A one-off schedule fires within three weeks of `now`. `calendar` is a calendar's id.
-pub fn draft(dice: &mut Dice, calendar: Option<&str>, now: jiff::Timestamp) -> Draft {
-    let (kind, target) = if dice.once_in(3) {
+/// A random schedule. A one-off schedule fires within three weeks of `now`. `calendar` is a calendar's id, and `nas`
+/// whether that host is there.
+pub fn draft(dice: &mut Dice, calendar: Option<&str>, now: jiff::Timestamp, nas: bool) -> Draft {
+    let host = if nas && dice.once_in(3) { NAS } else { "local" };
+    let (kind, target) = if host == NAS {
+        if dice.once_in(3) { ("container", dice.choose(&NAS_CONTAINERS)) } else { ("stack", "shop") }
+    } else if dice.once_in(3) {
         ("container", dice.choose(&["shop-web-1", "shop-db-1", "media-vpn-1", "cache", "mail", "lab-job-1"]))
     } else {
         ("stack", dice.choose(&["shop", "shop", "lab", "media", "house"]))
     };
     let mut draft = Draft {
+        host: some(host),
         target_type: some(kind),
         target_id: some(target),
         timezone: some(dice.choose(&ZONES)),

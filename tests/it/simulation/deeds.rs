@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use docknap::app::execute::{self, Request};
+use docknap::app::hosts::{self, HostDraft, SchedulesOfHost};
 use docknap::app::nap::{self, NapRequest};
 use docknap::app::{App, calendars, locks, overrides, schedules};
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::calendar::CalendarDraft;
+use docknap::domain::host::HostSource;
 use docknap::domain::ids::{HostId, OverrideId, RunId, ScheduleId};
 use docknap::domain::run::Trigger;
 use docknap::domain::schedule::{Schedule, Source};
 use docknap::domain::target::{Target, TargetType};
 use docknap::sim::{DaemonEnd, Endpoint, Fault};
 
-use super::chance::{self, CONTAINERS, STACKS, UNTOUCHED};
+use super::chance::{self, CONTAINERS, NAS, STACKS, UNTOUCHED};
 use super::judge::Judge;
 use super::story::Story;
 use crate::support::bench::person;
@@ -44,6 +46,10 @@ impl Story {
         self.request("a calendar".to_owned(), async move |app: App| {
             calendars::create(&app, &person(), &draft).await
         });
+        self.judge.host_changed(&self.machine);
+        if self.dice.once_in(2) {
+            self.add_host();
+        }
         for _ in 0..2 + self.dice.roll(4) {
             self.schedule();
         }
@@ -53,7 +59,8 @@ impl Story {
     pub fn random_event(&mut self) {
         let roll = self.dice.roll(100);
         let name = match roll {
-            0..=21 => self.docker_cli(),
+            0..=17 => self.docker_cli(),
+            18..=21 | 94..=96 => self.change_host(),
             22..=24 => self.process_exit(),
             25..=26 => self.recreate(),
             27..=40 => self.submit_action(),
@@ -64,7 +71,7 @@ impl Story {
             61..=66 => self.daemon_down(),
             67..=75 => self.call_faults(),
             76..=80 => self.stop_docknap(),
-            81..=96 => self.crash(),
+            81..=93 => self.crash(),
             97 => {
                 self.machine.sim.break_streams();
                 self.log_line("the streams of events break");
@@ -152,6 +159,9 @@ impl Story {
     }
 
     fn target(&mut self) -> (Target, &'static str, String) {
+        if self.machine.stored_nas().is_some() && self.dice.once_in(6) {
+            return (Target::stack(HostId::from(NAS), "shop"), "stack", "shop".to_owned());
+        }
         if self.dice.once_in(3) {
             let name = self.dice.choose(&CONTAINERS).to_owned();
             let identity = self.machine.app().and_then(|app| {
@@ -198,7 +208,7 @@ impl Story {
             });
             return "an override ends";
         }
-        let (_, kind, name) = self.target();
+        let (target, kind, name) = self.target();
         let (kind, name) = match self.dice.roll(6) {
             0 => ("all", String::new()),
             1 => ("host", String::new()),
@@ -207,6 +217,7 @@ impl Story {
         let state = self.dice.choose(&["awake", "asleep", "hold"]);
         let until = self.dice.choose(&["45m", "7h", "20h", "2d"]);
         let draft = overrides::Draft {
+            host: (kind != "all").then(|| target.host.to_string()),
             target_type: Some(kind.to_owned()),
             target_id: Some(name.clone()),
             state: Some(state.to_owned()),
@@ -238,7 +249,8 @@ impl Story {
     fn schedule(&mut self) {
         let calendar = self.calendar();
         let now = self.machine.clock.now();
-        let draft = chance::draft(&mut self.dice, calendar.as_deref(), now);
+        let nas = self.machine.stored_nas().is_some();
+        let draft = chance::draft(&mut self.dice, calendar.as_deref(), now, nas);
         let what = format!("schedule: {}", summary(&draft));
         self.request(what, async move |app: App| {
             schedules::create(&app, &person(), &draft, Source::Api).await.map(|saved| saved.view.schedule.id)
@@ -260,7 +272,8 @@ impl Story {
             0 | 1 => {
                 let calendar = self.calendar();
                 let now = self.machine.clock.now();
-                let draft = chance::draft(&mut self.dice, calendar.as_deref(), now);
+                let nas = self.machine.stored_nas().is_some();
+                let draft = chance::draft(&mut self.dice, calendar.as_deref(), now, nas);
                 self.request(format!("edit {title}: {}", summary(&draft)), async move |app: App| {
                     schedules::update(&app, &person(), &id, &draft, None).await.map(|_| ())
                 });
@@ -375,6 +388,68 @@ impl Story {
         "the Engine goes down"
     }
 
+    /// The host `nas` is added, enabled, disabled or deleted, or its Engine is away for a while.
+    fn change_host(&mut self) -> &'static str {
+        let id = HostId::from(NAS);
+        let name = match self.machine.stored_nas() {
+            None => {
+                self.add_host();
+                "a host is added"
+            }
+            Some(host) => match self.dice.roll(6) {
+                0 | 1 => {
+                    let enabled = !host.enabled;
+                    self.request(format!("nas is enabled: {enabled}"), async move |app: App| {
+                        hosts::set_enabled(&app, &person(), &id, enabled).await
+                    });
+                    "a host is switched"
+                }
+                2 => {
+                    let what = match self.dice.roll(3) {
+                        0 => SchedulesOfHost::MoveTo(HostId::local()),
+                        _ => SchedulesOfHost::Delete,
+                    };
+                    self.request(
+                        format!("nas is deleted, its schedules: {what:?}"),
+                        async move |app: App| hosts::delete(&app, &person(), &id, Some(&what), None).await,
+                    );
+                    "a host is deleted"
+                }
+                3 => {
+                    let times = 1 + u32::try_from(self.dice.roll(12)).expect("small");
+                    self.machine.nas.fault(Fault::hang().times(times));
+                    self.log_line(format!("trouble: {times} calls to nas hang"));
+                    "a host hangs"
+                }
+                _ if self.nas_up_at.is_some() => "nothing",
+                _ => {
+                    let seconds = 20 + self.dice.roll(3 * 3600);
+                    let end = if self.dice.once_in(2) { DaemonEnd::Graceful } else { DaemonEnd::Crash };
+                    self.machine.nas.daemon_down(end);
+                    self.nas_up_at = Some(self.machine.clock.now() + Duration::from_secs(seconds));
+                    self.log_line(format!("the Engine of nas goes down ({end:?}) for {seconds} s"));
+                    "the Engine of a host goes down"
+                }
+            },
+        };
+        self.judge.host_changed(&self.machine);
+        self.eras.update(&self.machine);
+        name
+    }
+
+    fn add_host(&mut self) {
+        let draft = HostDraft {
+            id: Some(NAS.to_owned()),
+            name: Some("NAS".to_owned()),
+            endpoint: Some(self.machine.nas.docker_host()),
+            ..HostDraft::default()
+        };
+        self.request("nas is added".to_owned(), async move |app: App| {
+            hosts::create(&app, &person(), &draft, HostSource::Ui).await
+        });
+        self.judge.host_changed(&self.machine);
+    }
+
     /// One or two calls to an endpoint of the Engine will fail.
     fn call_faults(&mut self) -> &'static str {
         let name = self.dice.choose(&CONTAINERS);
@@ -456,6 +531,7 @@ impl Story {
 /// The fields of a draft that are set, for the log.
 fn summary(draft: &schedules::Draft) -> String {
     let fields = [
+        &draft.host,
         &draft.target_id,
         &draft.window,
         &draft.cron,

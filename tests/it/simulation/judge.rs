@@ -18,7 +18,7 @@ use docknap::domain::schedule::Policy;
 use docknap::sim::Endpoint;
 use jiff::Timestamp;
 
-use super::chance::UNTOUCHED;
+use super::chance::{NAS_CONTAINERS, UNTOUCHED};
 use super::machine::Machine;
 
 /// Docker's events within this time of one of DockNap's steps count as caused by it (semantics §2, rulings 5).
@@ -70,8 +70,10 @@ pub struct Judge {
     same_until: BTreeMap<String, Timestamp>,
     /// Instant of the last check.
     last_check: Option<Timestamp>,
-    /// Number of calls checked so far.
-    acts: usize,
+    /// Number of calls checked so far, of each Engine.
+    acts: [usize; 2],
+    /// Since when the host `nas` is disabled or not there; `None` while it may be called.
+    nas_off: Option<Timestamp>,
     /// Time ranges in which DockNap was not running.
     down: Vec<(Timestamp, Option<Timestamp>)>,
     /// Containers locked by users.
@@ -83,7 +85,8 @@ pub struct Judge {
 impl Judge {
     /// Containers that are down at the start count as stopped on purpose.
     pub fn new(machine: &Machine) -> Self {
-        let off = machine.sim.containers().into_iter().filter(|seen| seen.state != "running");
+        let all = machine.sim.containers().into_iter().chain(machine.nas.containers());
+        let off = all.filter(|seen| seen.state != "running");
         let now = machine.clock.now();
         Self { off: off.map(|seen| (seen.name, now)).collect(), ..Self::default() }
     }
@@ -120,8 +123,16 @@ impl Judge {
 
     /// Records a start of the daemon, after which restart policies may have started any container.
     pub fn daemon_started(&mut self, machine: &Machine) {
-        self.off
-            .retain(|name, _| machine.sim.state(name) == "exited" || machine.sim.state(name) == "created");
+        self.off.retain(|name, _| {
+            let state = machine.engine_of(name).state(name);
+            state == "exited" || state == "created"
+        });
+    }
+
+    /// Notes whether the host `nas` may be called from now on.
+    pub fn host_changed(&mut self, machine: &Machine) {
+        let may_be_called = machine.stored_nas().is_some_and(|host| host.enabled);
+        self.nas_off = (!may_be_called).then(|| self.nas_off.unwrap_or_else(|| machine.clock.now()));
     }
 
     /// Whether one of DockNap's steps for the container is near in time, so that an action of others may be taken for
@@ -201,11 +212,16 @@ impl Judge {
     }
 
     fn check_calls(&mut self, machine: &Machine) -> Vec<String> {
-        let acts: Vec<Act> = machine.sim.acts();
-        let fresh = acts[self.acts..].to_vec();
-        self.acts = acts.len();
+        let acts: [Vec<Act>; 2] = [machine.sim.acts(), machine.nas.acts()];
+        let fresh = [&acts[0][self.acts[0]..], &acts[1][self.acts[1]..]].concat();
+        self.acts = acts.each_ref().map(Vec::len);
         let (runs, steps) = stored_runs(machine, RECENT);
         let mut wrong = Vec::new();
+        for act in &fresh {
+            if NAS_CONTAINERS.contains(&act.1.as_str()) && self.nas_off.is_some_and(|off| off < act.2) {
+                wrong.push(format!("{act:?} on a host that may not be called"));
+            }
+        }
         for act @ (endpoint, name, at) in &fresh {
             if UNTOUCHED.contains(&name.as_str()) || self.locked.contains(name) {
                 wrong.push(format!("I6: {endpoint:?} of {name} at {at}"));
@@ -258,7 +274,7 @@ impl Judge {
     pub fn check_stored(&self, machine: &Machine) -> Vec<String> {
         let mut wrong = Vec::new();
         let (runs, steps) = stored_runs(machine, ALL);
-        let acts = machine.sim.acts();
+        let acts = machine.acts();
         for step in steps.iter().filter(|step| step.action == Action::Restart) {
             let restarts = acts.iter().filter(|act| act.0 == Endpoint::Restart && causes(step, act)).count();
             if restarts > 1 {
@@ -364,19 +380,19 @@ pub fn stored_runs(machine: &Machine, newest: i64) -> (BTreeMap<RunId, Run>, Vec
     })
 }
 
-/// The state of every container that a rule may apply to.
+/// The state of every container that a rule may apply to, on the hosts that are connected.
 async fn facts(app: App) -> Vec<Fact> {
     let book = RuleBook::load(&app).await.expect("it reads");
     let rules = &book.rules;
     let now = app.clock.now();
     let moment = rules.at(now);
-    let inventory = app.hosts.first().expect("a host").inventory();
-    let host = HostId::local();
-    let naps = book.naps(&host);
-    let applied = db::applied::of_host(&app.db, &host).await.expect("they read");
-    let ordinary = inventory.containers.iter().filter(|container| container.is_ordinary());
-    ordinary
-        .map(|container| {
+    let mut facts = Vec::new();
+    for host in app.hosts.all().into_iter().filter(|host| host.inventory().is_connected()) {
+        let inventory = host.inventory();
+        let naps = book.naps(host.id());
+        let applied = db::applied::of_host(&app.db, host.id()).await.expect("they read");
+        let ordinary = inventory.containers.iter().filter(|container| container.is_ordinary());
+        facts.extend(ordinary.map(|container| {
             let desired = moment.desired(Place::of(container));
             let applied = applied.get(&container.identity);
             Fact {
@@ -396,6 +412,7 @@ async fn facts(app: App) -> Vec<Fact> {
                 }),
                 settled: applied.is_none_or(|applied| applied.settled),
             }
-        })
-        .collect()
+        }));
+    }
+    facts
 }

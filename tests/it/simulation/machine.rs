@@ -17,16 +17,19 @@ use docknap::app::{
 };
 use docknap::clock::Clock;
 use docknap::config::Config;
-use docknap::db::Db;
+use docknap::db::{self, Db};
 use docknap::docker::Hosts;
 use docknap::docker::self_detection::SelfHints;
+use docknap::domain::host::HostRecord;
+use docknap::domain::ids::HostId;
 use docknap::faults::{Fuse, Point};
-use docknap::sim::{Control, World};
+use docknap::sim::{Control, Endpoint, World};
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::chance::{NAS, NAS_CONTAINERS};
 use crate::support::db::TestDb;
 use crate::support::sim::Simulated;
 
@@ -41,17 +44,19 @@ const MAX_TURNS: u32 = 2_000_000;
 /// Longest duration of an orderly stop (rulings 15).
 const LONGEST_STOP: Duration = Duration::from_secs(5);
 
-/// The simulated Engine and the running DockNap instance.
+/// The simulated Engines and the running DockNap instance.
 pub struct Machine {
-    /// Control of the simulated Engine and its containers.
+    /// Control of the simulated Engine of the host `local` and its containers.
     pub sim: Control,
+    /// The same of the host `nas`, which comes and goes.
+    pub nas: Control,
     /// The frozen clock.
     pub clock: Clock,
     instance: Option<Instance>,
     instance_count: u64,
     seed: u64,
     world: Runtime,
-    _engine: Simulated,
+    _engines: [Simulated; 2],
     database: TestDb,
     sqlite: RefCell<SqliteThreads>,
     home: tempfile::TempDir,
@@ -98,22 +103,32 @@ async fn turn() {
 }
 
 impl Machine {
-    /// Starts the Engine at `now` and the first DockNap instance.
-    pub fn new(database: impl AsyncFnOnce() -> TestDb, now: Timestamp, world: World, seed: u64) -> Self {
+    /// Starts the Engines at `now` and the first DockNap instance. `worlds` are those of `local` and `nas`.
+    pub fn new(
+        database: impl AsyncFnOnce() -> TestDb,
+        now: Timestamp,
+        worlds: [World; 2],
+        seed: u64,
+    ) -> Self {
         let clock = Clock::frozen(now);
         let runtime = runtime();
-        let (database, engine) =
-            runtime.block_on(async { (database().await, Simulated::start(clock.clone(), world).await) });
+        let [world, nas] = worlds;
+        let (database, engines) = runtime.block_on(async {
+            let engines =
+                [Simulated::start(clock.clone(), world).await, Simulated::start(clock.clone(), nas).await];
+            (database().await, engines)
+        });
         let home = tempfile::tempdir().expect("a data directory");
-        let sim = engine.control.clone();
+        let [sim, nas] = engines.each_ref().map(|engine| engine.control.clone());
         let mut machine = Self {
             sim,
+            nas,
             clock,
             instance: None,
             instance_count: 0,
             seed,
             world: runtime,
-            _engine: engine,
+            _engines: engines,
             database,
             sqlite: RefCell::new(SqliteThreads::of_this_thread()),
             home,
@@ -125,6 +140,21 @@ impl Machine {
     /// DockNap's services; `None` while it is not running.
     pub fn app(&self) -> Option<&App> {
         self.instance.as_ref().map(|instance| &instance.app)
+    }
+
+    /// The Engine on which a container is.
+    pub fn engine_of(&self, container: &str) -> &Control {
+        if NAS_CONTAINERS.contains(&container) { &self.nas } else { &self.sim }
+    }
+
+    /// The calls that changed a container, of both Engines.
+    pub fn acts(&self) -> Vec<(Endpoint, String, Timestamp)> {
+        [self.sim.acts(), self.nas.acts()].concat()
+    }
+
+    /// The host `nas`, if it is stored.
+    pub fn stored_nas(&self) -> Option<HostRecord> {
+        self.read_db(async |db| db::hosts::get(db, &HostId::from(NAS)).await.expect("it reads"))
     }
 
     /// The fault point at which the instance died, if it did.
@@ -264,7 +294,7 @@ impl Machine {
     /// The state of all containers, one line each.
     pub fn container_table(&self) -> String {
         let mut text = String::new();
-        for seen in self.sim.containers() {
+        for seen in self.sim.containers().into_iter().chain(self.nas.containers()) {
             let _ = writeln!(
                 text,
                 "  {:<22} {:<10} exit {:<4} health {:<10} started {:?} finished {:?}",
@@ -292,16 +322,13 @@ impl Machine {
     /// Values that change while work is in progress.
     fn progress(&self) -> impl PartialEq + use<> {
         let instance = self.instance.as_ref().map(|instance| {
-            let host = instance.app.hosts.first().expect("a host");
-            let generation = *host.changes().borrow();
-            (
-                generation,
-                host.calls_made(),
-                host.calls_in_flight(),
-                instance.runtime.metrics().num_alive_tasks(),
-            )
+            let hosts = instance.app.hosts.all().into_iter().map(|host| {
+                let generation = *host.changes().borrow();
+                (generation, host.calls_made(), host.calls_in_flight())
+            });
+            (hosts.collect::<Vec<_>>(), instance.runtime.metrics().num_alive_tasks())
         });
-        let world = (self.sim.counts(), self.world.metrics().num_alive_tasks());
+        let world = (self.sim.counts(), self.nas.counts(), self.world.metrics().num_alive_tasks());
         (instance, world, self.clock.next_sleeper())
     }
 

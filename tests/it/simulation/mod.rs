@@ -1,6 +1,6 @@
 //! Simulates one month of DockNap per seed, on a frozen clock and with a simulated Engine: schedules of every kind,
-//! actions of users in DockNap and in Docker, restarts of the Engine, failing calls, and DockNap killed at random
-//! commits and calls. The invariants of semantics §8 must hold throughout; otherwise the test prints the seed and a
+//! actions of users in DockNap and in Docker, restarts of the Engine, failing calls, a second host that comes
+//! and goes, and DockNap killed at random commits and calls. The invariants of semantics §8 must hold throughout; otherwise the test prints the seed and a
 //! log of its events.
 //!
 //! `scripts/simulate` runs thousands of seeds. Seeds that once failed are listed in [`REGRESSIONS`].
@@ -187,7 +187,7 @@ fn time_waits_for_what_is_computed() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     let now = chance::STARTS[0].parse().expect("an instant");
-    let machine = machine::Machine::new(TestDb::sqlite, now, docknap::sim::World::new(), 0);
+    let machine = machine::Machine::new(TestDb::sqlite, now, [(); 2].map(|()| docknap::sim::World::new()), 0);
     let has_ended = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&has_ended);
     let begun = machine.call(async move |_| {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use docknap::app::App;
 use docknap::db;
+use docknap::domain::ids::HostId;
 use docknap::domain::run::{Run, RunState};
 use docknap::faults::Point;
 use docknap::scheduler;
 use jiff::Timestamp;
 
-use super::chance::{self, Dice};
+use super::chance::{self, Dice, NAS};
 use super::eras::Eras;
 use super::judge::{self, Judge};
 use super::machine::Machine;
@@ -58,6 +59,8 @@ pub struct Story {
     fine_steps_until: Duration,
     /// Instant at which a daemon that is down starts again.
     pub daemon_up_at: Option<Timestamp>,
+    /// The same for the one of the host `nas`.
+    pub nas_up_at: Option<Timestamp>,
     /// Instant at which DockNap starts again, if it is not running.
     pub revive_at: Option<Timestamp>,
 }
@@ -68,7 +71,8 @@ impl Story {
         let mut dice = Dice::new(seed);
         let now: Timestamp = dice.choose(&chance::STARTS).parse().expect("an instant");
         let world = chance::world(&mut dice);
-        let machine = Machine::new(database, now, world, seed);
+        let nas = chance::nas_world(&mut dice);
+        let machine = Machine::new(database, now, [world, nas], seed);
         let judge = Judge::new(&machine);
         Self {
             machine,
@@ -82,6 +86,7 @@ impl Story {
             next_due: None,
             fine_steps_until: Duration::ZERO,
             daemon_up_at: None,
+            nas_up_at: None,
             revive_at: None,
         }
     }
@@ -135,6 +140,10 @@ impl Story {
                 self.daemon_up();
                 continue;
             }
+            if self.nas_up_at.is_some_and(|at| at <= now) {
+                self.nas_up();
+                continue;
+            }
             if self.revive_at.is_some_and(|at| at <= now) {
                 self.revive();
                 continue;
@@ -147,8 +156,8 @@ impl Story {
             if now >= end || !self.faults.is_empty() {
                 return;
             }
-            let instants =
-                [Some(end), self.daemon_up_at, self.revive_at, self.next_due.filter(|_| is_running)];
+            let due = self.next_due.filter(|_| is_running);
+            let instants = [Some(end), self.daemon_up_at, self.nas_up_at, self.revive_at, due];
             let next = instants.into_iter().flatten().min().unwrap_or(end);
             let left = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             let monotonic = self.machine.clock.monotonic();
@@ -246,6 +255,17 @@ impl Story {
         self.step_finely();
     }
 
+    fn nas_up(&mut self) {
+        self.nas_up_at = None;
+        self.machine.nas.daemon_up().expect("the socket is free");
+        if let Some(host) = self.machine.app().and_then(|app| app.hosts.get(&HostId::from(NAS))) {
+            host.hurry();
+        }
+        self.log_line("the Engine of nas begins again");
+        self.judge.daemon_started(&self.machine);
+        self.step_finely();
+    }
+
     /// Checks the actual states against the desired ones.
     pub fn judge_now(&mut self) {
         self.tally.looks += 1;
@@ -269,8 +289,10 @@ impl Story {
         self.machine.disarm();
         let now = self.machine.clock.now();
         self.daemon_up_at = self.daemon_up_at.map(|_| now);
+        self.nas_up_at = self.nas_up_at.map(|_| now);
         self.revive_at = self.revive_at.map(|_| now);
         self.machine.sim.clear_faults();
+        self.machine.nas.clear_faults();
         self.step_finely();
         // Longer than every deadline, grace period and wait.
         self.run_until(now + Duration::from_secs(2 * 3600));
@@ -287,7 +309,7 @@ impl Story {
         self.faults.extend(wrong);
         self.tally.fires = fires;
         self.tally.runs = runs.len() as u64;
-        self.tally.acts = self.machine.sim.acts().len() as u64;
+        self.tally.acts = self.machine.acts().len() as u64;
     }
 
     /// All runs, steps, calls and log lines in a defined order, to compare two simulations of one seed.
@@ -296,12 +318,13 @@ impl Story {
         let mut lines: Vec<String> = runs.values().map(|run| format!("{run:?}")).collect();
         lines.extend(steps.iter().map(|step| format!("{step:?}")));
         // Calls of the same instant have no defined order.
-        let mut acts = self.machine.sim.acts();
+        let mut acts = self.machine.acts();
         acts.sort_by(|a, b| (a.2, &a.1, a.0).cmp(&(b.2, &b.1, b.0)));
         lines.extend(acts.iter().map(|act| format!("{act:?}")));
         lines.extend(self.log.iter().cloned());
         // The socket's path differs each time and is part of error messages.
-        let socket = self.machine.sim.socket().display().to_string();
-        lines.iter().map(|line| line.replace(&socket, "SOCKET")).collect()
+        let sockets = [&self.machine.sim, &self.machine.nas].map(|sim| sim.socket().display().to_string());
+        let hide = |line: &String| line.replace(&sockets[0], "SOCKET").replace(&sockets[1], "SOCKET");
+        lines.iter().map(hide).collect()
     }
 }
