@@ -54,6 +54,9 @@ pub(super) struct Engine {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Info {
+    /// Of the Engine.
+    #[serde(rename = "ID")]
+    pub(super) id: Option<String>,
     /// RFC 3339.
     pub(super) system_time: Option<String>,
 }

@@ -37,6 +37,7 @@ mod hosts;
 mod hosts_addresses;
 mod hosts_engine;
 mod hosts_named;
+mod hosts_notices;
 mod hosts_schedules;
 mod hosts_tls;
 mod hung_up;
