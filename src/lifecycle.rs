@@ -149,6 +149,7 @@ async fn services(config: Config, clock: Clock, db: Db) -> Result<App, StartErro
         vitals,
     });
     hosts::sync(&app).await.map_err(StartError::from_setup)?;
+    hosts::tell_shadowed(&app).await.map_err(StartError::from_setup)?;
     Ok(app)
 }
 

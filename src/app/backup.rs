@@ -8,13 +8,14 @@ use std::path::Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{App, zone};
+use super::{App, auth, zone};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{FileLock, backup};
 use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Db, DbError, Result};
 use crate::domain::fires::Fires;
+use crate::domain::host::HostTls;
 use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::When;
 use crate::domain::time;
@@ -71,6 +72,11 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
 
 async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) -> Result<()> {
     let (db, staged) = backup::stage(source, file).await?;
+    if let Err(reason) = unsealable(&db, config).await? {
+        db.close().await;
+        backup::discard(&staged)?;
+        return Err(DbError::Unusable(reason));
+    }
     let now = clock.now();
     let next_fires = next_fires(&db, config, now).await?;
     let mut tx = db.begin().await?;
@@ -81,6 +87,33 @@ async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) 
     tx.commit().await?;
     db.close().await;
     backup::replace(&staged, file)
+}
+
+/// Whether the secret key here opens the private keys in the copy; otherwise the reason and what to do.
+async fn unsealable(db: &Db, config: &Config) -> Result<std::result::Result<(), String>> {
+    let hosts = db::hosts::all(db).await?;
+    let sealed: Vec<&str> = hosts
+        .iter()
+        .filter_map(|host| match &host.spec.tls {
+            Some(HostTls::Texts { sealed_key, .. }) => sealed_key.as_deref(),
+            Some(HostTls::Files { .. }) | None => None,
+        })
+        .collect();
+    if sealed.is_empty() {
+        return Ok(Ok(()));
+    }
+    let hint = "put the secret.key of the DockNap that made the copy into the data directory first, or set \
+                DOCKNAP_SECRET_KEY to it";
+    Ok(match auth::opens(config, &sealed) {
+        Ok(Some(true)) => Ok(()),
+        Ok(Some(false)) => Err(format!(
+            "the copy holds private keys of hosts that are sealed with another secret key than the one here; {hint}"
+        )),
+        Ok(None) => Err(format!(
+            "the copy holds private keys of hosts, and there is no secret key to open them; {hint}"
+        )),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// The next instant after `now` of each enabled schedule.

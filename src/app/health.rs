@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Actor, App, Result, vitals};
+use super::{Actor, App, Result, hosts, vitals};
 use crate::config::table::SETTINGS;
 use crate::db;
 pub use crate::db::engine::Facts;
@@ -26,6 +26,8 @@ pub struct HostHealth {
     /// Number of containers.
     pub containers: usize,
     pub itself: Itself,
+    /// Whether a stored host of the same id is not used.
+    pub shadows: bool,
 }
 
 /// The container of an Engine in which DockNap runs, by names for display.
@@ -89,6 +91,7 @@ impl Health {
 pub async fn look(app: &App, actor: &Actor) -> Result<Health> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
+    let shadowed = hosts::shadowed(app).await?;
     let hosts = app.hosts.all().into_iter().map(|host| {
         let inventory = host.inventory();
         HostHealth {
@@ -98,6 +101,7 @@ pub async fn look(app: &App, actor: &Actor) -> Result<Health> {
             calls: host.calls_made(),
             containers: inventory.containers.len(),
             itself: Itself::of(&inventory),
+            shadows: shadowed.iter().any(|one| one.id == *host.id()),
         }
     });
     Ok(Health {

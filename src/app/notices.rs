@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{App, Live};
+use super::{App, Live, hosts};
 use crate::docker::{Host, Notice};
 
 /// Forwards notices for as long as the host exists.
@@ -15,6 +15,7 @@ pub async fn forward(app: App, host: Arc<Host>, mut notices: broadcast::Receiver
             Ok(Notice::Link) => {
                 let now = host.by_engine(app.clock.now());
                 app.external_changes.link(host.id(), host.inventory().is_connected(), now);
+                hosts::expiry::tell(&app, &host);
                 wake_all(&app);
             }
             Ok(Notice::List) => app.bus.send(Live::Hosts),

@@ -14,7 +14,12 @@ pub(super) fn backup(matches: &ArgMatches) -> Outcome {
     let config = super::load(matches)?;
     let file = file(matches)?;
     super::block_on(backup::copy(&config, &Clock::system(), &file))?.context("no backup was made")?;
-    writeln!(std::io::stdout(), "the database is copied to {}", file.display())?;
+    writeln!(
+        std::io::stdout(),
+        "the database is copied to {}. Private keys of hosts in it open only with the secret key (secret.key in the data \
+         directory, or DOCKNAP_SECRET_KEY): keep a copy of that too.",
+        file.display()
+    )?;
     Ok(())
 }
 

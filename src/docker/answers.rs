@@ -66,6 +66,9 @@ impl Engine {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Info {
+    /// Of the Engine.
+    #[serde(rename = "ID")]
+    pub(super) id: Option<String>,
     /// RFC 3339.
     pub(super) system_time: Option<String>,
 }

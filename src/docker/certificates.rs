@@ -53,6 +53,17 @@ pub enum CertificateRole {
     Server,
 }
 
+impl CertificateRole {
+    /// Whose it is, as the beginning of a sentence.
+    pub fn whose(self) -> &'static str {
+        match self {
+            Self::Ca => "The authority’s",
+            Self::Client => "DockNap’s",
+            Self::Server => "The Engine’s",
+        }
+    }
+}
+
 /// A certificate in use for a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -162,7 +173,7 @@ fn host(name: &GeneralName) -> Option<String> {
     }
 }
 
-/// A PEM text with the field it belongs to and what messages call it: a file, or such as "the CA certificate".
+/// A PEM text with the field it belongs to and what messages call it: a file, or such as "the certificate of the authority".
 pub(super) struct PemText {
     pub field: &'static str,
     pub label: String,

@@ -10,6 +10,7 @@ use bollard::models::EventMessage;
 use bollard::query_parameters::{RestartContainerOptions, StopContainerOptions};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
+use parking_lot::RwLock;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
@@ -79,13 +80,20 @@ pub(super) struct Client {
     clock: Clock,
     acting: AtomicUsize,
     quick_samples: Semaphore,
+    /// The id in the Engine's last `/info`.
+    engine_id: RwLock<Option<String>>,
 }
 
 impl Client {
     pub(super) fn new(host: HostId, endpoint: Endpoint, clock: Clock) -> Self {
         let wire = Wire::new(endpoint, clock.clone());
         let (acting, quick_samples) = (AtomicUsize::new(0), Semaphore::new(QUICK_SAMPLES_AT_ONCE));
-        Self { host, docker: wire::docker(&wire), wire, clock, acting, quick_samples }
+        let engine_id = RwLock::new(None);
+        Self { host, docker: wire::docker(&wire), wire, clock, acting, quick_samples, engine_id }
+    }
+
+    pub(super) fn engine_id(&self) -> Option<String> {
+        self.engine_id.read().clone()
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -116,8 +124,9 @@ impl Client {
         self.wire.set_api_version(Some(api_version.clone()));
         // Optional: proxies often block this call.
         let info = self.get::<Info>(READ_TIMEOUT, "/info", "").await.ok();
-        let shown = info.and_then(|info| info.system_time).and_then(|time| time.parse().ok());
-        self.wire.set_engine_clock(shown);
+        let info = info.unwrap_or_default();
+        self.wire.set_engine_clock(info.system_time.and_then(|time| time.parse().ok()));
+        *self.engine_id.write() = info.id.filter(|id| !id.is_empty());
         Ok(Negotiated { api_version, engine_version })
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::client::Client;
@@ -88,6 +88,8 @@ pub struct Host {
     link_broken: AtomicBool,
     /// Number of connections made after the first one.
     pub(super) reconnects: AtomicU64,
+    /// The last notice of the end of a certificate: the end, and the days ahead.
+    expiry_told: Mutex<Option<(Timestamp, i64)>>,
     /// Wakes the watch loop early: a page was opened, locks changed, or a call failed because the connection is
     /// broken.
     pub(super) wake_watch: Notify,
@@ -139,6 +141,7 @@ impl Host {
             last_look: AtomicU64::new(u64::MAX),
             link_broken: AtomicBool::new(false),
             reconnects: AtomicU64::new(0),
+            expiry_told: Mutex::new(None),
             wake_watch: Notify::new(),
             retry_now: Notify::new(),
         })
@@ -191,6 +194,17 @@ impl Host {
     /// The certificates of the connection, with the one that the Engine showed last; none without TLS.
     pub fn certificates(&self) -> Vec<Certificate> {
         self.client.wire().endpoint().certificates()
+    }
+
+    /// Whether the end of a certificate, so many days ahead, has not been told yet; it counts as told from now on.
+    pub fn tells_expiry(&self, not_after: Timestamp, days: i64) -> bool {
+        self.expiry_told.lock().replace((not_after, days)) != Some((not_after, days))
+    }
+
+    /// The id in the Engine's `/info`; `None` before the first connection, and where a proxy blocks the call. Cloned
+    /// machines share it.
+    pub fn engine_id(&self) -> Option<String> {
+        self.client.engine_id()
     }
 
     /// The inventory as last seen. Cheap: makes no call to Docker.

@@ -294,9 +294,9 @@ impl Tls {
 
 fn called(field: &'static str) -> &'static str {
     match field {
-        "ca" => "the CA certificate",
+        "ca" => "the certificate of the authority",
         "cert" => "the client certificate",
-        _ => "the client key",
+        _ => "the private key of the client certificate",
     }
 }
 

@@ -161,7 +161,7 @@ fn how_to_use_tls(endpoint: &Endpoint) -> &'static str {
         Origin::Environment => {
             "set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem"
         }
-        Origin::Form => "give its CA certificate, and a client certificate with its key",
+        Origin::Form => "give the certificate of its authority, and a client certificate with its key",
     }
 }
 

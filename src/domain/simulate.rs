@@ -5,8 +5,8 @@
 //! of users and of Docker in the meantime are unknown and ignored. The file is longer than others because the steps of
 //! one instant share the state of `Simulator`: fires, ends of overrides and edges affect one another.
 
-use std::sync::Arc;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Result, auth, traces};
+use crate::app::{App, Result, auth, hosts, traces};
 use crate::db;
 use crate::domain::text::chain;
 
@@ -26,9 +26,10 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-/// Deletes expired credentials, traces of removed containers, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit
+/// Tells which certificates end soon, and deletes expired credentials, traces of removed containers, runs and naps older than `DOCKNAP_HISTORY_DAYS`, audit
 /// rows older than `DOCKNAP_AUDIT_DAYS` (0 = never), and log output of failed starts after 30 days.
 pub async fn sweep(app: &App) -> Result<()> {
+    hosts::expiry::tell_all(app);
     auth::prune(app).await?;
     traces::sweep(app).await?;
     let now = app.clock.now();

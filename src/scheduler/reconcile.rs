@@ -34,6 +34,7 @@ use crate::domain::reconcile::{AtWork, Cause, ExternalAction, Finding, Reconcile
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
 use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::text::chain;
 use crate::domain::window::Phase;
 
 /// Makes and stores the runs that establish the desired state, and returns their ids.
@@ -44,15 +45,16 @@ pub async fn reconcile(app: &App) -> Result<Vec<RunId>> {
     app.external_changes.looks();
     let outcome = reconcile_all(app).await;
     if outcome.is_err() {
-        // Makes the next pass reconcile everything again.
+        // Makes the next pass reconcile everything again. The runs of the other hosts begin now.
         app.external_changes.rules_changed();
+        app.active_runs.wake();
     }
     outcome
 }
 
 async fn reconcile_all(app: &App) -> Result<Vec<RunId>> {
     let now = app.clock.now();
-    let mut runs = Vec::new();
+    let (mut runs, mut failed) = (Vec::new(), None);
     let mut book = RuleBook::load(app).await?;
     let ended: Vec<Override> =
         book.rules.overrides().iter().filter(|one| one.until <= now).cloned().collect();
@@ -67,14 +69,21 @@ async fn reconcile_all(app: &App) -> Result<Vec<RunId>> {
         if host.inventory().is_connected() {
             let taken = app.external_changes.take(host.id());
             let found = reconcile_host(app, &host, &book, &taken).await;
-            if found.is_err() {
-                // The changes of this host were not handled.
-                app.external_changes.restore(host.id(), taken);
+            match found {
+                Ok(found) => runs.extend(found),
+                Err(error) => {
+                    tracing::error!(host = %host.id(), error = %chain(&error), "a host cannot be reconciled");
+                    // The changes of this host were not handled.
+                    app.external_changes.restore(host.id(), taken);
+                    failed = failed.or(Some(error));
+                }
             }
-            runs.extend(found?);
         }
     }
-    Ok(runs)
+    match failed {
+        None => Ok(runs),
+        Some(error) => Err(error),
+    }
 }
 
 async fn reconcile_host(app: &App, host: &Host, book: &RuleBook, taken: &Taken) -> Result<Vec<RunId>> {

@@ -125,7 +125,7 @@ pub(super) fn version(api: Api) -> Value {
 pub(super) fn info(machine: &Machine) -> Value {
     let count = |wanted: &dyn Fn(Life) -> bool| machine.containers().filter(|one| wanted(one.life)).count();
     json!({
-        "ID": "SIMU:LATE:D000",
+        "ID": machine.engine_id,
         "Name": "simulated",
         "Containers": machine.containers().count(),
         "ContainersRunning": count(&|life| matches!(life, Life::Running | Life::Restarting)),

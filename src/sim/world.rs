@@ -506,9 +506,17 @@ pub struct World {
     pub(crate) containers: Vec<ContainerSpec>,
     /// Lead of the Engine's wall clock over all other clocks.
     pub(crate) ahead: SignedDuration,
+    pub(crate) engine_id: Option<String>,
 }
 
 impl World {
+    /// Sets the id of the Engine; without it all simulated Engines have the same one, as cloned machines do.
+    #[must_use]
+    pub fn engine_id(mut self, id: &str) -> Self {
+        self.engine_id = Some(id.to_owned());
+        self
+    }
+
     /// An Engine without containers.
     pub fn new() -> Self {
         Self::default()

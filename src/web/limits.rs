@@ -113,12 +113,22 @@ pub(super) fn previews() -> Previews {
     RateLimit::new(Quota::per_minute(PREVIEWS).allow_burst(PREVIEW_BURST))
 }
 
+/// The maximum size of a body with the settings of a host: three PEM texts of 64 KiB, with their line ends as a form
+/// sends them.
+const HOST_BODY: usize = 3 * BODY * 2;
+
 /// The maximum size in bytes of a body at this path; `path` is below the base path.
 pub fn body_of(path: &str) -> usize {
-    let carries_file = ["/calendars", "/api/calendars"]
-        .iter()
-        .any(|begin| path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
-    if carries_file { FILE_BODY } else { BODY }
+    let is_below =
+        |begin: &str| path.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_of = |noun: &str| {
+        is_below(noun) || path.strip_prefix("/api").is_some_and(|_| is_below(&format!("/api{noun}")))
+    };
+    match () {
+        () if is_of("/calendars") => FILE_BODY,
+        () if is_of("/hosts") => HOST_BODY,
+        () => BODY,
+    }
 }
 
 /// Middleware: sets the body limit of the path, which applies when the body is read.

@@ -83,9 +83,9 @@ fn every_field_tells_its_fault_at_once() {
     let found = faults(&address("tcp://nas:0", Some(texts("", Some(("hello", ""))))), now());
     let begins = [
         "endpoint: the port is wrong",
-        "ca: the CA certificate is missing",
+        "ca: the certificate of the authority is missing",
         "cert: the client certificate holds no certificate",
-        "key: the client key is missing",
+        "key: the private key of the client certificate is missing",
     ];
     assert_eq!(found.len(), begins.len(), "{found:?}");
     for (fault, begin) in found.iter().zip(begins) {
@@ -145,7 +145,10 @@ fn a_text_that_is_no_certificate_or_key_is_refused_in_words() {
         (&authority.issue("other", CLIENT).key_text(), "do not belong together"),
     ] {
         let fault = fault_of(&ca, &cert, text);
-        assert!(fault.starts_with("key: the client key ") && fault.contains(words), "{fault}");
+        assert!(
+            fault.starts_with("key: the private key of the client certificate ") && fault.contains(words),
+            "{fault}"
+        );
         assert!(!fault.contains(key.lines().nth(1).expect("its text")), "no key in a message");
     }
     let fault = fault_of(&cert, &cert, &key);
@@ -226,7 +229,7 @@ fn dates_and_purpose_are_checked() {
     let later = now() + SignedDuration::from_hours(72);
     let both = faults(&address("tcp://nas", tls()), later);
     assert_eq!(both.len(), 2, "{both:?}");
-    assert!(both[0].starts_with("ca: the CA certificate expired on "), "{both:?}");
+    assert!(both[0].starts_with("ca: the certificate of the authority expired on "), "{both:?}");
     assert!(both[1].starts_with("cert: the client certificate expired on "), "{both:?}");
     // Whoever stored it before still has a host, which cannot be reached.
     Endpoint::stored(&address("tcp://nas", tls())).expect("the address is right");
@@ -276,5 +279,5 @@ fn a_bundle_may_hold_the_authority_of_yesterday() {
     let shown: Vec<_> = endpoint.certificates().into_iter().map(|one| one.subject).collect();
     assert_eq!(shown, ["new"], "the one that lasts");
     let latest = now() + SignedDuration::from_hours(31 * 24);
-    assert!(faults(&bundle, latest)[0].starts_with("ca: the CA certificate expired on "));
+    assert!(faults(&bundle, latest)[0].starts_with("ca: the certificate of the authority expired on "));
 }

@@ -49,7 +49,7 @@ async fn a_certificate_of_the_engine_that_is_wrong_is_described() {
             &right,
             other.ca_text(),
             "127.0.0.1",
-            "(`nas`, signed by `home`) was not signed by the CA certificate (`other`)",
+            "(`nas`, signed by `home`) was not signed by the certificate of the authority (`other`)",
         ),
         (&right, namesake.ca_text(), "127.0.0.1", "was the authority made anew?"),
         (
@@ -103,7 +103,7 @@ async fn an_engine_that_refuses_the_client_certificate_is_described() {
             address(&server.address(), Some(texts(&home.ca_text(), identity)))
         };
         let refused = why(&with(identity(&stranger))).await;
-        let words = "the client certificate (`docknap`, signed by `other` and not by the CA certificate)";
+        let words = "the client certificate (`docknap`, signed by `other` and not by the certificate of the authority)";
         assert!(refused.contains(words), "{refused}");
         let demanded = why(&with(None)).await;
         assert!(demanded.contains("demands a client certificate"), "{demanded}");
@@ -136,19 +136,19 @@ async fn a_port_of_the_other_kind_is_described() {
     let server = TlsServer::start(&home.issue("nas", SERVER), None, sim.control.socket()).await;
     let bare = |port: u16| Address { insecure: true, ..address(&format!("tcp://127.0.0.1:{port}"), None) };
     let reason = why(&bare(server.port)).await;
-    assert!(reason.contains("if it expects TLS, give its CA certificate"), "{reason}");
+    assert!(reason.contains("if it expects TLS, give the certificate of its authority"), "{reason}");
 
     // What the Engine itself and nginx say, and a port on which something quite different listens.
     for (answer, over_tls, words) in [
         (
             "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
             false,
-            "expects TLS: give its",
+            "expects TLS: give the certificate",
         ),
         (
             "HTTP/1.1 400 Bad Request\r\n\r\n<html>The plain HTTP request was sent to HTTPS port</html>",
             false,
-            "expects TLS: give its",
+            "expects TLS: give the certificate",
         ),
         ("HTTP/1.1 400 Bad Request\r\n\r\n", true, "does not speak TLS"),
         ("", true, "ends the handshake: is it the port on which Docker speaks TLS?"),
@@ -350,7 +350,7 @@ async fn two_engines_are_reached_by_tls_on_a_real_engine() {
     let demanded = why(&address(&nas.tls().host(), Some(alone))).await;
     assert!(demanded.contains("demands a client certificate"), "{demanded}");
     let plain = why(&Address { insecure: true, ..address(&nas.tls().host(), None) }).await;
-    assert!(plain.contains("expects TLS: give its CA certificate"), "{plain}");
+    assert!(plain.contains("expects TLS: give the certificate of its authority"), "{plain}");
     let name = with(nas, &nas.tls().authority, &nas.tls().client);
     let name = why(&Address { endpoint: format!("tcp://localhost:{}", nas.tls().port), ..name }).await;
     assert!(name.contains("for `127.0.0.1`, `engine.test`, not for `localhost`"), "{name}");

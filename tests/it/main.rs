@@ -39,6 +39,7 @@ mod hosts_addresses;
 mod hosts_away;
 mod hosts_engine;
 mod hosts_named;
+mod hosts_notices;
 mod hosts_proxy;
 mod hosts_schedules;
 mod hosts_tls;

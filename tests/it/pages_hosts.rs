@@ -81,6 +81,8 @@ async fn a_host_is_added_tested_and_shown() {
     assert!(tested.text("#tested").contains("DockNap reaches this host"), "{}", tested.body);
     assert!(tested.text("#tested .ticks").contains("Works: List containers"), "{}", tested.body);
     assert!(!tested.body.contains("<html"), "htmx gets the form alone");
+    assert_eq!(tested.text("#tested h2"), "DockNap reaches this host");
+    assert_eq!(tested.text("#tested h3"), "To look To nap and wake Extras");
     assert_eq!(tested.attribute("#name", "value").as_deref(), Some("NAS <in> the cellar"));
     assert_eq!(nas.control.running("media").len(), 2, "a test changes nothing");
     assert_eq!(ada.get("/hosts").await.text("main").matches("Comes from").count(), 1, "and stores nothing");
@@ -166,6 +168,19 @@ async fn what_was_typed_stays_after_an_error_but_never_the_private_key() {
     let answer = ada.post("/hosts", &fields).await;
     assert!(!answer.text("#insecure-error").is_empty(), "{}", answer.body);
     assert!(answer.attribute("#insecure", "checked").is_none());
+    assert!(answer.attribute("details[open] #ca", "id").is_some(), "TLS, the other way, is in sight");
+
+    // Three long texts are judged by their fields, not by the size of the request.
+    let lines = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo+/\r\n".repeat(1_500);
+    let long = format!("-----BEGIN CERTIFICATE-----\n{lines}");
+    let key = long.replace("CERTIFICATE", "PRIVATE KEY");
+    let fields =
+        [("name", "NAS"), ("endpoint", "tcp://nas:2376"), ("ca", &*long), ("cert", &*long), ("key", &*key)];
+    let answer = ada.post("/hosts", &fields).await;
+    assert_eq!(answer.status, 422, "{}", answer.body.chars().take(400).collect::<String>());
+    assert!(!answer.text("#ca-error").is_empty());
+    let body = json!({"name": "NAS", "endpoint": "tcp://nas:2376", "ca": long, "cert": long, "key": key});
+    assert_eq!(test.bearer(Role::Admin).await.post_json("/api/hosts", &body).await.status, 422);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Schedules, holds and overrides of hosts and groups: which of several scopes decides, one run on each host, and what
 //! they leave alone.
 
+use axum::http::Method;
 use docknap::domain::ids::HostId;
 use docknap::domain::permission::Role;
 use docknap::sim::{Control, World};
@@ -19,6 +20,8 @@ on_both_engines!(
     a_window_of_a_host_is_the_default_for_what_has_no_narrower_rule,
     a_schedule_of_a_group_makes_one_run_on_each_host,
     a_group_keeps_its_members_while_they_are_away,
+    a_stop_of_a_host_lasts_until_the_next_edge_of_each_stack,
+    a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved,
 );
 
 fn world() -> World {
@@ -36,13 +39,17 @@ async fn with_nas(db: TestDb) -> (TestApp, Simulated) {
     let body = json!({"name": "NAS", "id": "nas", "endpoint": nas.control.docker_host()});
     let made = admin.post_json("/api/hosts", &body).await;
     assert_eq!(made.status, 201, "{}", made.body);
-    let id = HostId::from("nas");
+    connected(&test, "nas").await;
+    (test, nas)
+}
+
+async fn connected(test: &TestApp, id: &str) {
+    let id = HostId::from(id);
     test.bench()
         .until("the host is connected", async || {
             test.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
         })
         .await;
-    (test, nas)
 }
 
 async fn schedule(admin: &mut Client, body: Value) -> String {
@@ -198,7 +205,9 @@ async fn a_schedule_of_a_group_makes_one_run_on_each_host(db: TestDb) {
 
 async fn a_group_keeps_its_members_while_they_are_away(db: TestDb) {
     let labelled = World::new()
-        .stack("media", |s| s.service("web", |c| c.label("docknap.stack.group", "evening")))
+        .stack("media", |s| {
+            s.service("db", |c| c).service("web", |c| c.label("docknap.stack.group", "evening"))
+        })
         .stack("lab", |s| s.service("app", |c| c));
     let bench = Bench::on(db, NOW, labelled).await;
     let test = TestApp::over(bench).await;
@@ -207,9 +216,14 @@ async fn a_group_keeps_its_members_while_they_are_away(db: TestDb) {
     let window = json!({"target_type": "group", "target_id": "evening", "window": "sleep 22:00-06:00"});
     schedule(&mut admin, window).await;
     let control = &test.bench().sim;
-    at(&test, "2027-03-02T22:00:00Z").await;
+    let mut admin = at(&test, "2027-03-02T22:00:00Z").await;
     assert_eq!(running(control), ["lab-app-1"]);
+    // `compose down` in the middle: the container that carries the label is gone, the stack is not.
     control.remove("media-web-1");
+    at(&test, "2027-03-03T11:00:00Z").await;
+    let members = admin.get("/api/groups/evening").await.json()["members"].clone();
+    assert_eq!(members.as_array().map(Vec::len), Some(1), "the stack is still a member: {members:#}");
+    control.remove("media-db-1");
     at(&test, "2027-03-03T12:00:00Z").await;
     let mut admin = test.bearer(Role::Admin).await;
     let members = admin.get("/api/groups/evening").await.json()["members"].clone();
@@ -220,4 +234,58 @@ async fn a_group_keeps_its_members_while_they_are_away(db: TestDb) {
     let members = admin.get("/api/groups/evening").await;
     let left = members.json()["members"].as_array().map_or(0, Vec::len);
     assert_eq!(left, 0, "{}", members.body);
+}
+
+async fn a_stop_of_a_host_lasts_until_the_next_edge_of_each_stack(db: TestDb) {
+    let test = TestApp::over(Bench::on(db, NOW, world()).await).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    schedule(&mut admin, json!({"target_type": "host", "target_id": "local", "window": "sleep 23:00-07:00"}))
+        .await;
+    let mut own = stack("local", "lab");
+    own["window"] = json!("sleep 21:30-22:00");
+    schedule(&mut admin, own).await;
+    let stop = json!({"target_type": "host", "target_id": "local", "action": "stop", "cron": "0 21 2 3 *"});
+    schedule(&mut admin, stop).await;
+    at(&test, "2027-03-02T21:00:00Z").await;
+    assert!(running(&test.bench().sim).is_empty());
+    at(&test, "2027-03-02T21:30:00Z").await;
+    at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(
+        running(&test.bench().sim),
+        ["lab-app-1"],
+        "its own window wakes it, the others wait for theirs"
+    );
+    at(&test, "2027-03-03T07:00:00Z").await;
+    assert_eq!(running(&test.bench().sim), ["lab-app-1", "loner", "media-db-1", "media-web-1"]);
+}
+
+async fn a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved(db: TestDb) {
+    let (test, nas) = with_nas(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    group(&mut admin, "evening", &[stack("nas", "media"), stack("local", "media")]).await;
+    let stop =
+        json!({"target_type": "group", "target_id": "evening", "action": "stop", "cron": "0 22 * * *"});
+    let stop = schedule(&mut admin, stop).await;
+    let asked = admin.post_json(&format!("/api/schedules/{stop}/run"), &json!({})).await;
+    assert_eq!(asked.status, 202, "{}", asked.body);
+    test.bench().settle().await;
+    assert_eq!(running(&nas.control), ["lab-app-1", "loner"]);
+    assert_eq!(running(&test.bench().sim), ["lab-app-1", "loner"]);
+    let found = admin.get("/api/runs?target_type=group&target_id=evening").await.json();
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(2), "{found:#}");
+    let on_nas = admin.get("/api/runs?target_type=group&target_id=evening&host=nas").await.json();
+    assert_eq!(on_nas["items"].as_array().map(Vec::len), Some(1), "{on_nas:#}");
+    // Many things at once are stacks and containers, never a whole host.
+    let bulk = test.browser(Role::Admin).await.get("/actions?do=start&t=host%2Fnas").await;
+    assert_eq!(bulk.status, 404, "{}", bulk.body);
+
+    // Its Engine is at another address now: the group finds its members there.
+    let other = Simulated::start(test.bench().clock.clone(), world()).await;
+    let body = json!({"name": "NAS", "endpoint": other.control.docker_host()});
+    let path = "/api/hosts/nas";
+    let moved = admin.send(Method::PUT, path, Some("application/json"), body.to_string(), &[]).await;
+    assert_eq!(moved.status, 200, "{}", moved.body);
+    connected(&test, "nas").await;
+    at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(running(&other.control), ["lab-app-1", "loner"]);
 }

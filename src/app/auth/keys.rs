@@ -15,6 +15,9 @@ use sha2::Sha256;
 use crate::config::Config;
 use crate::files;
 
+/// The file with the secret key, in the data directory.
+const FILE: &str = "secret.key";
+
 /// Length of a nonce of `XChaCha20`, in bytes.
 const NONCE: usize = 24;
 
@@ -57,10 +60,19 @@ pub struct Sealed;
 
 impl Keys {
     pub(super) fn open(config: &Config) -> Result<Self, KeyError> {
-        let secret = match &config.secret_key {
+        Ok(Self::of(&match &config.secret_key {
             Some(secret) => secret.clone(),
-            None => from_file(&config.data_dir.join("secret.key"))?,
-        };
+            None => from_file(&config.data_dir.join(FILE))?,
+        }))
+    }
+
+    /// As [`Keys::open`], but `None` where there is no secret key yet.
+    pub(super) fn existing(config: &Config) -> Result<Option<Self>, KeyError> {
+        let is_there = config.secret_key.is_some() || config.data_dir.join(FILE).exists();
+        is_there.then(|| Self::open(config)).transpose()
+    }
+
+    fn of(secret: &SecretString) -> Self {
         let derive = |purpose: &str| {
             let mut key = Box::new([0; 32]);
             // HKDF fails only for lengths beyond 255 digests.
@@ -69,10 +81,10 @@ impl Keys {
                 .expect("32 bytes are less than 255 digests");
             SecretBox::new(key)
         };
-        Ok(Self {
+        Self {
             tokens: derive("docknap api login tokens, 1"),
             secrets: derive("docknap secrets in the database, 1"),
-        })
+        }
     }
 
     /// Seals a secret for the database: base64 of a random nonce and the text, encrypted and authenticated with

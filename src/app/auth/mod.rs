@@ -112,6 +112,15 @@ impl Auth {
     }
 }
 
+/// Whether the secret key of the settings opens all these secrets; `None` where there is no secret key yet.
+///
+/// # Errors
+/// Where the file with the secret key cannot be read.
+pub(super) fn opens(config: &Config, sealed: &[&str]) -> std::result::Result<Option<bool>, KeyError> {
+    let keys = Keys::existing(config)?;
+    Ok(keys.map(|keys| sealed.iter().all(|sealed| keys.unseal(sealed).is_ok())))
+}
+
 /// How long failed logins of a name are counted, from the first failure on.
 const NAME_MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// Settings key of the installation's id.

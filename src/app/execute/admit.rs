@@ -100,7 +100,7 @@ pub async fn take_pending(app: &App, stop: &CancellationToken, tasks: &TaskTrack
             continue;
         }
         let Some(host) = app.hosts.get(&run.target.host) else {
-            pass.end(run, RunState::Failed, "its host is no longer known").await?;
+            pass.end(run, RunState::Cancelled, "its host was deleted").await?;
             continue;
         };
         if !host.is_enabled() {

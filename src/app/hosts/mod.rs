@@ -3,14 +3,13 @@
 
 mod connect;
 mod draft;
+pub mod expiry;
 mod outages;
 mod view;
 
 pub use connect::{keep, local_endpoint, sync};
 pub use draft::{HostDraft, SchedulesOfHost};
 pub use view::{HostView, get, list};
-
-pub use crate::docker::CertificateRole;
 
 use draft::{Checked, check};
 
@@ -33,6 +32,24 @@ async fn records(app: &App) -> Result<Vec<HostRecord>> {
     let stored = db::hosts::all(&app.db).await?;
     records.extend(stored.into_iter().filter(|one| !fixed(app).iter().any(|other| other.id == one.id)));
     Ok(records)
+}
+
+/// The stored hosts that are left out, because the settings have a host of the same id.
+pub(super) async fn shadowed(app: &App) -> Result<Vec<HostRecord>> {
+    let stored = db::hosts::all(&app.db).await?.into_iter();
+    Ok(stored.filter(|one| is_of_settings(app, &one.id)).collect())
+}
+
+/// Writes to the log which stored hosts are left out.
+pub async fn tell_shadowed(app: &App) -> Result<()> {
+    for host in shadowed(app).await? {
+        tracing::warn!(
+            host = %host.id,
+            address = %host.spec.endpoint,
+            "a stored host is not used: the settings have a host of the same id; give one of them another id"
+        );
+    }
+    Ok(())
 }
 
 /// Whether a host comes from the settings; it has no row in the database.

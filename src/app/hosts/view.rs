@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{not_found, records};
+use super::{not_found, records, shadowed};
 use crate::app::{Actor, App, Result};
 use crate::db;
 use crate::docker::{Certificate, Host};
@@ -32,6 +32,10 @@ pub struct HostView {
     pub napping: usize,
     /// The outages of the last 24 h, oldest first.
     pub outages: Vec<Outage>,
+    /// The stored host that is not used because `docknap.toml` or `DOCKER_HOST` has one of the same id.
+    pub shadowed: Option<HostRecord>,
+    /// Names of other hosts whose Engine has the same id: one machine under two addresses, or a cloned one.
+    pub same_engine: Vec<String>,
     /// Whether DockNap tries to reach the host: it is enabled, and its address can be used.
     pub is_called: bool,
 }
@@ -59,6 +63,8 @@ impl HostView {
             ahead: host.as_ref().map_or(SignedDuration::ZERO, |host| host.by_engine(now).duration_since(now)),
             certificates: host.as_ref().map(|host| host.certificates()).unwrap_or_default(),
             is_called: host.as_ref().is_some_and(|host| host.is_called()),
+            shadowed: None,
+            same_engine: host.as_ref().map(|host| same_engine(app, host)).unwrap_or_default(),
             inventory: host.map_or_else(|| Inventory::empty(record.id.clone()), |host| host.inventory()),
             record,
             schedules,
@@ -99,18 +105,30 @@ impl HostView {
     }
 }
 
+/// The names of the other hosts whose Engine has the same id.
+fn same_engine(app: &App, host: &Host) -> Vec<String> {
+    let Some(id) = host.engine_id() else { return Vec::new() };
+    let all = app.hosts.all();
+    let others =
+        all.iter().filter(|other| other.id() != host.id() && other.engine_id().as_ref() == Some(&id));
+    others.map(|other| other.name().to_owned()).collect()
+}
+
 /// All hosts: that of `DOCKER_HOST`, those of the settings file, then the others by id.
 pub async fn list(app: &App, actor: &Actor) -> Result<Vec<HostView>> {
     actor.require(Permission::View)?;
     let (schedules, naps) = (db::hosts::schedule_counts(&app.db).await?, db::naps::all(&app.db).await?);
     let outages = db::host_outages::after(&app.db, app.clock.now() - DAY).await?;
+    let mut shadowed = shadowed(app).await?;
     let records = records(app).await?.into_iter();
     Ok(records
         .map(|record| {
             let count = schedules.iter().find(|(id, _)| *id == record.id).map_or(0, |(_, count)| *count);
             let napping = naps.get(&record.id).map_or(0, HashMap::len);
             let outages = outages.iter().filter(|one| one.host == record.id).cloned().collect();
-            HostView::new(app, record, usize::try_from(count).unwrap_or_default(), napping, outages)
+            let shadowed = shadowed.extract_if(.., |stored| stored.id == record.id).next();
+            let count = usize::try_from(count).unwrap_or_default();
+            HostView { shadowed, ..HostView::new(app, record, count, napping, outages) }
         })
         .collect())
 }

@@ -14,7 +14,7 @@ pub(super) use super::targets::inventory_of as inventory;
 use super::{Actor, App, Error, Result};
 use crate::db;
 use crate::db::history::LastTouch;
-use crate::docker::{Host, Hosts};
+use crate::docker::{Certificate, Host, Hosts};
 pub use crate::domain::foretell::NextAction;
 use crate::domain::group::{Group, Memberships};
 use crate::domain::ids::{HostId, RunId};
@@ -53,6 +53,8 @@ pub struct HostLink {
     pub link: Link,
     /// When the inventory last matched Docker.
     pub seen_at: Option<Timestamp>,
+    /// The certificates in use.
+    pub certificates: Vec<Certificate>,
 }
 
 impl HostLink {
@@ -62,7 +64,13 @@ impl HostLink {
 
     fn of(host: &Host, inventory: Inventory) -> Self {
         let name = host.name().to_owned();
-        Self { id: inventory.host, name, link: inventory.link, seen_at: inventory.seen_at }
+        Self {
+            id: inventory.host,
+            name,
+            link: inventory.link,
+            seen_at: inventory.seen_at,
+            certificates: host.certificates(),
+        }
     }
 }
 

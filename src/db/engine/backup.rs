@@ -103,6 +103,11 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
     }
 }
 
+/// Removes a closed copy of [`stage`].
+pub fn discard(staged: &Path) -> Result<()> {
+    SUFFIXES.into_iter().try_for_each(|suffix| remove(&with_suffix(staged, suffix)))
+}
+
 /// Removes an empty database file, which taking the lock creates if there is no database yet.
 pub fn remove_empty(file: &Path) -> Result<()> {
     if file.metadata().is_ok_and(|metadata| metadata.len() == 0) { remove(file) } else { Ok(()) }

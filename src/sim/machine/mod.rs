@@ -196,6 +196,7 @@ pub(crate) struct Machine {
     counter: u64,
     pub(crate) daemon_up: bool,
     daemon_end: Option<DaemonEnd>,
+    pub(crate) engine_id: String,
 }
 
 impl Machine {
@@ -212,6 +213,7 @@ impl Machine {
             counter: 0,
             daemon_up: true,
             daemon_end: None,
+            engine_id: world.engine_id.unwrap_or_else(|| "SIMU:LATE:D000".to_owned()),
         };
         for spec in world.containers {
             machine.add(spec);

@@ -10,7 +10,7 @@ use super::actions::{Pick, Question};
 use super::choices::Difference;
 use super::gone;
 use crate::app::docker_check::{Checked, Outcome, Purpose};
-use crate::app::hosts::{self, CertificateRole, HostDraft, HostView, SchedulesOfHost};
+use crate::app::hosts::{self, HostDraft, HostView, SchedulesOfHost};
 use crate::app::{Error, FieldError, Result};
 use crate::domain::host::{HostRecord, HostSource, HostTls, id_from};
 use crate::domain::ids::HostId;
@@ -193,7 +193,8 @@ impl<'a> HostForm<'a> {
     }
 
     fn uses_tls(&self) -> bool {
-        self.key_is_lost || self.uses(&["ca", "cert", "key"])
+        // TCP is refused without TLS: here is the way to add it.
+        self.key_is_lost || self.form.error("insecure").is_some() || self.uses(&["ca", "cert", "key"])
     }
 
     fn uses_more(&self) -> bool {

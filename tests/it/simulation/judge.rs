@@ -10,7 +10,7 @@ use docknap::app::rulebook::RuleBook;
 use docknap::db;
 use docknap::domain::action::Action;
 use docknap::domain::desired::Layer;
-use docknap::domain::ids::{HostId, RunId};
+use docknap::domain::ids::RunId;
 use docknap::domain::overrides::DesiredState;
 use docknap::domain::place::Place;
 use docknap::domain::run::{Condition, Run, Step, StepState, Trigger};

@@ -244,6 +244,10 @@ impl Fields {
         // A browser sends one field for each ticked box.
         let nth = fields.typed.all("nth").collect::<Vec<_>>().join(",");
         fields.set("nth", &nth);
+        // The date that the form begins with says nothing without a number of weeks.
+        if fields.value("every_weeks").trim().is_empty() && fields.is("anchor", fields.value("anchor.of")) {
+            fields.set("anchor", "");
+        }
         fields.take_views();
         if let Some(preset) = preset {
             let is_window = preset.starts_with("sleep ") || preset.starts_with("awake ");

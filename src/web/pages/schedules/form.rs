@@ -132,6 +132,14 @@ impl<'a> ScheduleForm<'a> {
         }
     }
 
+    /// The date of the field `anchor`; today where none is set, so that a number of weeks alone is enough.
+    fn anchor(&self) -> String {
+        match self.f.value("anchor") {
+            "" if self.f.value("every_weeks").is_empty() => self.shell.now.today().to_string(),
+            typed => typed.to_owned(),
+        }
+    }
+
     /// The ways to bring it to another host: the last segment of the URL, the icon and the label.
     fn elsewhere(&self) -> &'static [(&'static str, &'static str, &'static str)] {
         const WAYS: [(&str, &str, &str); 2] =

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{AttentionInput, AttentionItem, Cure};
 use crate::app::history::FAILURE_HOURS;
+use crate::app::hosts::expiry;
 use crate::app::stacks::{ContainerView, HostLink, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
@@ -47,6 +48,7 @@ pub(super) fn all(input: &AttentionInput, shell: &Shell) -> Vec<AttentionItem> {
     let (stacks, loose) = (|| overview.stacks.iter(), || overview.loose.iter());
     let mut items: Vec<AttentionItem> = storage.map(unstored).into_iter().collect();
     items.extend(overview.hosts.iter().filter_map(unreachable));
+    items.extend(overview.hosts.iter().filter_map(|host| lines.ending_certificate(host)));
     items.extend(overview.containers().filter_map(|view| lines.unwell(view)));
     items.extend(overview.containers().filter_map(|view| lines.crashed(view)));
     items.extend(stacks().filter_map(|view| lines.partly_up(view)));
@@ -92,6 +94,23 @@ fn instant(at: Option<Timestamp>) -> String {
 }
 
 impl<'a> Lines<'a> {
+    /// The certificate of a host that ends first, if that is soon. A hidden line shows again at the next notice.
+    fn ending_certificate(&self, host: &HostLink) -> Option<AttentionItem> {
+        let one = expiry::first_to_end(&host.certificates, self.now.at)?;
+        let days = expiry::notice(one.not_after, self.now.at)?;
+        let (id, name) = (host.id.as_str(), shown_name(&host.name));
+        let when = self.now.when(one.not_after);
+        let (tone, title) = match days {
+            0 => ("bad", format!("A certificate for host {name} has ended")),
+            3 => ("bad", format!("A certificate for host {name} ends {}", when.relative)),
+            _ => ("warn", format!("A certificate for host {name} ends {}", when.relative)),
+        };
+        let text =
+            format!("{} {}, until {}: renew it", one.role.whose(), shown_name(&one.subject), when.short);
+        let item = AttentionItem::new(tone, "lock", title, text, format!("/hosts/{id}"));
+        Some(item.with_id_from(&["certificate", id, &one.not_after.to_string(), &days.to_string()]))
+    }
+
     /// A name to show, with its host where there is more than one.
     fn placed(&self, name: &str, host: &HostId) -> String {
         shown_name(&self.shell.placed(name, host))
