@@ -194,7 +194,7 @@ async fn a_copy_with_sealed_keys_is_only_restored_where_their_secret_key_is() {
         let entries = std::fs::read_dir(there.path()).expect("a directory");
         let mut names: Vec<String> =
             entries.map(|one| one.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-        names.retain(|name| !name.ends_with(".lock"));
+        names.retain(|name| std::path::Path::new(name).extension().is_none_or(|end| end != "lock"));
         names.sort();
         names
     };

@@ -111,6 +111,8 @@ async fn a_socket_proxy_lets_naps_through_and_its_cuts_are_silent_on_a_real_engi
     site.finish().await;
 }
 
+const EXPECTED: &str = "if it expects TLS, give its CA certificate";
+
 #[tokio::test]
 async fn the_form_says_what_is_wrong_with_tls_on_a_real_engine() {
     let now = Clock::system().now() + SignedDuration::from_hours(1);
@@ -133,7 +135,6 @@ async fn the_form_says_what_is_wrong_with_tls_on_a_real_engine() {
     let proxy = Haproxy::start(&engine::socket(), &frontends).await;
     let (good, strange) = (home.issue("docknap", CLIENT), other.issue("docknap", CLIENT));
     let known = Some(&good);
-    const EXPECTED: &str = "if it expects TLS, give its CA certificate";
     let (tls, expired, early, demands, old, plain, named, client) = (0, 1, 2, 3, 4, 5, 6, 7);
     let home = Some(home.ca_text());
     for (port, ca, identity, words) in [

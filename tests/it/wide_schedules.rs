@@ -216,11 +216,11 @@ async fn a_group_keeps_its_members_while_they_are_away(db: TestDb) {
     let window = json!({"target_type": "group", "target_id": "evening", "window": "sleep 22:00-06:00"});
     schedule(&mut admin, window).await;
     let control = &test.bench().sim;
-    let mut admin = at(&test, "2027-03-02T22:00:00Z").await;
+    at(&test, "2027-03-02T22:00:00Z").await;
     assert_eq!(running(control), ["lab-app-1"]);
     // `compose down` in the middle: the container that carries the label is gone, the stack is not.
     control.remove("media-web-1");
-    at(&test, "2027-03-03T11:00:00Z").await;
+    let mut admin = at(&test, "2027-03-03T11:00:00Z").await;
     let members = admin.get("/api/groups/evening").await.json()["members"].clone();
     assert_eq!(members.as_array().map(Vec::len), Some(1), "the stack is still a member: {members:#}");
     control.remove("media-db-1");

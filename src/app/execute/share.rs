@@ -90,10 +90,11 @@ async fn preview_group(
                 whole
                     .skipped
                     .extend(skipped.map(|one| SkippedStep { container: placed(one.container), ..one }));
-                whole.warnings.extend(plan.warnings.into_iter().map(|warning| match several {
-                    true => format!("On {name}: {warning}"),
-                    false => warning,
-                }));
+                whole.warnings.extend(
+                    plan.warnings
+                        .into_iter()
+                        .map(|warning| if several { format!("On {name}: {warning}") } else { warning }),
+                );
             }
             Err(Error::Docker { message } | Error::Conflict { message, .. }) => {
                 whole.warnings.push(format!("On {name} nothing can be done now: {message}"));

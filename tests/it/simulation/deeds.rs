@@ -223,7 +223,6 @@ impl Story {
             state: Some(state.to_owned()),
             until: Some(until.to_owned()),
             reason: Some("demo".to_owned()),
-            ..overrides::Draft::default()
         };
         self.request(format!("override: {kind} {name} {state} for {until}"), async move |app: App| {
             overrides::create(&app, &person(), &draft).await

@@ -98,12 +98,11 @@ async fn question(
         ),
     };
     if !missing.is_empty() {
-        text.push_str(&format!(
-            " There is no {} {} on {}: choose another one there, or bring it up first.",
-            view.schedule.target_type(),
-            view::shown_name(&view.target_name),
-            view::first_few(&missing, ", ", " and ")
-        ));
+        let (kind, name) = (view.schedule.target_type(), view::shown_name(&view.target_name));
+        let hosts = view::first_few(&missing, ", ", " and ");
+        let missing =
+            format!(" There is no {kind} {name} on {hosts}: choose another one there, or bring it up first.");
+        text.push_str(&missing);
     }
     Ok(Question {
         title: format!("{verb} “{}” to another host?", view::shown_name(&view.title)),

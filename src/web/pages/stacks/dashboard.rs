@@ -87,7 +87,7 @@ pub(super) struct Dashboard<'a> {
     find: ListQuery,
 }
 
-impl<'a> Dashboard<'a> {
+impl Dashboard<'_> {
     /// The first unreachable host: the reason, the instant at which the connection was lost, the instant of the shown
     /// data, and its id.
     fn away(&self) -> Option<(&str, Timestamp, Option<Timestamp>, &HostId)> {
