@@ -187,7 +187,7 @@ fn reach(app: &App, draft: &Draft, book: &RuleBook) -> Result<(Reach, String)> {
         return Err(Error::field("target_type", "use container, stack, host, group or all"));
     };
     let (host, id) = (draft.host.as_deref(), draft.target_id.as_deref());
-    if let Some((target, name)) = targets::wide(app, book, target_type, host, id)? {
+    if let Some((target, name)) = targets::wide(app, &book.groups, target_type, host, id)? {
         return Ok((Reach::Target(target), format!("{target_type} {name}")));
     }
     let Some(name) = draft.target_id.as_deref().filter(|name| !name.is_empty()) else {

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::dates::{self, Dates};
-use super::{App, Result, group_labels, groups};
+use super::{App, Result, memberships};
 use crate::db;
 use crate::db::rulebook::Versions;
 use crate::domain::calendar::CalendarEffect;
@@ -124,7 +124,7 @@ impl RuleBook {
         if let Some(last) = last.filter(|last| last.versions.rules == versions.rules) {
             return Ok(Self { versions, naps, ..last.clone() });
         }
-        let (groups, members) = groups::known(app).await?;
+        let (groups, members) = memberships::known(app).await?;
         let known = last.map(|last| last.calendars.as_slice()).unwrap_or_default();
         let mut book = Self {
             versions,
@@ -141,9 +141,9 @@ impl RuleBook {
         let overrides = db::overrides::open(&app.db).await?;
         let windows = windows.iter().filter_map(|schedule| book.rule(schedule)).collect();
         let members = members.into_iter().map(|member| (member.group, member.target));
-        let memberships = Arc::new(Memberships::of(members));
-        group_labels::copy_to(&app.hosts.all(), &memberships);
-        book.rules = Arc::new(Rules::new(windows, overrides).in_groups(memberships));
+        let of_groups = Arc::new(Memberships::of(members));
+        memberships::copy_to(&app.hosts.all(), &of_groups);
+        book.rules = Arc::new(Rules::new(windows, overrides).in_groups(of_groups));
         Ok(book)
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::App;
 use super::draft::did_you_mean;
 use super::error::{Error, Result};
-use super::rulebook::RuleBook;
 use super::suggest::suggest;
 use crate::docker::Host;
 use crate::domain::group::{self, Group};
@@ -151,7 +150,7 @@ pub fn named(app: &App, host: &HostId, target_type: TargetType, name: &str) -> R
 /// [`Error::Invalid`] for `host` or `target_id`.
 pub fn wide(
     app: &App,
-    book: &RuleBook,
+    groups: &[Group],
     target_type: TargetType,
     host: Option<&str>,
     id: Option<&str>,
@@ -182,8 +181,8 @@ pub fn wide(
             }
             let Some(id) = id else { return Err(Error::field("target_id", "say which group")) };
             let is_it = |one: &&Group| one.id.as_str() == id || Target::group(one.id.clone()).key() == id;
-            let Some(found) = book.groups.iter().find(is_it) else {
-                let near = suggest(&id, book.groups.iter().map(|one| one.id.as_str()));
+            let Some(found) = groups.iter().find(is_it) else {
+                let near = suggest(&id, groups.iter().map(|one| one.id.as_str()));
                 let message = format!("there is no group `{}`", shorten(&id));
                 return Err(Error::field("target_id", did_you_mean(&message, &near)));
             };

@@ -158,6 +158,11 @@ pub struct Fault {
 }
 
 impl Config {
+    /// Whether a host comes from the settings; it has no row in the database.
+    pub fn has_host(&self, id: &HostId) -> bool {
+        self.local && *id == self.local_host() || self.hosts.iter().any(|host| host.id == id.as_str())
+    }
+
     /// The base path of every link: empty, or begins with a slash and ends without one.
     pub fn base_path(&self) -> &str {
         self.base_url.as_ref().map_or("", |url| &url.path)

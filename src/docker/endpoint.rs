@@ -155,7 +155,22 @@ impl Endpoint {
                 "insecure",
                 "certificates are given, so TLS is used: leave this out, or remove the certificates",
             )),
-            _ => Self::of_parts(parts, tls, Origin::Form).map_err(|message| fault("endpoint", &message)),
+            _ => {
+                let endpoint = Self::of_parts(parts, tls, Origin::Form);
+                let endpoint = endpoint.map_err(|message| fault("endpoint", &message))?;
+                endpoint.read_texts();
+                Ok(endpoint)
+            }
+        }
+    }
+
+    /// Reads certificates that are given as texts, so that pages show them before the first connection. What is wrong
+    /// with them is told by the connection.
+    fn read_texts(&self) {
+        if let Transport::Tls { tls, .. } = &self.transport
+            && tls.has_texts()
+        {
+            let _ = tls.load();
         }
     }
 

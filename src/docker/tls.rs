@@ -100,6 +100,11 @@ impl Tls {
         }
     }
 
+    /// Whether the certificates are given as texts, so that reading them does not block.
+    pub(super) fn has_texts(&self) -> bool {
+        matches!(*self.source, TlsSource::Texts { .. })
+    }
+
     /// Reads and checks the certificates, except for their dates. Blocks while files are read.
     pub(super) fn load(&self) -> Result<(), Vec<AddressFault>> {
         self.take(&read(&self.source, self.origin)).map(drop)

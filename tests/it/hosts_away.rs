@@ -57,9 +57,11 @@ fn state(daemon: &Daemon, service: &str) -> String {
     docker(daemon, &["inspect", "--format", "{{.State.Status}}", &POLICIES.container(service)])
 }
 
-/// The titles of “Needs attention”.
+/// The titles of “Needs attention”, but for the certificates of these tests, which are made for two days.
 async fn needs(site: &Site) -> Vec<String> {
-    site.page("/").await.texts("#now .need .main-link")
+    let mut lines = site.page("/").await.texts("#now .need .main-link");
+    lines.retain(|line| !line.starts_with("A certificate for host"));
+    lines
 }
 
 /// Opens pages, each of which must answer at once.

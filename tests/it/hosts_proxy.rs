@@ -111,7 +111,7 @@ async fn a_socket_proxy_lets_naps_through_and_its_cuts_are_silent_on_a_real_engi
     site.finish().await;
 }
 
-const EXPECTED: &str = "if it expects TLS, give its CA certificate";
+const EXPECTED: &str = "if it expects TLS, give the certificate of its authority";
 
 #[tokio::test]
 async fn the_form_says_what_is_wrong_with_tls_on_a_real_engine() {
@@ -138,7 +138,7 @@ async fn the_form_says_what_is_wrong_with_tls_on_a_real_engine() {
     let (tls, expired, early, demands, old, plain, named, client) = (0, 1, 2, 3, 4, 5, 6, 7);
     let home = Some(home.ca_text());
     for (port, ca, identity, words) in [
-        (tls, Some(other.ca_text()), None, "was not signed by the CA certificate (`other`)"),
+        (tls, Some(other.ca_text()), None, "was not signed by the certificate of the authority (`other`)"),
         (tls, Some(namesake.ca_text()), None, "was the authority made anew?"),
         (
             named,

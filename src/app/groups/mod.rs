@@ -9,6 +9,7 @@ pub use draft::{GroupDraft, MemberDraft};
 pub use view::{Candidate, Figures, GroupView, MemberView, NextOfGroup, candidates, get, list};
 
 use super::audit::Audit;
+use super::memberships::known;
 use super::{Actor, App, Error, Live, Result};
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
@@ -21,54 +22,6 @@ use crate::domain::text::shorten;
 
 /// Maximum number of schedules and overrides that a refusal lists; the others are only counted.
 const NAMED: usize = 5;
-
-/// Every group by name, and the members of all of them: those that are stored, and those by label and settings file.
-pub async fn known(app: &App) -> Result<(Vec<Group>, Vec<Member>)> {
-    let members = members(app).await?;
-    let mut groups = db::groups::all(&app.db).await?;
-    for member in &members {
-        if !groups.iter().any(|one| one.id == member.group) {
-            groups.push(unstored(app, member));
-        }
-    }
-    groups.sort_by_cached_key(|one| (one.spec.name.to_lowercase(), one.id.clone()));
-    Ok((groups, members))
-}
-
-/// The members of all groups: stored, by label, by settings file.
-async fn members(app: &App) -> Result<Vec<Member>> {
-    let mut members = db::groups::members(&app.db).await?;
-    members.extend(db::targets::memberships(&app.db).await?);
-    members.extend(file_members(app));
-    Ok(members)
-}
-
-/// The hosts that the settings file puts into groups.
-pub fn file_members(app: &App) -> Vec<Member> {
-    let of_host = |host: &crate::config::HostSetting| -> Vec<Member> {
-        let member = |group: &String| Member {
-            group: GroupId::from(group.as_str()),
-            target: Target::host(HostId::from(host.id.as_str())),
-            target_name: host.name.clone(),
-            source: GroupSource::File,
-        };
-        host.groups.iter().map(member).collect()
-    };
-    app.config.hosts.iter().flat_map(of_host).collect()
-}
-
-/// The group of a member by label or settings file that no row describes.
-fn unstored(app: &App, member: &Member) -> Group {
-    let since = app.vitals.since();
-    Group {
-        spec: GroupSpec { name: member.group.to_string(), colour: Colour::default(), note: String::new() },
-        id: member.group.clone(),
-        source: member.source,
-        rev: 0,
-        created_at: since,
-        updated_at: since,
-    }
-}
 
 /// Whether a group has a row. One that only a label or the settings file names has none.
 fn is_stored(group: &Group) -> bool {

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{outages, records};
 use crate::app::rulebook::RuleBook;
-use crate::app::{App, Live, Result, group_labels, locks, notices, order, traces};
+use crate::app::{App, Live, Result, memberships, locks, notices, order, traces};
 use crate::config::Config;
 use crate::docker::{Address, Endpoint, Host, Settings, TlsSource};
 use crate::domain::host::{HostRecord, HostSource, HostTls};
@@ -51,7 +51,7 @@ pub async fn sync(app: &App) -> Result<()> {
     locks::copy_to(app, &new).await?;
     traces::copy_to(app, &new).await?;
     order::copy_to(app, &new).await?;
-    group_labels::copy_to(&new, RuleBook::load(app).await?.rules.groups());
+    memberships::copy_to(&new, RuleBook::load(app).await?.rules.groups());
     for old in &known {
         if !is_in(&hosts, old) {
             app.external_changes.link(old.id(), false, old.by_engine(app.clock.now()));
@@ -61,7 +61,7 @@ pub async fn sync(app: &App) -> Result<()> {
     // A change of these may have come between.
     locks::restore(app).await?;
     order::restore(app).await?;
-    group_labels::copy_to(&app.hosts.all(), RuleBook::load(app).await?.rules.groups());
+    memberships::copy_to(&app.hosts.all(), RuleBook::load(app).await?.rules.groups());
     app.rules_changed(Live::Hosts);
     Ok(())
 }

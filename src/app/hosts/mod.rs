@@ -37,7 +37,7 @@ async fn records(app: &App) -> Result<Vec<HostRecord>> {
 /// The stored hosts that are left out, because the settings have a host of the same id.
 pub(super) async fn shadowed(app: &App) -> Result<Vec<HostRecord>> {
     let stored = db::hosts::all(&app.db).await?.into_iter();
-    Ok(stored.filter(|one| is_of_settings(app, &one.id)).collect())
+    Ok(stored.filter(|one| app.config.has_host(&one.id)).collect())
 }
 
 /// Writes to the log which stored hosts are left out.
@@ -50,11 +50,6 @@ pub async fn tell_shadowed(app: &App) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Whether a host comes from the settings; it has no row in the database.
-pub(super) fn is_of_settings(app: &App, id: &HostId) -> bool {
-    fixed(app).iter().any(|host| host.id == *id)
 }
 
 /// The hosts of the settings.

@@ -12,7 +12,7 @@ use crate::app::audit::Audit;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, NapRequest};
 use crate::app::rulebook::RuleBook;
-use crate::app::{Actor, App, Error, Live, Result, hosts, targets};
+use crate::app::{Actor, App, Error, Live, Result, targets};
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
 use crate::domain::contradiction;
@@ -479,7 +479,7 @@ async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Sc
 /// Refuses to store a schedule for a host that is deleted meanwhile. Until the transaction ends, nobody deletes it.
 async fn require_host(tx: &mut Tx, app: &App, host: &HostId) -> Result<()> {
     // A group names no host.
-    if host.as_str().is_empty() || hosts::is_of_settings(app, host) || db::hosts::hold(tx, host).await? {
+    if host.as_str().is_empty() || app.config.has_host(host) || db::hosts::hold(tx, host).await? {
         return Ok(());
     }
     Err(Error::field(

@@ -37,7 +37,7 @@ pub(super) fn target(
     let target_type = draft.target_type.text().and_then(TargetType::parse);
     if let Some(target_type @ (TargetType::Host | TargetType::Group)) = target_type {
         let (host, id) = (draft.host.as_deref(), draft.target_id.as_deref());
-        return match targets::wide(app, book, target_type, host, id) {
+        return match targets::wide(app, &book.groups, target_type, host, id) {
             Ok(found) => found.map(|(target, name)| {
                 let warnings = wide_warnings(app, &target, action);
                 Found { target, name, warnings }

@@ -343,6 +343,11 @@ impl Known {
         }
     }
 
+    fn groups_of(&self, place: Place<'_>) -> Vec<Group> {
+        let ids = self.book.rules.groups().groups_of(place);
+        self.book.groups.iter().filter(|group| ids.contains(&group.id)).cloned().collect()
+    }
+
     /// The desired state of a target by windows and overrides.
     fn wanted(&self, target: &Target) -> Arc<WantedView> {
         let (place, TextContext { now, zone }) = (Place::of_target(target), &self.text_context);
@@ -392,6 +397,7 @@ impl<'a> Here<'a> {
             napping,
             protected,
             containers,
+            groups: self.known.groups_of(Place::of_target(&Target::stack(stack.host.clone(), &*stack.name))),
             stack,
         }
     }
@@ -442,6 +448,7 @@ impl<'a> Here<'a> {
             own_rule,
             napping_since: nap.map(|nap| self.by_us(nap.since)),
             next,
+            groups: self.known.groups_of(Place::of(&container)),
             container,
         }
     }

@@ -8,6 +8,7 @@ use super::shown::ShownState;
 use super::wanted::WantedView;
 use super::why::{AT_WORK, Last, TextContext, clock_time, never, outside, past};
 use crate::db::history::LastTouch;
+use crate::domain::group::Group;
 use crate::domain::action::Action;
 use crate::domain::foretell::NextAction;
 use crate::domain::inventory::{Container, ContainerState, Stack, StackStatus};
@@ -36,6 +37,8 @@ pub struct StackView {
     pub protected: Option<String>,
     /// Its containers by name, including kinds that DockNap never acts on.
     pub containers: Vec<ContainerView>,
+    /// The groups that it is in, by name.
+    pub groups: Vec<Group>,
 }
 
 /// A container with everything shown of it.
@@ -60,6 +63,8 @@ pub struct ContainerView {
     pub napping_since: Option<Timestamp>,
     /// The next action, by its own schedules or its stack's.
     pub next: Option<Arc<NextAction>>,
+    /// The groups that it is in, by name.
+    pub groups: Vec<Group>,
 }
 
 impl ContainerView {

@@ -101,6 +101,8 @@ pub fn every(things: &Things) -> Vec<PageOf> {
         page("schedules-meet", &format!("/schedules/{met}/conflict")),
         page("schedule-run-question", &format!("/schedules/{window}/run?edge=sleep")),
         page("schedule-delete-question", &format!("/schedules/{window}/delete")),
+        page("schedule-copy-question", &format!("/schedules/{window}/copy")),
+        page("schedule-move-question", &format!("/schedules/{cron}/move")),
         page("timeline-day", "/timeline?view=day"),
         page("timeline-week", "/timeline?view=week"),
         page("timeline-month", "/timeline?view=month"),

@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState, StackView, WantedView};
 use crate::app::{Result, targets};
+use crate::domain::group::Group;
 use crate::domain::inventory::{ContainerState, Counts};
 use crate::domain::overrides::DesiredState;
 use crate::domain::target::{Target, TargetType};
@@ -36,6 +37,8 @@ pub(super) struct Row<'a> {
     pub next: Option<&'a NextAction>,
     /// Whether something of the target is up, and whether something is down.
     pub way: (bool, bool),
+    /// The groups that it is in.
+    pub groups: &'a [Group],
 }
 
 impl<'a> From<&'a StackView> for Row<'a> {
@@ -53,6 +56,7 @@ impl<'a> From<&'a StackView> for Row<'a> {
             wanted: &view.wanted,
             next: view.next.as_deref(),
             way: (up, counts.stopped + counts.paused > 0),
+            groups: &view.groups,
         }
     }
 }
@@ -73,6 +77,7 @@ impl<'a> From<&'a ContainerView> for Row<'a> {
             wanted: &view.wanted,
             next: view.next.as_deref(),
             way: (up, down),
+            groups: &view.groups,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Membership by label: `docknap.group=evening,lab` puts a container into groups, and `docknap.stack.group` on one of its
-//! containers puts a whole stack there.
+//! The members of groups: those that people added, those of the settings file, and those by label.
 //!
-//! The table `targets` keeps the labels as they were last seen, so that a group has its members while a stack is down
-//! and before a host has answered (rulings 50).
+//! `docknap.group=evening,lab` puts a container into groups, and `docknap.stack.group` on one of its containers puts a
+//! whole stack there. The table `targets` keeps the labels as they were last seen, so that a group has its members while
+//! a stack is down and before a host has answered (rulings 50).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,11 +13,60 @@ use super::{App, Live, Result};
 use crate::db;
 use crate::db::targets::{KEPT, LabelledTarget};
 use crate::docker::Host;
-use crate::domain::group::{Memberships, label_groups};
+use crate::domain::group::{Colour, Group, GroupSource, GroupSpec, Member, Memberships, label_groups};
+use crate::domain::ids::{GroupId, HostId};
 use crate::domain::inventory::Inventory;
 use crate::domain::inventory::labels::{GROUP, STACK_GROUP};
 use crate::domain::target::{ContainerIdentity, Target, unschedulable_name};
 use crate::domain::text::chain;
+
+/// Every group by name, and the members of all of them: those that are stored, and those by label and settings file.
+pub async fn known(app: &App) -> Result<(Vec<Group>, Vec<Member>)> {
+    let members = members(app).await?;
+    let mut groups = db::groups::all(&app.db).await?;
+    for member in &members {
+        if !groups.iter().any(|one| one.id == member.group) {
+            groups.push(unstored(app, member));
+        }
+    }
+    groups.sort_by_cached_key(|one| (one.spec.name.to_lowercase(), one.id.clone()));
+    Ok((groups, members))
+}
+
+/// The members of all groups: stored, by label, by settings file.
+async fn members(app: &App) -> Result<Vec<Member>> {
+    let mut members = db::groups::members(&app.db).await?;
+    members.extend(db::targets::memberships(&app.db).await?);
+    members.extend(file_members(app));
+    Ok(members)
+}
+
+/// The hosts that the settings file puts into groups.
+pub fn file_members(app: &App) -> Vec<Member> {
+    let of_host = |host: &crate::config::HostSetting| -> Vec<Member> {
+        let member = |group: &String| Member {
+            group: GroupId::from(group.as_str()),
+            target: Target::host(HostId::from(host.id.as_str())),
+            target_name: host.name.clone(),
+            source: GroupSource::File,
+        };
+        host.groups.iter().map(member).collect()
+    };
+    app.config.hosts.iter().flat_map(of_host).collect()
+}
+
+/// The group of a member by label or settings file that no row describes.
+fn unstored(app: &App, member: &Member) -> Group {
+    let since = app.vitals.since();
+    Group {
+        spec: GroupSpec { name: member.group.to_string(), colour: Colour::default(), note: String::new() },
+        id: member.group.clone(),
+        source: member.source,
+        rev: 0,
+        created_at: since,
+        updated_at: since,
+    }
+}
 
 /// Gives hosts the members of groups, by which they find the containers of a group.
 pub(super) fn copy_to(hosts: &[Arc<Host>], memberships: &Arc<Memberships>) {
