@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::applied::{Applied, AppliedStates, GRACE, MOST_PUT_BACKS};
 use super::desired::{Desired, Layer, Moment};
-use super::inventory::{Container, Inventory};
-use super::nap::Naps;
+use super::inventory::{Container, ContainerState, Inventory};
+use super::nap::{NapKind, Naps};
 use super::overrides::DesiredState;
 use super::place::Place;
 use super::schedule::{Policy, Wake};
@@ -263,7 +263,7 @@ impl<'a> ReconcileInput<'a> {
         let deviates = match applied.state {
             Phase::Asleep => container.state.is_up() && !self.naps_now(container),
             Phase::Awake => {
-                !container.state.is_up() || container.state == super::inventory::ContainerState::Paused
+                !container.state.is_up() || container.state == ContainerState::Paused
             }
         };
         if !deviates {
@@ -327,7 +327,11 @@ impl<'a> ReconcileInput<'a> {
             && self
                 .naps
                 .get(&container.identity)
-                .is_some_and(|nap| nap.since >= began && !nap.holds(container, self.inventory))
+                .is_some_and(|nap| {
+                    // What was paused and is stopped now, somebody has stopped on purpose.
+                    let is_as_before = nap.kind == NapKind::Stop || container.state == ContainerState::Paused;
+                    is_as_before && nap.since >= began && !nap.holds(container, self.inventory)
+                })
     }
 
     fn respect(&self, container: &Container, applied: &Applied, is_seen: bool) -> Verdict {
