@@ -262,9 +262,7 @@ impl<'a> ReconcileInput<'a> {
         }
         let deviates = match applied.state {
             Phase::Asleep => container.state.is_up() && !self.naps_now(container),
-            Phase::Awake => {
-                !container.state.is_up() || container.state == ContainerState::Paused
-            }
+            Phase::Awake => !container.state.is_up() || container.state == ContainerState::Paused,
         };
         if !deviates {
             if self.was_woken_for_a_moment(container, applied) {
@@ -324,14 +322,11 @@ impl<'a> ReconcileInput<'a> {
         let began = applied.at + self.ahead;
         applied.state == Phase::Asleep
             && slept
-            && self
-                .naps
-                .get(&container.identity)
-                .is_some_and(|nap| {
-                    // What was paused and is stopped now, somebody has stopped on purpose.
-                    let is_as_before = nap.kind == NapKind::Stop || container.state == ContainerState::Paused;
-                    is_as_before && nap.since >= began && !nap.holds(container, self.inventory)
-                })
+            && self.naps.get(&container.identity).is_some_and(|nap| {
+                // What was paused and is stopped now, somebody has stopped on purpose.
+                let is_as_before = nap.kind == NapKind::Stop || container.state == ContainerState::Paused;
+                is_as_before && nap.since >= began && !nap.holds(container, self.inventory)
+            })
     }
 
     fn respect(&self, container: &Container, applied: &Applied, is_seen: bool) -> Verdict {

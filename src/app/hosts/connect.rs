@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{outages, records};
 use crate::app::rulebook::RuleBook;
-use crate::app::{App, Live, Result, memberships, locks, notices, order, traces};
+use crate::app::{App, Live, Result, locks, memberships, notices, order, traces};
 use crate::config::Config;
 use crate::docker::{Address, Endpoint, Host, Settings, TlsSource};
 use crate::domain::host::{HostRecord, HostSource, HostTls};
