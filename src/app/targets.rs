@@ -9,7 +9,7 @@ use super::error::{Error, Result};
 use super::suggest::suggest;
 use crate::docker::Host;
 use crate::domain::group::{self, Group};
-use crate::domain::ids::HostId;
+use crate::domain::ids::{GroupId, HostId};
 use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_name};
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 use crate::domain::text::shorten;
@@ -234,6 +234,23 @@ pub(crate) fn placed(app: &App, name: String, host: &HostId) -> String {
         Some(host) => format!("{name} on {}", host.name()),
         None => format!("{name} on {host}"),
     }
+}
+
+/// As [`present_name`], with the names of hosts and groups.
+pub(super) fn name_among(
+    app: &App,
+    groups: &[Group],
+    inventory: &Inventory,
+    target: &Target,
+    known_as: Option<&str>,
+) -> String {
+    let group = |id: &GroupId| groups.iter().find(|one| one.id == *id).map(|one| one.spec.name.clone());
+    let wide = match &target.subject {
+        Subject::Host => app.hosts.get(&target.host).map(|host| host.name().to_owned()),
+        Subject::Group(id) => group(id),
+        Subject::Stack(_) | Subject::Container(_) => None,
+    };
+    wide.unwrap_or_else(|| present_name(inventory, target, known_as))
 }
 
 /// The display name of a target: the stack's name, or the container's present name. For a container that does not

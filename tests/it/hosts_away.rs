@@ -230,7 +230,7 @@ async fn an_hour_away_is_made_up_for_once_on_a_real_engine() {
         assert_eq!(runs_of(&site, schedule).await.len(), 1);
     }
     // What was not made up for is told now.
-    let title = format!("Stop {plain}: failed");
+    let title = format!("Stop {plain} on NAS: failed");
     assert_eq!(needs(&site).await, [title.as_str()]);
     let outages = async || {
         let database = site.database().await;

@@ -141,6 +141,12 @@ async fn a_window_of_a_host_is_the_default_for_what_has_no_narrower_rule(db: Tes
     let shown = admin.get("/api/stacks/nas/media").await.json();
     let why = "Asleep by “Sleep NAS” (sleep 22:00-06:00). Stopped by schedule Sleep NAS, 22:00 today";
     assert_eq!(shown["containers"][0]["why"], why, "{shown:#}");
+    // Its page lists the schedule of its host, and names the run by the host.
+    let key = shown["key"].as_str().expect("a key");
+    let page = test.browser(Role::Admin).await.get(&format!("/stacks/{key}")).await.text("main");
+    assert!(page.contains("Sleep NAS") && !page.contains("No schedule"), "{page}");
+    let list = test.browser(Role::Admin).await.get("/runs").await.text("main");
+    assert!(list.contains("Stop NAS"), "{list}");
 
     let mut admin = at(&test, "2027-03-02T23:00:00Z").await;
     assert!(running(&nas.control).is_empty());

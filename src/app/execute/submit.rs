@@ -152,7 +152,8 @@ pub async fn prepare(
     now: Timestamp,
 ) -> Result<Prepared> {
     let alone = request.puts_back.take();
-    let name = targets::present_name(inventory, &request.target, request.known_as.as_deref());
+    let known_as = request.known_as.as_deref();
+    let name = targets::name_among(app, &book.groups, inventory, &request.target, known_as);
     let run = Run { puts_back: alone.is_some(), ..request.into_run(app, actor, name, now) };
     let steps = if inventory.is_connected() {
         let share = match alone {

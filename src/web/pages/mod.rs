@@ -8,8 +8,10 @@ use super::routes::Routes;
 use super::{Web, error};
 use crate::app::history::{self, RunFilter};
 use crate::app::paging::Page;
+use crate::app::rulebook::RuleBook;
 use crate::app::schedules::{self as service, ScheduleFilter};
 use crate::app::{App, Error, Result, targets};
+use crate::domain::place::Place;
 use crate::domain::run::Run;
 use crate::domain::target::{Target, TargetType};
 
@@ -81,7 +83,7 @@ pub(super) fn gone(error: Error) -> Result<Response> {
 /// The maximum number of schedules on the page of a target.
 const ON_TARGET: u32 = 10;
 
-/// The newest schedules and runs of a target; `most` is the maximum number of runs.
+/// The newest schedules and runs of a target, with the schedules of its host and its groups; `most` is the maximum number of runs.
 async fn of_target(
     page: &super::page::Page,
     target: &Target,
@@ -90,7 +92,16 @@ async fn of_target(
     let (app, actor) = (&page.app, &page.actor);
     let newest = |limit| Page { limit, cursor: None };
     let wanted = ScheduleFilter { target: Some(target.clone()), ..ScheduleFilter::default() };
-    let schedules = service::list(app, actor, &wanted, &newest(ON_TARGET)).await?.items;
+    let mut schedules = service::list(app, actor, &wanted, &newest(ON_TARGET)).await?.items;
+    // Those of its host and its groups decide about it too, where it has none of its own.
+    if !target.is_wide() {
+        let groups = RuleBook::load(app).await?.rules.groups().groups_of(Place::of_target(target));
+        let host = Target::host(target.host.clone());
+        for wide in std::iter::once(host).chain(groups.into_iter().map(Target::group)) {
+            let wanted = ScheduleFilter { target: Some(wide), ..ScheduleFilter::default() };
+            schedules.extend(service::list(app, actor, &wanted, &newest(ON_TARGET)).await?.items);
+        }
+    }
     let wanted = RunFilter { target: Some(target.clone()), ..RunFilter::default() };
     let most = u32::try_from(most).unwrap_or(ON_TARGET);
     let runs = history::list(app, actor, &wanted, &newest(most)).await?.items;
