@@ -348,7 +348,7 @@ impl Story {
         if self.is_open() || self.daemon_up_at.is_some() {
             return "nothing";
         }
-        if let Some(name) = self.judge.locked.first().cloned() {
+        if let Some(name) = self.judge.locked.keys().next().cloned() {
             let locked = name.clone();
             let done = self.request(format!("unlock {name}"), async move |app: App| {
                 locks::unlock(&app, &person(), &HostId::local(), TargetType::Container, &locked).await
@@ -365,7 +365,7 @@ impl Story {
             locks::lock(&app, &person(), &HostId::local(), TargetType::Container, &locked, "demo").await
         });
         if done.is_some() {
-            self.judge.locked.insert(name);
+            self.judge.locked.insert(name, self.machine.clock.now());
         }
         "locked"
     }

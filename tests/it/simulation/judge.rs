@@ -76,8 +76,8 @@ pub struct Judge {
     nas_off: Option<Timestamp>,
     /// Time ranges in which DockNap was not running.
     down: Vec<(Timestamp, Option<Timestamp>)>,
-    /// Containers locked by users.
-    pub locked: BTreeSet<String>,
+    /// Containers locked by users, with the instant since which they are.
+    pub locked: BTreeMap<String, Timestamp>,
     /// Ended runs checked so far.
     seen: BTreeSet<RunId>,
 }
@@ -223,7 +223,9 @@ impl Judge {
             }
         }
         for act @ (endpoint, name, at) in &fresh {
-            if UNTOUCHED.contains(&name.as_str()) || self.locked.contains(name) {
+            // A call that was made before the lock is checked after it.
+            let is_locked = self.locked.get(name).is_some_and(|since| since <= at);
+            if UNTOUCHED.contains(&name.as_str()) || is_locked {
                 wrong.push(format!("I6: {endpoint:?} of {name} at {at}"));
             }
             let Some(step) = steps.iter().find(|step| causes(step, act)) else {
