@@ -51,14 +51,13 @@ impl Audit {
         self.object("user", Some(user.id.as_str()), &user.name)
     }
 
-    /// Sets a stack or container as the object.
+    /// Sets a target as the object.
     pub fn target(self, target: &Target, name: &str) -> Self {
         let id = match &target.subject {
             Subject::Host => target.host.to_string(),
             _ => target.identity_text(),
         };
-        let host = Some(&target.host).filter(|host| !host.as_str().is_empty());
-        self.object(target.target_type().as_str(), Some(&id), name).on(host)
+        self.object(target.target_type().as_str(), Some(&id), name).on(target.on_host())
     }
 
     /// The host of the object.

@@ -275,11 +275,11 @@ fn strip(actor: &Actor, steps: &mut [Step]) {
 fn containers_of(app: &App, target: &Target) -> Vec<ContainerIdentity> {
     match &target.subject {
         Subject::Container(identity) => vec![identity.clone()],
-        Subject::Stack(_) | Subject::Host | Subject::Group(_) => {
-            app.hosts.get(&target.host).map_or_else(Vec::new, |host| {
-                let members = host.inventory().members(&target.subject);
-                members.iter().map(|member| member.identity.clone()).collect()
-            })
-        }
+        // All runs on a host would match; the filter by host lists those.
+        Subject::Host | Subject::Group(_) => Vec::new(),
+        Subject::Stack(_) => app.hosts.get(&target.host).map_or_else(Vec::new, |host| {
+            let members = host.inventory().members(&target.subject);
+            members.iter().map(|member| member.identity.clone()).collect()
+        }),
     }
 }

@@ -33,10 +33,10 @@ use crate::domain::window::Phase;
 pub struct Draft {
     /// The id of the host. Default: the host that has such a target.
     pub host: Option<String>,
-    /// `container`, `stack`, `host` or `all`.
+    /// `container`, `stack`, `host`, `group` or `all`.
     #[schema(value_type = String, required = true)]
     pub target_type: Option<String>,
-    /// Name or key of a stack or container; not used for `host` and `all`.
+    /// Name or key of a stack or container, id of a group; of a host its id, which may be in `host` instead.
     pub target_id: Option<String>,
     #[schema(value_type = DesiredState, required = true)]
     pub state: Option<String>,

@@ -25,7 +25,7 @@ use crate::domain::desired::{Rules, WindowRule};
 use crate::domain::fires::Fires;
 use crate::domain::foretell::{Foretold, Standing};
 use crate::domain::group::{Group, Memberships};
-use crate::domain::ids::{CalendarId, HostId, ScheduleId};
+use crate::domain::ids::{CalendarId, GroupId, HostId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::Naps;
 use crate::domain::place::Place;
@@ -76,6 +76,12 @@ impl LastRead {
         self.looked_at.swap(versions.rules, Ordering::AcqRel) != versions.rules
     }
 
+    /// The name of a group, as it was last read.
+    pub fn group_name(&self, id: &GroupId) -> Option<String> {
+        let book = self.book()?;
+        book.groups.iter().find(|one| one.id == *id).map(|one| one.spec.name.clone())
+    }
+
     fn book(&self) -> Option<Arc<RuleBook>> {
         self.book.lock().clone()
     }
@@ -91,8 +97,8 @@ async fn default_zone(app: &App) -> Result<NamedZone> {
 }
 
 impl RuleBook {
-    /// The current rule book; in a request that only reads, the one it began with ([`App::reading`]). Must not be called while the caller holds a transaction, because the call needs a
-    /// connection of its own.
+    /// The current rule book; in a request that only reads, the one it began with ([`App::reading`]). Must not be called
+    /// while the caller holds a transaction, because the call needs a connection of its own.
     pub async fn load(app: &App) -> Result<Arc<Self>> {
         if let Some(book) = &app.book {
             return Ok(Arc::clone(book));

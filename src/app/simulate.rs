@@ -217,7 +217,7 @@ async fn ground(app: &App, host: Option<&HostId>, only: Option<&Target>, book: &
     })
 }
 
-/// Every stack, and every container without a stack.
+/// Every stack, and every container without a stack or with groups that its stack is not in.
 fn everything(app: &App) -> Vec<Target> {
     let mut targets = Vec::new();
     for host in app.hosts.all() {
@@ -226,8 +226,8 @@ fn everything(app: &App) -> Vec<Target> {
             .extend(inventory.stacks().into_iter().map(|stack| Target::stack(host.id().clone(), stack.name)));
         let loose = inventory.containers.iter().filter(|one| one.is_ordinary() && one.stack().is_none());
         targets.extend(loose.map(|one| one.target()));
-        let by_itself = inventory.containers.iter().filter(|one| one.is_ordinary() && one.stack().is_some());
-        targets.extend(by_itself.map(|one| one.target()).filter(|one| inventory.groups.names(one)));
+        let of_stacks = inventory.containers.iter().filter(|one| one.is_ordinary());
+        targets.extend(of_stacks.map(|one| one.target()).filter(|one| inventory.groups.set_apart(one)));
     }
     targets
 }

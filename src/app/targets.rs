@@ -9,7 +9,7 @@ use super::error::{Error, Result};
 use super::suggest::suggest;
 use crate::docker::Host;
 use crate::domain::group::{self, Group};
-use crate::domain::ids::{GroupId, HostId};
+use crate::domain::ids::HostId;
 use crate::domain::inventory::{Container, Inventory, Kind, Link, is_replaced_name};
 use crate::domain::target::{self, ContainerIdentity, Subject, Target, TargetType};
 use crate::domain::text::shorten;
@@ -166,7 +166,7 @@ pub fn wide(
                 return Err(Error::field("target_id", "leave it out, or give the same host twice"));
             }
             let named = id.or(host);
-            // The key of a host is what forms send.
+            // The API gives the key of a target too.
             let by_key = app
                 .hosts
                 .all()
@@ -219,38 +219,25 @@ pub fn named_members<'a>(
 
 /// The present display name of a target.
 pub(crate) fn name(app: &App, target: &Target) -> String {
-    if let (Subject::Host, Some(host)) = (&target.subject, app.hosts.get(&target.host)) {
-        return host.name().to_owned();
-    }
-    let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
-    present_name(&inventory.unwrap_or_else(|| Inventory::empty(target.host.clone())), target, None)
-}
-
-/// A name with its host, where there is more than one host.
-pub(crate) fn placed(app: &App, name: String, host: &HostId) -> String {
-    let hosts = app.hosts.all();
-    match hosts.iter().find(|one| one.id() == host) {
-        Some(_) if hosts.len() == 1 => name,
-        Some(host) => format!("{name} on {}", host.name()),
-        None => format!("{name} on {host}"),
-    }
-}
-
-/// As [`present_name`], with the names of hosts and groups.
-pub(super) fn name_among(
-    app: &App,
-    groups: &[Group],
-    inventory: &Inventory,
-    target: &Target,
-    known_as: Option<&str>,
-) -> String {
-    let group = |id: &GroupId| groups.iter().find(|one| one.id == *id).map(|one| one.spec.name.clone());
+    let host = app.hosts.get(&target.host);
     let wide = match &target.subject {
-        Subject::Host => app.hosts.get(&target.host).map(|host| host.name().to_owned()),
-        Subject::Group(id) => group(id),
+        Subject::Host => host.as_ref().map(|host| host.name().to_owned()),
+        Subject::Group(id) => app.rulebook.group_name(id),
         Subject::Stack(_) | Subject::Container(_) => None,
     };
-    wide.unwrap_or_else(|| present_name(inventory, target, known_as))
+    let inventory = host.map_or_else(|| Inventory::empty(target.host.clone()), |host| host.inventory());
+    present_name(&inventory, target, wide.as_deref())
+}
+
+/// A name with the host of its target, where there is more than one host.
+pub(crate) fn placed(app: &App, name: String, target: &Target) -> String {
+    let Some(id) = target.on_host() else { return name };
+    let hosts = app.hosts.all();
+    match hosts.iter().find(|one| one.id() == id) {
+        Some(_) if hosts.len() == 1 => name,
+        Some(host) => format!("{name} on {}", host.name()),
+        None => format!("{name} on {id}"),
+    }
 }
 
 /// The display name of a target: the stack's name, or the container's present name. For a container that does not
@@ -259,22 +246,13 @@ pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Opt
     let identity = match &target.subject {
         Subject::Container(identity) => identity,
         Subject::Stack(name) => return name.clone(),
-        Subject::Host | Subject::Group(_) => {
-            return known_as.map_or_else(|| wide_name(target), str::to_owned);
-        }
+        Subject::Host => return known_as.unwrap_or(target.host.as_str()).to_owned(),
+        Subject::Group(id) => return known_as.unwrap_or(id.as_str()).to_owned(),
     };
     let present = inventory.by_identity(identity).map(|container| container.name.as_str());
     match present.filter(|name| !is_replaced_name(name)).or(known_as).or(present) {
         Some(name) => name.to_owned(),
         None => without_container(identity),
-    }
-}
-
-/// The name of a host or group whose record is not at hand: its id.
-fn wide_name(target: &Target) -> String {
-    match &target.subject {
-        Subject::Group(id) => id.to_string(),
-        _ => target.host.to_string(),
     }
 }
 
@@ -294,9 +272,9 @@ pub(super) fn members(inventory: &Inventory, target: &Target) -> Vec<ContainerId
 
 /// The hosts that a target may have containers on: all for a group, unless it is the part on one host.
 pub fn hosts_of(app: &App, target: &Target) -> Vec<Arc<Host>> {
-    match &target.subject {
-        Subject::Group(_) if target.host.as_str().is_empty() => app.hosts.all(),
-        _ => app.hosts.get(&target.host).into_iter().collect(),
+    match target.on_host() {
+        Some(host) => app.hosts.get(host).into_iter().collect(),
+        None => app.hosts.all(),
     }
 }
 

@@ -249,7 +249,7 @@ pub async fn feed(app: &App, actor: &Actor) -> Result<String> {
     };
     let name = |target: &Target| {
         let name = foretold.names.get(target).cloned().unwrap_or_else(|| targets::name(app, target));
-        targets::placed(app, name, &target.host)
+        targets::placed(app, name, target)
     };
     let entries = feed::entries(told, name, |target| book.rules.since(Place::of_target(target), now));
     let stamp = Day::holding(now, zone).map_or(now, |day| day.start);

@@ -15,16 +15,13 @@ use super::inventory::Snapshot;
 use super::self_detection::SelfHints;
 use super::{Certificate, DockerError, Settings, Usage};
 use crate::clock::Clock;
-use crate::domain::group::Memberships;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{
-    self, Check, Container, Guard, Inventory, Link, Protection, ProtectionRules, SelfDetection,
+    self, Check, Container, Guard, Inventory, Link, ProtectionRules, SelfDetection,
 };
 use crate::domain::lock::Locks;
-use crate::domain::order::added::AddedEdge;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
-use crate::domain::trace::Traces;
 
 /// Time between two container lists while a page of DockNap is open (semantics §6).
 const LIST_INTERVAL_PAGE_OPEN: Duration = Duration::from_secs(60);
@@ -77,10 +74,10 @@ pub struct Host {
     revision: (i64, i64),
     pub(super) clock: Clock,
     pub(super) client: Client,
-    guard: RwLock<Guard>,
+    pub(super) guard: RwLock<Guard>,
     pub(super) hints: SelfHints,
-    state: RwLock<State>,
-    generation: watch::Sender<u64>,
+    pub(super) state: RwLock<State>,
+    pub(super) generation: watch::Sender<u64>,
     notices: broadcast::Sender<Notice>,
     /// Last call of [`Host::look`], in milliseconds of the monotonic clock; `u64::MAX` = never.
     last_look: AtomicU64,
@@ -99,9 +96,9 @@ pub struct Host {
 
 /// The state that readers get.
 #[derive(Debug)]
-struct State {
-    inventory: Inventory,
-    protection_rules: ProtectionRules,
+pub(super) struct State {
+    pub(super) inventory: Inventory,
+    pub(super) protection_rules: ProtectionRules,
 }
 
 impl Host {
@@ -225,51 +222,6 @@ impl Host {
     /// What settings and users protect.
     pub(super) fn guard(&self) -> Guard {
         self.guard.read().clone()
-    }
-
-    /// Replaces the locks set by users. They apply at once, both to the inventory that is shown and to actions that
-    /// are about to be sent to the Engine.
-    pub fn set_locks(&self, locks: Locks) {
-        self.guard.write().locks = locks.clone();
-        {
-            let mut state = self.state.write();
-            state.protection_rules = state.protection_rules.with_locks(locks);
-            let with_protection = state.inventory.containers.iter().map(|container| {
-                let protection = state.protection_rules.reason(container);
-                if protection == container.protection {
-                    Arc::clone(container)
-                } else {
-                    Arc::new(Container { protection, ..(**container).clone() })
-                }
-            });
-            state.inventory.containers = Arc::new(with_protection.collect());
-        }
-        self.generation.send_modify(|generation| *generation += 1);
-        self.wake_watch.notify_one();
-    }
-
-    /// Replaces the traces: the last changes to containers that DockNap did not make.
-    pub fn set_traces(&self, traces: Arc<Traces>) {
-        self.state.write().inventory.traces = traces;
-        self.generation.send_modify(|generation| *generation += 1);
-    }
-
-    /// Replaces the members of groups.
-    pub fn set_groups(&self, groups: &Arc<Memberships>) {
-        {
-            let inventory = &mut self.state.write().inventory;
-            if inventory.groups == *groups {
-                return;
-            }
-            inventory.groups = Arc::clone(groups);
-        }
-        self.generation.send_modify(|generation| *generation += 1);
-    }
-
-    /// Replaces the order edges that users added.
-    pub fn set_added(&self, edges: Vec<AddedEdge>) {
-        self.state.write().inventory.added = Arc::new(edges);
-        self.generation.send_modify(|generation| *generation += 1);
     }
 
     /// Marks a page as open: for the next 90 s the list is repeated every 60 s rather than every 300 s. Callers use
@@ -517,26 +469,6 @@ impl Host {
             self.wake_watch.notify_one();
         }
         answer
-    }
-
-    /// Sets `protection` of a freshly inspected container.
-    fn with_protection(&self, mut container: Container) -> Container {
-        let state = self.state.read();
-        container.protection = state.protection_rules.reason(&container);
-        let known = matches!(state.inventory.itself, SelfDetection::Container(_));
-        drop(state);
-        // Before the first list is complete, DockNap's own container is not confirmed; hints have to suffice.
-        if container.protection.is_none() && !known && self.hints.may_be(&container) {
-            container.protection = Some(if self.hints.proves(&container) {
-                Protection::Itself
-            } else {
-                Protection::MaybeItself(format!(
-                    "it may be DockNap itself: not sure which of these I am: {} and what shares its network",
-                    container.name
-                ))
-            });
-        }
-        container
     }
 
     /// Whether a call found the connection broken since the last call of this function. Resets the flag.

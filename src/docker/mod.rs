@@ -18,6 +18,7 @@ pub mod endpoint;
 mod events;
 pub mod hosts;
 mod inventory;
+mod known;
 mod list;
 mod one_line;
 mod reading;

@@ -149,16 +149,12 @@ pub fn speakers<'a>(
     }
     // A host or group itself has none: what decides about its stacks differs.
     let mut targets = if target.is_wide() { Vec::new() } else { vec![target.clone()] };
-    let groups = rules.groups();
     for member in members {
         let container = Target::container(target.host.clone(), member.clone());
         let place = Place::of_target(&container);
         let stack = place.stack.map(|name| Target::stack(target.host.clone(), name));
-        let by_itself = |stack: &Target| {
-            rules.names(&container) || groups.groups_of(place) != groups.groups_of(Place::of_target(stack))
-        };
         let own = match stack {
-            Some(stack) if !by_itself(&stack) => stack,
+            Some(stack) if !rules.names(&container) && !rules.groups().set_apart(&container) => stack,
             _ => container,
         };
         if !targets.contains(&own) {

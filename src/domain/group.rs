@@ -130,9 +130,22 @@ impl Memberships {
         found.flatten().cloned().collect()
     }
 
-    /// Whether a target is a member by itself.
-    pub fn names(&self, target: &Target) -> bool {
-        self.0.contains_key(target)
+    /// Whether a container is in a group that its stack is not in; `false` without a stack.
+    pub fn set_apart(&self, container: &Target) -> bool {
+        let place = Place::of_target(container);
+        let stack = Place { container: None, ..place };
+        place.stack.is_some() && self.groups_of(place) != self.groups_of(stack)
+    }
+
+    /// The target, or the parts of a group on the hosts where it has members, in order.
+    pub fn parts(&self, target: &Target) -> Vec<Target> {
+        match &target.subject {
+            Subject::Group(group) if target.on_host().is_none() => {
+                let hosts = self.hosts(group).into_iter();
+                hosts.map(|host| Target { host, subject: target.subject.clone() }).collect()
+            }
+            _ => vec![target.clone()],
+        }
     }
 
     /// Whether a place is in a group.
@@ -153,7 +166,7 @@ impl Memberships {
     /// Whether a target lies on a host, or has a member there.
     pub fn touches_host(&self, target: &Target, host: &HostId) -> bool {
         match &target.subject {
-            Subject::Group(group) if target.host.as_str().is_empty() => self.hosts(group).contains(host),
+            Subject::Group(group) if target.on_host().is_none() => self.hosts(group).contains(host),
             _ => target.host == *host,
         }
     }
@@ -167,8 +180,8 @@ impl Memberships {
     /// Whether `inner`, or a member of it if it is a group, lies in `outer`.
     fn lies_in(&self, inner: &Target, outer: &Target) -> bool {
         if let Subject::Group(group) = &inner.subject {
-            let on_host = |member: &Target| inner.host.as_str().is_empty() || inner.host == member.host;
-            let mut members = self.members(group).into_iter().filter(|member| on_host(member));
+            let is_in_part = |member: &Target| inner.on_host().is_none_or(|host| *host == member.host);
+            let mut members = self.members(group).into_iter().filter(|member| is_in_part(member));
             return inner.subject == outer.subject
                 || members.any(|member| self.overlap_narrow(member, outer));
         }
@@ -179,8 +192,8 @@ impl Memberships {
     fn overlap_narrow(&self, inner: &Target, outer: &Target) -> bool {
         match &outer.subject {
             Subject::Group(group) => {
-                let is_on_host = outer.host.as_str().is_empty() || outer.host == inner.host;
-                is_on_host && self.holds(group, Place::of_target(inner))
+                let is_in_part = outer.on_host().is_none_or(|host| *host == inner.host);
+                is_in_part && self.holds(group, Place::of_target(inner))
             }
             _ if inner.host != outer.host => false,
             Subject::Host => true,

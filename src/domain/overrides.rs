@@ -78,11 +78,11 @@ impl Reach {
         }
     }
 
-    /// The host of the scope; `None` for everything, and empty for a group.
+    /// The host of the scope; `None` for everything and for a group on all hosts.
     pub fn host(&self) -> Option<&HostId> {
         match self {
             Self::All => None,
-            Self::Target(target) => Some(&target.host),
+            Self::Target(target) => target.on_host(),
         }
     }
 
@@ -105,12 +105,14 @@ impl Reach {
     /// How narrowly the scope covers a place: 0 = everything, then as [`Target::narrowness`]; `None` if it does not.
     pub fn covers(&self, place: Place<'_>, groups: &Memberships) -> Option<u8> {
         let Self::Target(target) = self else { return Some(0) };
-        let on_host = target.host == *place.host;
+        if target.on_host().is_some_and(|host| host != place.host) {
+            return None;
+        }
         let covers = match &target.subject {
-            Subject::Group(id) => groups.holds(id, place) && (on_host || target.host.as_str().is_empty()),
-            Subject::Host => on_host,
-            Subject::Stack(name) => on_host && place.stack == Some(name.as_str()),
-            Subject::Container(identity) => on_host && place.container == Some(identity),
+            Subject::Group(id) => groups.holds(id, place),
+            Subject::Host => true,
+            Subject::Stack(name) => place.stack == Some(name.as_str()),
+            Subject::Container(identity) => place.container == Some(identity),
         };
         covers.then(|| target.narrowness())
     }

@@ -102,7 +102,7 @@ pub struct ScheduleSpec {
     /// The name that the user chose; may be empty.
     #[serde(skip)]
     pub name: String,
-    /// The stack or container of the schedule's actions.
+    /// What the schedule acts on.
     #[serde(skip)]
     pub target: Target,
     /// The name of the stack, or of the container when the schedule was saved.

@@ -147,6 +147,11 @@ impl Target {
         self.subject.target_type()
     }
 
+    /// The host; `None` for a group on all hosts.
+    pub fn on_host(&self) -> Option<&HostId> {
+        Some(&self.host).filter(|host| !host.as_str().is_empty())
+    }
+
     /// Whether the target is a host or a group, which have stacks and containers with rules of their own.
     pub fn is_wide(&self) -> bool {
         matches!(self.subject, Subject::Host | Subject::Group(_))

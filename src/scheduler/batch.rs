@@ -22,7 +22,7 @@ use crate::domain::overrides::{DesiredState, Reach};
 use crate::domain::place::Place;
 use crate::domain::run::{MissedSpan, Run, RunState, Trigger};
 use crate::domain::schedule::{Schedule, Source, Wake, When};
-use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
+use crate::domain::target::{ContainerIdentity, Target, TargetType};
 use crate::domain::window::Phase;
 
 /// Maximum number of due schedules that are claimed in one transaction. The runner is woken after the last batch of a
@@ -106,13 +106,10 @@ impl Batch {
         let moved = self.moved.iter().map(|(at, _)| &self.due[*at]);
         let won = moved.filter(|schedule| !lost.contains(&schedule.id));
         let late = |due| Duration::try_from(now.duration_since(due)).unwrap_or_default();
-        let hosts = |one: &Schedule| match &one.spec.target.subject {
-            Subject::Group(id) => self.rules.groups().hosts(id).into_iter().collect(),
-            _ => vec![one.spec.target.host.clone()],
-        };
         let of_each = won.filter_map(|one| {
             let late = late(one.next_due?);
-            Some(hosts(one).into_iter().map(move |host| (host, late)))
+            let parts = self.rules.groups().parts(&one.spec.target).into_iter();
+            Some(parts.map(move |part| (part.host, late)))
         });
         of_each.flatten().collect()
     }
@@ -220,17 +217,11 @@ impl Planner<'_> {
         execute::prepare(app, &Actor::scheduler(), request, inventory, book, now).await
     }
 
-    /// The targets of the runs of a schedule: the target itself, or the parts of a group on the hosts where it has
-    /// members.
+    /// The targets of the runs of a schedule: the target itself, or the parts of a group on the hosts that are known.
     fn parts(&self, target: &Target) -> Vec<Target> {
-        match &target.subject {
-            Subject::Group(id) => {
-                let hosts = self.book.rules.groups().hosts(id).into_iter();
-                let known = hosts.filter(|host| self.app.hosts.get(host).is_some());
-                known.map(|host| Target { host, subject: target.subject.clone() }).collect()
-            }
-            _ => vec![target.clone()],
-        }
+        let mut parts = self.book.rules.groups().parts(target);
+        parts.retain(|part| !target.is_wide() || self.app.hosts.get(&part.host).is_some());
+        parts
     }
 
     /// The containers of a target that the fire leaves to another one, which has another target and goes first.

@@ -151,7 +151,7 @@ pub fn exit_code(code: impl PrimitiveType<Value = i64>, _: &dyn Values) -> Resul
     Ok(view::exit_code(code.get()))
 }
 
-/// The path of the page of a stack or container.
+/// The path of the page of a target.
 #[filter_fn]
 pub fn page(target: &Target, _: &dyn Values) -> Result<String> {
     Ok(view::target_page(target))

@@ -262,15 +262,7 @@ async fn a_group_has_the_stack_of_the_host_that_was_named(db: TestDb) {
     let nas = Simulated::start(bench.clock.clone(), media()).await;
     let test = TestApp::over(bench).await;
     let mut admin = test.bearer(Role::Admin).await;
-    let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
-    let made = admin.post_json("/api/hosts", &body).await;
-    assert_eq!(made.status, 201, "{}", made.body);
-    let id = HostId::from("nas");
-    test.bench()
-        .until("the host is connected", async || {
-            test.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
-        })
-        .await;
+    test.add_host("NAS", "nas", &nas).await;
     create(&mut admin, "Evening").await;
     let media = json!({"target_type": "stack", "target_id": "media"});
     let unclear = admin.post_json("/api/groups/evening/members", &media).await;
@@ -289,7 +281,7 @@ async fn a_group_has_the_stack_of_the_host_that_was_named(db: TestDb) {
     let path = "/api/groups/evening/members";
     let unclear = with_body(&mut admin, Method::DELETE, path, &media).await;
     assert_eq!((unclear.status, unclear.wrong_field()), (422, "host".to_owned()), "{}", unclear.body);
-    let by_key = json!({"target_type": "stack", "target_id": key(&id, "media")});
+    let by_key = json!({"target_type": "stack", "target_id": key(&HostId::from("nas"), "media")});
     assert_eq!(with_body(&mut admin, Method::DELETE, path, &by_key).await.status, 204);
     let group = admin.get("/api/groups/evening").await.json();
     assert_eq!(group["members"][0]["host"], "local", "{group:#}");

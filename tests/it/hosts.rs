@@ -37,15 +37,6 @@ async fn put(client: &mut Client, path: &str, body: &Value) -> Answer {
     client.send(Method::PUT, path, Some("application/json"), body.to_string(), &[]).await
 }
 
-async fn connected(test: &TestApp, id: &str) {
-    let id = HostId::from(id);
-    test.bench()
-        .until("the host is connected", async || {
-            test.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
-        })
-        .await;
-}
-
 /// A stop of `media` on a host, every day at 23:00; its id.
 async fn stop_at_23(admin: &mut Client, host: &str) -> String {
     let body = json!({"host": host, "target_type": "stack", "target_id": "media", "action": "stop",
@@ -66,7 +57,7 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
     let body = json!({"name": "NAS in the cellar", "id": "nas", "endpoint": endpoint});
     let made = admin.post_json("/api/hosts", &body).await;
     assert_eq!(made.status, 201, "{}", made.body);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     let hosts = admin.get("/api/hosts").await.json()["items"].clone();
     let ids: Vec<&str> =
         hosts.as_array().expect("a list").iter().filter_map(|one| one["id"].as_str()).collect();
@@ -118,7 +109,7 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
 
     // Enabled again inside its window: the window is applied once.
     assert_eq!(admin.post_json("/api/hosts/nas/enable", &json!({})).await.status, 200);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     test.bench().tick().await;
     test.bench().settle().await;
     assert!(nas.control.running("media").is_empty(), "{:#?}", nas.control.containers());
@@ -129,7 +120,7 @@ async fn a_host_is_added_changed_disabled_and_deleted_while_docknap_runs(db: Tes
     let body = json!({"name": "NAS", "endpoint": other.control.docker_host()});
     let changed = put(&mut admin, "/api/hosts/nas", &body).await;
     assert_eq!(changed.status, 200, "{}", changed.body);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     test.bench().quiet().await;
     let (old, new) = (nas.control.calls().len(), other.control.calls().len());
     test.bench().advance(Duration::from_secs(600)).await;
@@ -197,7 +188,7 @@ async fn an_outage_of_a_minute_is_a_row_and_a_shorter_one_is_not(db: TestDb) {
     let (bench, mut admin) = (test.bench(), test.bearer(Role::Admin).await);
     let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
     assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     let host = HostId::from("nas");
     let begun = bench.clock.now();
     let rows = async || docknap::db::host_outages::after(&test.app.db, begun).await.expect("it reads");
@@ -207,7 +198,7 @@ async fn an_outage_of_a_minute_is_a_row_and_a_shorter_one_is_not(db: TestDb) {
     bench.until("the NAS is away", is_away).await;
     bench.advance(Duration::from_secs(20)).await;
     nas.control.daemon_up().expect("it starts");
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     assert_eq!(rows().await, [], "proxies end quiet connections after minutes");
 
     nas.control.daemon_down(DaemonEnd::Graceful);
@@ -220,7 +211,7 @@ async fn an_outage_of_a_minute_is_a_row_and_a_shorter_one_is_not(db: TestDb) {
     let page = test.admin().await.get("/hosts/nas").await;
     assert!(page.text("figcaption").contains("not reached for 10 min"), "{}", page.text("figcaption"));
     nas.control.daemon_up().expect("it starts");
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     bench.quiet().await;
     let closed = rows().await;
     assert!(closed.len() == 1 && closed[0].to.is_some_and(|to| to > down_at), "{closed:?}");
@@ -232,7 +223,7 @@ async fn a_frozen_host_delays_no_other() {
     let (bench, mut admin) = (test.bench(), test.bearer(Role::Admin).await);
     let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
     assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     let mut schedules = Vec::new();
     for host in ["nas", "local"] {
         schedules.push(stop_at_23(&mut admin, host).await);
@@ -344,7 +335,7 @@ async fn a_test_tries_every_call_and_changes_nothing() {
     let mut admin = test.bearer(Role::Admin).await;
     let body = json!({"name": "NAS", "endpoint": nas.control.docker_host()});
     assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     let good = admin.post_json("/api/hosts/nas/test", &json!({})).await.json();
     assert_eq!((&good["ready"], &good["unreachable"]), (&json!(true), &Value::Null), "{good:#}");
     let calls = good["calls"].as_array().expect("a list");
@@ -363,7 +354,7 @@ async fn where_two_hosts_have_a_stack_of_one_name_pages_say_which() {
     let mut api = test.bearer(Role::Admin).await;
     let body = json!({"name": "The NAS", "id": "nas", "endpoint": nas.control.docker_host()});
     assert_eq!(api.post_json("/api/hosts", &body).await.status, 201);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     let stacks = api.get("/api/stacks").await.json();
     let key = stacks[1]["key"].as_str().expect("a key").to_owned();
     assert_eq!(stacks[1]["host"], "nas");
@@ -399,7 +390,7 @@ async fn where_two_hosts_have_a_stack_of_one_name_pages_say_which() {
 
     // A host that is gone stays named in what it leaves behind.
     assert_eq!(api.post_json("/api/hosts/nas/enable", &json!({})).await.status, 200);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     assert_eq!(api.delete("/api/hosts/nas?schedules=delete").await.status, 204);
     assert_eq!(api.get(&format!("/api/schedules/{id}")).await.status, 404);
     let runs = admin.get("/runs").await;

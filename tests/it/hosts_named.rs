@@ -21,11 +21,7 @@ pub async fn two_hosts() -> (TestApp, Simulated) {
     let bench = Bench::new(NOW, media()).await;
     let nas = Simulated::start(bench.clock.clone(), media()).await;
     let test = TestApp::over(bench).await;
-    let mut admin = test.bearer(Role::Admin).await;
-    let body = json!({"name": "NAS & co.", "id": "nas", "endpoint": nas.control.docker_host()});
-    let made = admin.post_json("/api/hosts", &body).await;
-    assert_eq!(made.status, 201, "{}", made.body);
-    connected(&test, true).await;
+    test.add_host("NAS & co.", "nas", &nas).await;
     (test, nas)
 }
 

@@ -68,15 +68,7 @@ async fn a_certificate_that_ends_soon_needs_attention_and_is_told_once_for_each_
 async fn two_hosts_whose_docker_has_the_same_id_are_told() {
     let (test, _nas) = two_hosts().await;
     let other = Simulated::start(test.bench().clock.clone(), media().engine_id("OTHER")).await;
-    let mut admin = test.bearer(Role::Admin).await;
-    let body = json!({"name": "VPS", "endpoint": other.control.docker_host()});
-    assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
-    test.bench()
-        .until("it is connected", async || {
-            let host = test.app.hosts.get(&HostId::from("vps"));
-            host.is_some_and(|host| host.inventory().is_connected())
-        })
-        .await;
+    test.add_host("VPS", "vps", &other).await;
     let mut vera = test.viewer().await;
     for (host, twin) in [("local", "NAS & co."), ("nas", "local")] {
         let told = vera.get(&format!("/hosts/{host}")).await.text(".note[data-tone=warn]");

@@ -92,15 +92,7 @@ async fn the_page_suggests_the_same_name_and_says_where_there_is_none() {
     // A third host without a stack of this name.
     let shop = World::new().stack("shop", |s| s.service("web", |c| c));
     let vps = Simulated::start(test.bench().clock.clone(), shop).await;
-    let mut admin = test.bearer(Role::Admin).await;
-    let body = json!({"name": "VPS", "endpoint": vps.control.docker_host()});
-    assert_eq!(admin.post_json("/api/hosts", &body).await.status, 201);
-    test.bench()
-        .until("it is connected", async || {
-            let host = test.app.hosts.get(&HostId::from("vps"));
-            host.is_some_and(|host| host.inventory().is_connected())
-        })
-        .await;
+    test.add_host("VPS", "vps", &vps).await;
     let id =
         schedule(&test, "local", json!({"action": "stop", "cron": "0 23 * * *", "name": "Nights"})).await;
     let mut otto = test.operator().await;

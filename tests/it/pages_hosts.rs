@@ -41,15 +41,6 @@ async fn add(admin: &mut Client, name: &str) -> Answer {
     made
 }
 
-async fn connected(test: &TestApp, id: &str) {
-    let id = HostId::from(id);
-    test.bench()
-        .until("the host is connected", async || {
-            test.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
-        })
-        .await;
-}
-
 /// A schedule of `media` on a host.
 async fn schedule(test: &TestApp, host: &str) -> String {
     let mut api = test.bearer(Role::Admin).await;
@@ -89,7 +80,7 @@ async fn a_host_is_added_tested_and_shown() {
 
     let made = ada.post("/hosts", &fields).await;
     assert_eq!((made.status, made.location()), (303, "/hosts/nas-in-the-cellar"), "{}", made.body);
-    connected(&test, "nas-in-the-cellar").await;
+    test.until_connected("nas-in-the-cellar").await;
     let list = ada.get("/hosts").await;
     assert!(list.text(".flash").contains("“NAS <in> the cellar” is stored."), "{}", list.body);
     let card = list.text("[aria-labelledby='host-nas-in-the-cellar']");

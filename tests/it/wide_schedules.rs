@@ -2,8 +2,8 @@
 //! they leave alone.
 
 use axum::http::Method;
-use docknap::domain::ids::HostId;
 use docknap::domain::permission::Role;
+use docknap::domain::text::capital;
 use docknap::sim::{Control, World};
 use serde_json::{Value, json};
 
@@ -35,21 +35,8 @@ async fn with_nas(db: TestDb) -> (TestApp, Simulated) {
     let bench = Bench::on(db, NOW, world()).await;
     let nas = Simulated::start(bench.clock.clone(), world()).await;
     let test = TestApp::over(bench).await;
-    let mut admin = test.bearer(Role::Admin).await;
-    let body = json!({"name": "NAS", "id": "nas", "endpoint": nas.control.docker_host()});
-    let made = admin.post_json("/api/hosts", &body).await;
-    assert_eq!(made.status, 201, "{}", made.body);
-    connected(&test, "nas").await;
+    test.add_host("NAS", "nas", &nas).await;
     (test, nas)
-}
-
-async fn connected(test: &TestApp, id: &str) {
-    let id = HostId::from(id);
-    test.bench()
-        .until("the host is connected", async || {
-            test.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
-        })
-        .await;
 }
 
 async fn schedule(admin: &mut Client, body: Value) -> String {
@@ -59,7 +46,7 @@ async fn schedule(admin: &mut Client, body: Value) -> String {
 }
 
 async fn group(admin: &mut Client, id: &str, members: &[Value]) {
-    let made = admin.post_json("/api/groups", &json!({"name": id, "id": id})).await;
+    let made = admin.post_json("/api/groups", &json!({"name": capital(id), "id": id})).await;
     assert_eq!(made.status, 201, "{}", made.body);
     for member in members {
         let added = admin.post_json(&format!("/api/groups/{id}/members"), member).await;
@@ -173,6 +160,16 @@ async fn a_schedule_of_a_group_makes_one_run_on_each_host(db: TestDb) {
     let mut restart = stack("nas", "lab");
     (restart["action"], restart["cron"]) = (json!("restart"), json!("0 22 * * *"));
     schedule(&mut admin, restart).await;
+
+    // The group is named by its name, and no host is, in the calendar and in the plan of the API.
+    let made = test.admin().await.post("/profile/feeds", &[]).await;
+    let feed = made.body.split("/calendar/").nth(1).and_then(|rest| rest.split('"').next()).expect("a feed");
+    let feed = test.program().get(&format!("/calendar/{feed}")).await.body.replace("\r\n ", "");
+    assert!(feed.lines().any(|line| line == "SUMMARY:Stop Evening"), "{feed}");
+    let plan = admin.get("/api/simulate?target_type=group&target_id=evening").await.json();
+    let events = plan["events"].as_array().unwrap_or_else(|| panic!("{plan:#}"));
+    let event = events.iter().find(|event| event["schedule_id"] == *stop).expect("it is foretold");
+    assert_eq!((&event["host"], &event["target_id"]), (&Value::Null, &json!("evening")), "{plan:#}");
 
     let mut admin = at(&test, "2027-03-02T22:00:00Z").await;
     assert_eq!(running(&nas.control), ["lab-app-1", "loner"]);
@@ -291,7 +288,7 @@ async fn a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved(db: T
     let path = "/api/hosts/nas";
     let moved = admin.send(Method::PUT, path, Some("application/json"), body.to_string(), &[]).await;
     assert_eq!(moved.status, 200, "{}", moved.body);
-    connected(&test, "nas").await;
+    test.until_connected("nas").await;
     at(&test, "2027-03-02T22:00:00Z").await;
     assert_eq!(running(&other.control), ["lab-app-1", "loner"]);
 }

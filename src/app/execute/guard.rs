@@ -23,7 +23,7 @@ use crate::db::{self, Tx};
 use crate::docker::Host;
 use crate::domain::applied::Applied;
 use crate::domain::contradiction;
-use crate::domain::desired::Rules;
+use crate::domain::desired::{Rules, WindowRule};
 use crate::domain::guard::{Deferral, Guard, Load, Verdict};
 use crate::domain::ids::RunId;
 use crate::domain::inventory::{Container, ContainerState, Inventory};
@@ -298,45 +298,40 @@ impl Ended<'_> {
             .filter(|step| step.wave > 0)
             .map(|step| (step.identity.clone(), None))
             .collect();
-        if until_next_edge && run.target.is_wide() {
-            let identities = members.iter().map(|(member, _)| member);
-            for target in contradiction::speakers(&run.target, identities, rules) {
-                let desired = rules.at(now).desired(Place::of_target(&target));
-                if desired.rule().is_none_or(|rule| Some(&rule.id) != run.schedule_id.as_ref()) {
-                    continue;
-                }
-                let until = contradiction::lasts(rules, &target, DesiredState::Awake, None, now);
-                let new = NewOverride {
-                    target_name: targets::name(app, &target),
-                    reach: Reach::Target(target.clone()),
-                    wanted: DesiredState::Awake,
-                    until,
-                    reason: self.reason.to_owned(),
-                    by_hand: actor.reference.kind != "scheduler",
-                    puts_back: false,
-                };
-                let on = |identity: &ContainerIdentity| {
-                    let container = Target::container(run.target.host.clone(), identity.clone());
-                    rules.groups().overlap(&target, &container)
-                };
-                let part: Vec<Changed> = members.iter().filter(|(member, _)| on(member)).cloned().collect();
-                overrides::record_override(tx, app, actor, new, &run.target.host, &part, now).await?;
-            }
-            return Ok(());
-        }
-        let place = Place::of_target(&run.target);
-        let desired = rules.at(now).desired(place);
-        if until_next_edge && desired.wanted == Some(DesiredState::Asleep) && desired.rule().is_some() {
+        let targets = if run.target.is_wide() {
+            contradiction::speakers(&run.target, members.iter().map(|(member, _)| member), rules)
+        } else {
+            vec![run.target.clone()]
+        };
+        // Of a host or group, what another rule decides about is not part of the run.
+        let is_its_own =
+            |rule: &WindowRule| !run.target.is_wide() || Some(&rule.id) == run.schedule_id.as_ref();
+        let moment = rules.at(now);
+        let sleeps = |target: &Target| {
+            let desired = moment.desired(Place::of_target(target));
+            desired.wanted == Some(DesiredState::Asleep) && desired.rule().is_some_and(is_its_own)
+        };
+        let kept: Vec<Target> =
+            targets.into_iter().filter(|target| until_next_edge && sleeps(target)).collect();
+        for target in &kept {
             let new = NewOverride {
-                reach: Reach::Target(run.target.clone()),
-                target_name: run.target_name.clone(),
+                reach: Reach::Target(target.clone()),
+                target_name: targets::name(app, target),
                 wanted: DesiredState::Awake,
-                until: contradiction::lasts(rules, &run.target, DesiredState::Awake, None, now),
+                until: contradiction::lasts(rules, target, DesiredState::Awake, None, now),
                 reason: self.reason.to_owned(),
                 by_hand: actor.reference.kind != "scheduler",
                 puts_back: false,
             };
-            return overrides::record_override(tx, app, actor, new, &run.target.host, &members, now).await;
+            let is_in = |member: &ContainerIdentity| {
+                let container = Target::container(run.target.host.clone(), member.clone());
+                *target == run.target || rules.groups().overlap(target, &container)
+            };
+            let part: Vec<Changed> = members.iter().filter(|(member, _)| is_in(member)).cloned().collect();
+            overrides::record_override(tx, app, actor, new, &run.target.host, &part, now).await?;
+        }
+        if !kept.is_empty() {
+            return Ok(());
         }
         for (member, _) in &members {
             db::applied::put(tx, &run.target.host, member, &Applied::now(Phase::Awake, now)).await?;

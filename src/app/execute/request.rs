@@ -1,4 +1,4 @@
-//! A request to act on a stack or container.
+//! A request to act on a target.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,6 +1,6 @@
 //! The part of its target a run acts on, and the plan made from it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ use crate::domain::permission::Permission;
 use crate::domain::place::Place;
 use crate::domain::plan::{Plan, PlanRequest, PlannedStep, Restore, SkippedStep, plan};
 use crate::domain::run::{Run, StepState, Trigger};
-use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::target::{ContainerIdentity, Target};
 
 /// The plan of a request, without executing it. With `restore` as for a scheduled start: only napping containers wake.
 ///
@@ -31,7 +31,7 @@ pub async fn preview(
     restore: bool,
 ) -> Result<Plan> {
     actor.require(Permission::View)?;
-    if let (Subject::Group(_), true) = (&target.subject, target.host.as_str().is_empty()) {
+    if target.on_host().is_none() {
         return preview_group(app, actor, target, action, restore).await;
     }
     let inventory = targets::reachable(app, &target.host)?;
@@ -73,14 +73,10 @@ async fn preview_group(
     restore: bool,
 ) -> Result<Plan> {
     let mut whole = Plan::default();
-    let hosts = match &group.subject {
-        Subject::Group(id) => RuleBook::load(app).await?.rules.groups().hosts(id),
-        _ => BTreeSet::new(),
-    };
-    let several = hosts.len() > 1;
-    for host in hosts {
-        let Some(name) = app.hosts.get(&host).map(|host| host.name().to_owned()) else { continue };
-        let part = Target { host, subject: group.subject.clone() };
+    let parts = RuleBook::load(app).await?.rules.groups().parts(group);
+    let several = parts.len() > 1;
+    for part in parts {
+        let Some(name) = app.hosts.get(&part.host).map(|host| host.name().to_owned()) else { continue };
         let placed = |container: String| if several { format!("{container} on {name}") } else { container };
         match Box::pin(preview(app, actor, &part, action, restore)).await {
             Ok(plan) => {

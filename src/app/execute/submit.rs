@@ -152,8 +152,11 @@ pub async fn prepare(
     now: Timestamp,
 ) -> Result<Prepared> {
     let alone = request.puts_back.take();
-    let known_as = request.known_as.as_deref();
-    let name = targets::name_among(app, &book.groups, inventory, &request.target, known_as);
+    let name = if request.target.is_wide() {
+        targets::name(app, &request.target)
+    } else {
+        targets::present_name(inventory, &request.target, request.known_as.as_deref())
+    };
     let run = Run { puts_back: alone.is_some(), ..request.into_run(app, actor, name, now) };
     let steps = if inventory.is_connected() {
         let share = match alone {

@@ -77,7 +77,7 @@ pub(super) async fn insert(
     };
     let present = preview::on_save(app, actor, &schedule.spec, book, schedule.effective_from).await?;
     let mut tx = app.db.begin().await?;
-    require_host(&mut tx, app, &schedule.spec.target.host).await?;
+    require_host(&mut tx, app, &schedule.spec.target).await?;
     db::schedules::insert(&mut tx, &schedule).await?;
     record(&mut tx, app, actor, "schedule.create", &schedule, changes(None, Some(&schedule))).await?;
     tx.commit().await?;
@@ -163,9 +163,9 @@ pub(in crate::app) async fn leave_host(
     let (event, new) = match move_to {
         // A rule for everything on the old host is none for everything on another one.
         Some(host) if old.spec.target.subject != Subject::Host => {
-            require_host(tx, app, host).await?;
             let mut new = old.clone();
             new.spec.target.host = host.clone();
+            require_host(tx, app, &new.spec.target).await?;
             touch(&mut new, book, now);
             ("schedule.update", new)
         }
@@ -346,7 +346,7 @@ pub async fn run_now(
     let book = RuleBook::load(app).await?;
     let parts = match edge {
         Some(_) => decided_by(app, &schedule, &book),
-        None => parts(&schedule.spec.target, &book),
+        None => book.rules.groups().parts(&schedule.spec.target),
     };
     let batch = (edge.is_none() && parts.len() > 1).then(|| app.ids.next::<BatchId>(app.clock.now()));
     // A target that refuses does not keep the others; the caller learns of the first run.
@@ -375,17 +375,6 @@ pub async fn run_now(
     let nothing =
         || Error::conflict("nothing_there", "there is nothing in it that the schedule decides about");
     made.ok_or_else(|| refused.unwrap_or_else(nothing))
-}
-
-/// The target, or the parts of a group on its hosts.
-fn parts(target: &Target, book: &RuleBook) -> Vec<Target> {
-    match &target.subject {
-        Subject::Group(group) => {
-            let hosts = book.rules.groups().hosts(group).into_iter();
-            hosts.map(|host| Target { host, subject: target.subject.clone() }).collect()
-        }
-        _ => vec![target.clone()],
-    }
 }
 
 /// The target of a window or, of a host or group, the stacks and containers outside stacks about which it decides.
@@ -459,7 +448,7 @@ async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Sc
     let is_there = |schedule: &&Schedule| schedule.deleted_at.is_none();
     let mut tx = app.db.begin().await?;
     if is_there(&new) {
-        require_host(&mut tx, app, &new.spec.target.host).await?;
+        require_host(&mut tx, app, &new.spec.target).await?;
     }
     let is_stored = if is_there(&old) {
         db::schedules::update(&mut tx, new, old.rev).await?
@@ -477,9 +466,9 @@ async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Sc
 }
 
 /// Refuses to store a schedule for a host that is deleted meanwhile. Until the transaction ends, nobody deletes it.
-async fn require_host(tx: &mut Tx, app: &App, host: &HostId) -> Result<()> {
-    // A group names no host.
-    if host.as_str().is_empty() || app.config.has_host(host) || db::hosts::hold(tx, host).await? {
+async fn require_host(tx: &mut Tx, app: &App, target: &Target) -> Result<()> {
+    let Some(host) = target.on_host() else { return Ok(()) };
+    if app.config.has_host(host) || db::hosts::hold(tx, host).await? {
         return Ok(());
     }
     Err(Error::field(

@@ -99,13 +99,12 @@ fn find(inventory: &Inventory, target_type: TargetType, name: &str) -> Option<(T
     }
 }
 
-/// Warnings about a host or group: nothing is in it, or a start would wake what is off on purpose.
+/// Warnings about a host or group: nothing is in it, or a start leaves off what is off on purpose.
 fn wide_warnings(app: &App, target: &Target, action: Option<Action>) -> Vec<String> {
-    let hosts = app.hosts.all().into_iter();
-    let on = hosts.filter(|host| target.host.as_str().is_empty() || *host.id() == target.host);
-    let members: usize = on.map(|host| host.inventory().members(&target.subject).len()).sum();
+    let hosts = targets::hosts_of(app, target);
+    let is_empty = hosts.iter().all(|host| host.inventory().members(&target.subject).is_empty());
     let mut warnings = Vec::new();
-    if members == 0 {
+    if is_empty {
         let what = if target.target_type() == TargetType::Group { "this group" } else { "this host" };
         warnings.push(format!("There is no container in {what} now; the schedule waits for one."));
     }

@@ -409,12 +409,7 @@ impl<'a> Here<'a> {
         let protected = container.protection.as_ref().map(|protection| protection.reason().to_owned());
         let target = container.target();
         let rules = &self.known.book.rules;
-        let stack_of = |name: &str| Target::stack(container.host.clone(), name);
-        let is_member_by_itself = container.stack().map(stack_of).is_some_and(|stack| {
-            let groups = rules.groups();
-            groups.groups_of(Place::of(&container)) != groups.groups_of(Place::of_target(&stack))
-        });
-        let own_rule = rules.names(&target) || is_member_by_itself;
+        let own_rule = rules.names(&target) || rules.groups().set_apart(&target);
         let wanted = match group {
             Some(group) if !own_rule => Arc::clone(&group.wanted),
             _ => self.known.wanted(&target),

@@ -92,8 +92,8 @@ fn minute(at: Timestamp) -> i64 {
 }
 
 /// Which of two schedules goes first if they fire in the same minute: the one with the higher priority, then the one
-/// with the narrower target, then start and unpause before restart before pause before stop (rulings 51). `Less` means that `a` goes first. `Equal` means that the older one
-/// goes first, which the caller decides.
+/// with the narrower target, then start and unpause before restart before pause before stop (rulings 51). `Less` means that
+/// `a` goes first. `Equal` means that the older one goes first, which the caller decides.
 pub fn precedence_of(a: &ScheduleSpec, b: &ScheduleSpec) -> Ordering {
     (b.priority, b.target.narrowness(), a.action.clash_rank()).cmp(&(
         a.priority,

@@ -50,7 +50,7 @@ impl From<Override> for OverrideJson {
         };
         Self {
             id: one.id.to_string(),
-            host: one.reach.host().filter(|host| !host.as_str().is_empty()).map(ToString::to_string),
+            host: one.reach.host().map(ToString::to_string),
             target_type: one.reach.type_str(),
             target_id: target.map(|target| target_id(target, one.target_name.clone())),
             target_key: target.map(Target::key),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::ApiQuery;
-use super::target::{TargetJson, known_host};
+use super::target::{self, known_host};
 use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{Error, Result};
 use crate::domain::overrides::DesiredState;
@@ -66,9 +66,12 @@ impl EventJson {
         let (id, title) = event.schedule.unzip();
         Self {
             at: Instant(event.at),
-            host: Some(event.target.host.0.clone()).filter(|host| !host.is_empty()),
+            host: event.target.on_host().map(ToString::to_string),
             target_type: event.target.target_type().as_str(),
-            target_id: names.get(&event.target).cloned().unwrap_or_default(),
+            target_id: target::target_id(
+                &event.target,
+                names.get(&event.target).cloned().unwrap_or_default(),
+            ),
             action,
             state,
             schedule_id: id.map(|id| id.0),
@@ -140,10 +143,11 @@ pub async fn get(
     let target = match (target_type, target_id) {
         (None, None) => None,
         (Some(target_type), Some(target_id)) => {
-            let host = host.as_ref().map(ToString::to_string);
-            Some(TargetJson { host, target_type, target_id }.resolve(&caller.app)?)
+            Some(target::existing(&caller.app, host.as_ref(), target_type, target_id).await?)
         }
-        (None, Some(_)) => return Err(Error::field("target_type", "say stack or container too")),
+        (None, Some(_)) => {
+            return Err(Error::field("target_type", "say which type too: stack, container, host or group"));
+        }
         (Some(_), None) => return Err(Error::field("target_id", "say which one too")),
     };
     let question = Question { from, to, host, target };

@@ -4,6 +4,7 @@ use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::app::rulebook::RuleBook;
 use crate::app::{App, Error, Result, history, targets};
 use crate::domain::ids::HostId;
 use crate::domain::target::{Subject, Target, TargetType};
@@ -36,6 +37,24 @@ impl TargetJson {
     }
 }
 
+/// A target of any kind that exists, from the fields of a query string.
+pub(super) async fn existing(
+    app: &App,
+    host: Option<&HostId>,
+    target_type: String,
+    target_id: String,
+) -> Result<Target> {
+    let host = host.map(ToString::to_string);
+    let Some(kind @ (TargetType::Host | TargetType::Group)) = TargetType::parse(&target_type) else {
+        return TargetJson { host, target_type, target_id }.resolve(app);
+    };
+    let book = RuleBook::load(app).await?;
+    // With a host, the part of a group on it is asked for beside.
+    let host = host.filter(|_| kind == TargetType::Host);
+    let found = targets::wide(app, &book.groups, kind, host.as_deref(), Some(&target_id))?;
+    found.map(|(target, _)| target).ok_or_else(|| Error::not_found("target", shorten(&target_id)))
+}
+
 /// The id of a target in a response: of a host or group its id, otherwise its name.
 pub(super) fn target_id(target: &Target, name: String) -> String {
     match &target.subject {
@@ -60,7 +79,7 @@ pub struct TargetFields {
 impl TargetFields {
     pub fn new(target: &Target, name: String) -> Self {
         Self {
-            host: Some(target.host.to_string()).filter(|host| !host.is_empty()),
+            host: target.on_host().map(ToString::to_string),
             target_type: target.target_type(),
             target_id: target_id(target, name),
             target_key: target.key(),

@@ -27,16 +27,18 @@ use docknap::db;
 use docknap::docker::Hosts;
 use docknap::docker::self_detection::SelfHints;
 use docknap::domain::credential::name_key;
-use docknap::domain::ids::UserId;
+use docknap::domain::ids::{HostId, UserId};
 use docknap::domain::permission::Role;
 use docknap::domain::user::User;
 use docknap::web::{self, Web};
 use scraper::{Html, Selector};
 use secrecy::SecretString;
+use serde_json::json;
 use tower::ServiceExt;
 
 use super::bench::Bench;
 use super::db::TestDb;
+use super::sim::Simulated;
 
 /// Password of every account.
 pub const PASSWORD: &str = "sleepy whales drift at night";
@@ -129,6 +131,24 @@ impl TestApp {
     pub fn bench(&self) -> &Bench {
         let Resources::Bench(bench) = &self.resources else { panic!("this site was made without a bench") };
         bench
+    }
+
+    /// Adds a simulated Engine as a host and waits until it is connected.
+    pub async fn add_host(&self, name: &str, id: &str, engine: &Simulated) {
+        let body = json!({"name": name, "id": id, "endpoint": engine.control.docker_host()});
+        let made = self.bearer(Role::Admin).await.post_json("/api/hosts", &body).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        self.until_connected(id).await;
+    }
+
+    /// Waits until a host is connected.
+    pub async fn until_connected(&self, id: &str) {
+        let id = HostId::from(id);
+        self.bench()
+            .until("the host is connected", async || {
+                self.app.hosts.get(&id).is_some_and(|host| host.inventory().is_connected())
+            })
+            .await;
     }
 
     async fn add_accounts(&self) {
