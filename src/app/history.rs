@@ -244,7 +244,7 @@ pub fn is_present(app: &App, target: &Target) -> bool {
     app.hosts.get(&target.host).is_some_and(|host| {
         let inventory = host.inventory();
         match &target.subject {
-            Subject::Stack(name) => inventory.has_stack(name),
+            Subject::Stack(name) | Subject::Services { stack: name, .. } => inventory.has_stack(name),
             Subject::Container(identity) => inventory.by_identity(identity).is_some(),
             Subject::Host | Subject::Group(_) => true,
         }
@@ -277,9 +277,11 @@ fn containers_of(app: &App, target: &Target) -> Vec<ContainerIdentity> {
         Subject::Container(identity) => vec![identity.clone()],
         // All runs on a host would match; the filter by host lists those.
         Subject::Host | Subject::Group(_) => Vec::new(),
-        Subject::Stack(_) => app.hosts.get(&target.host).map_or_else(Vec::new, |host| {
-            let members = host.inventory().members(&target.subject);
-            members.iter().map(|member| member.identity.clone()).collect()
-        }),
+        Subject::Stack(_) | Subject::Services { .. } => {
+            app.hosts.get(&target.host).map_or_else(Vec::new, |host| {
+                let members = host.inventory().members(&target.subject);
+                members.iter().map(|member| member.identity.clone()).collect()
+            })
+        }
     }
 }

@@ -388,7 +388,9 @@ async fn napped(app: &App) -> Result<BTreeMap<(HostId, String), i64>> {
 
 fn label(target: &Target) -> String {
     match &target.subject {
-        Subject::Stack(name) | Subject::Container(ContainerIdentity::Name(name)) => name.clone(),
+        Subject::Stack(name)
+        | Subject::Services { stack: name, .. }
+        | Subject::Container(ContainerIdentity::Name(name)) => name.clone(),
         Subject::Container(identity) => identity.to_text(),
         Subject::Host => String::new(),
         Subject::Group(id) => id.to_string(),

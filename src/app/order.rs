@@ -187,7 +187,7 @@ fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
     let refused = |message: String| Err(Error::field("dependency_id", message));
     let stack_of = |subject: &Subject| match subject {
         Subject::Stack(name) => Some(name.clone()),
-        Subject::Container(_) | Subject::Host | Subject::Group(_) => None,
+        Subject::Services { .. } | Subject::Container(_) | Subject::Host | Subject::Group(_) => None,
     };
     if edge.dependant == edge.dependency {
         return refused("it cannot wait for itself".to_owned());

@@ -198,7 +198,9 @@ pub async fn of_week(
 fn row(app: &App, target: Target, amount: Amount) -> Row {
     let inventory = app.hosts.get(&target.host).map(|host| host.inventory());
     let key = inventory.and_then(|inventory| match &target.subject {
-        Subject::Stack(name) => inventory.stack(name).map(|stack| stack.key.clone()),
+        Subject::Stack(name) | Subject::Services { stack: name, .. } => {
+            inventory.stack(name).map(|stack| stack.key.clone())
+        }
         Subject::Container(identity) => inventory.by_identity(identity).map(|one| one.key()),
         Subject::Host | Subject::Group(_) => None,
     });

@@ -31,7 +31,7 @@ use crate::domain::nap::Naps;
 use crate::domain::place::Place;
 use crate::domain::run::{Run, Trigger};
 use crate::domain::schedule::{Schedule, ScheduleSpec, When};
-use crate::domain::target::{ContainerIdentity, Target};
+use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::window::Window;
 use crate::domain::zone::NamedZone;
 
@@ -241,7 +241,13 @@ impl RuleBook {
             for schedule in db::schedules::list(&app.db, &all).await? {
                 if let Some(at) = self.next_at(&schedule).filter(|_| !schedule.is_window()) {
                     let reading = self.reading(&schedule.spec);
-                    fires.entry(schedule.spec.target.clone()).or_default().push((at, schedule, reading));
+                    let Target { host, subject } = &schedule.spec.target;
+                    // Those for services are kept with their stack.
+                    let target = match subject {
+                        Subject::Services { stack, .. } => Target::stack(host.clone(), stack.clone()),
+                        _ => schedule.spec.target.clone(),
+                    };
+                    fires.entry(target).or_default().push((at, schedule, reading));
                 }
             }
             Ok(Arc::new(fires))
@@ -276,8 +282,20 @@ impl RuleBook {
             .chain(self.rules.groups().groups_of(Place::of_target(target)).into_iter().map(Target::group))
             .filter(|wide| wide != target);
         let wide = wide.filter_map(|wide| fires.get(&wide)).collect::<Vec<_>>();
-        let lists = [fires.get(target), stack.and_then(|stack| fires.get(stack))];
-        let fires = lists.into_iter().flatten().chain(wide).flatten();
+        let place = Place::of_target(target);
+        let of_part = |fire: &&(Timestamp, Schedule, Reading)| {
+            let services = fire.1.spec.target.subject.services();
+            services.map(|services| place.lies_in_services(services))
+        };
+        let of_its_stack = place.stack.map(|name| Target::stack(target.host.clone(), name));
+        let of_stack =
+            of_its_stack.and_then(|stack| fires.get(&stack)).map(Vec::as_slice).unwrap_or_default();
+        // Those of the target alone, of services that it lies in, and of its stack as a whole.
+        let own = fires.get(target).into_iter().flatten().filter(|fire| of_part(fire).is_none());
+        let of_parts = of_stack.iter().filter(|fire| of_part(fire) == Some(true));
+        let of_whole = stack.and_then(|stack| fires.get(stack)).into_iter().flatten();
+        let of_whole = of_whole.filter(|fire| of_part(fire).is_none());
+        let fires = own.chain(of_parts).chain(of_whole).chain(wide.into_iter().flatten());
         let fires = fires.map(|(at, schedule, reading)| (*at, schedule, reading.clone())).collect();
         Foretold::new(&self.rules, target, &self.zone.zone, standing, fires, now)
     }

@@ -1,6 +1,7 @@
 //! Lookup of stacks and containers by name or key. [`resolve`] and [`named`] find a target, `touchable` and
 //! `unprotected` refuse targets that DockNap must not act on, and `name` returns the display name.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::App;
@@ -223,7 +224,7 @@ pub(crate) fn name(app: &App, target: &Target) -> String {
     let wide = match &target.subject {
         Subject::Host => host.as_ref().map(|host| host.name().to_owned()),
         Subject::Group(id) => app.rulebook.group_name(id),
-        Subject::Stack(_) | Subject::Container(_) => None,
+        Subject::Stack(_) | Subject::Services { .. } | Subject::Container(_) => None,
     };
     let inventory = host.map_or_else(|| Inventory::empty(target.host.clone()), |host| host.inventory());
     present_name(&inventory, target, wide.as_deref())
@@ -246,6 +247,7 @@ pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Opt
     let identity = match &target.subject {
         Subject::Container(identity) => identity,
         Subject::Stack(name) => return name.clone(),
+        Subject::Services { stack, services } => return part_name(stack, services),
         Subject::Host => return known_as.unwrap_or(target.host.as_str()).to_owned(),
         Subject::Group(id) => return known_as.unwrap_or(id.as_str()).to_owned(),
     };
@@ -254,6 +256,11 @@ pub(super) fn present_name(inventory: &Inventory, target: &Target, known_as: Opt
         Some(name) => name.to_owned(),
         None => without_container(identity),
     }
+}
+
+/// The display name of services of a stack: `media (web, worker)`.
+pub(super) fn part_name(stack: &str, services: &BTreeSet<String>) -> String {
+    format!("{stack} ({})", services.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// The display name of a container that does not exist.
@@ -315,7 +322,9 @@ pub(super) fn known(inventory: &Inventory, target: &Target) -> Result<()> {
         return Ok(());
     }
     Err(match &target.subject {
-        Subject::Stack(name) | Subject::Container(ContainerIdentity::Name(name)) => {
+        Subject::Stack(name)
+        | Subject::Services { stack: name, .. }
+        | Subject::Container(ContainerIdentity::Name(name)) => {
             not_found(inventory, target.target_type(), name)
         }
         Subject::Container(identity) => Error::not_found("container", without_container(identity)),

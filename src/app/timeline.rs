@@ -140,6 +140,7 @@ impl TimelineData {
         all.filter(|target| match &target.subject {
             Subject::Container(ContainerIdentity::Name(_))
             | Subject::Stack(_)
+            | Subject::Services { .. }
             | Subject::Host
             | Subject::Group(_) => true,
             Subject::Container(ContainerIdentity::Service { .. }) => own_rules.contains(target),

@@ -13,7 +13,7 @@ use super::{Db, Result, Tx};
 use crate::domain::day_rules::{EveryWeeks, Nth};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
 use crate::domain::schedule::{Schedule, ScheduleSpec, When};
-use crate::domain::target::Target;
+use crate::domain::target::{Subject, Target};
 
 macro_rules! columns {
     () => {
@@ -236,12 +236,17 @@ pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedul
         "SELECT ",
         columns!(),
         " WHERE s.deleted_ms IS NULL AND ($1 IS NULL OR s.host_id = $1) AND ($2 IS NULL OR s.target_type = $2) \
-         AND ($3 IS NULL OR s.target_identity = $3) AND ($4 IS NULL OR s.enabled = $4) \
+         AND ($3 IS NULL OR s.target_identity = $3 OR SUBSTR(s.target_identity, 1, LENGTH($8)) = $8) AND ($4 IS NULL OR s.enabled = $4) \
          AND ($5 IS NULL OR LOWER(s.name) LIKE $5 ESCAPE '!' OR LOWER(s.target_name) LIKE $5 ESCAPE '!' \
            OR LOWER(s.note) LIKE $5 ESCAPE '!') \
          AND ($6 IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7"
     );
     let identity = wanted.target.map(Target::identity_text);
+    // A stack has the schedules of its services too.
+    let parts = match wanted.target.map(|target| &target.subject) {
+        Some(Subject::Stack(name)) => Some(format!("{name}\n")),
+        _ => None,
+    };
     let pattern = wanted.text.map(|text| {
         let text = escape_like(&text.to_lowercase());
         format!("%{text}%")
@@ -254,7 +259,8 @@ pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedul
         wanted.enabled,
         pattern,
         wanted.before,
-        wanted.limit
+        wanted.limit,
+        parts
     )
     .all(db)
     .await

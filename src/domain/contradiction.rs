@@ -136,8 +136,8 @@ pub fn lasts(
     end.map(|end| end.min(longest))
 }
 
-/// The targets whose windows and overrides an action on `target` may contradict: of a stack the stack itself and those of
-/// its containers that have windows, overrides or groups of their own; of a host or group its stacks and, as of a stack,
+/// The targets whose windows and overrides an action on `target` may contradict: of a stack or its services these and
+/// those of their containers that have windows, overrides or groups of their own; of a host or group its stacks and, as of a stack,
 /// its containers.
 pub fn speakers<'a>(
     target: &Target,
@@ -154,7 +154,10 @@ pub fn speakers<'a>(
         let place = Place::of_target(&container);
         let stack = place.stack.map(|name| Target::stack(target.host.clone(), name));
         let own = match stack {
-            Some(stack) if !rules.names(&container) && !rules.groups().set_apart(&container) => stack,
+            Some(stack) if !rules.names(&container) && !rules.groups().set_apart(&container) => {
+                // Of services, their own rules count.
+                if target.subject.services().is_some() { target.clone() } else { stack }
+            }
             _ => container,
         };
         if !targets.contains(&own) {

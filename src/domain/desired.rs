@@ -73,6 +73,8 @@ pub struct Rules {
     overrides: Vec<Override>,
     /// Indexes into `windows`.
     by_target: HashMap<Target, Vec<usize>>,
+    /// The targets of windows for services, by the target of their stack.
+    parts_of: HashMap<Target, Vec<Target>>,
     groups: Arc<Memberships>,
 }
 
@@ -133,7 +135,13 @@ impl Rules {
         for (index, rule) in windows.iter().enumerate() {
             by_target.entry(rule.target.clone()).or_default().push(index);
         }
-        Self { windows, overrides, by_target, groups: Arc::default() }
+        let mut parts_of: HashMap<Target, Vec<Target>> = HashMap::new();
+        for part in by_target.keys().filter(|target| target.subject.services().is_some()) {
+            if let Some(stack) = part.subject.stack() {
+                parts_of.entry(Target::stack(part.host.clone(), stack)).or_default().push(part.clone());
+            }
+        }
+        Self { windows, overrides, by_target, parts_of, groups: Arc::default() }
     }
 
     /// The rules with these members of groups.
@@ -180,10 +188,19 @@ impl Rules {
         rules
     }
 
-    /// Whether a window or an override is for exactly this target.
+    /// Whether a window or an override is for exactly this target, or for services of its stack that it lies in.
     pub fn names(&self, target: &Target) -> bool {
+        let place = Place::of_target(target);
+        let names = |named: &Target| {
+            named == target
+                || named.host == target.host
+                    && named.subject.stack() == place.stack
+                    && named.subject.services().is_some_and(|services| place.lies_in_services(services))
+        };
+        let stack = place.stack.map(|name| Target::stack(target.host.clone(), name));
         self.by_target.contains_key(target)
-            || self.overrides.iter().any(|one| matches!(&one.reach, Reach::Target(named) if named == target))
+            || stack.and_then(|stack| self.parts_of.get(&stack)).is_some_and(|parts| parts.iter().any(names))
+            || self.overrides.iter().any(|one| matches!(&one.reach, Reach::Target(named) if names(named)))
     }
 
     /// Whether a window or an override covers a place, even if it is not active now.
@@ -202,8 +219,8 @@ impl Rules {
         Moment { rules: self, now, votes: Mutex::default() }
     }
 
-    /// The window schedules that decide about a place: those of the narrowest scope that has any, of container, stack,
-    /// host and groups.
+    /// The window schedules that decide about a place: those of the narrowest scope that has any, of container, services,
+    /// stack, host and groups.
     pub fn windows_for(&self, place: Place<'_>) -> Vec<&WindowRule> {
         let on = |targets: Vec<Target>| -> Vec<&WindowRule> {
             targets.iter().flat_map(|target| self.windows_on(target)).collect()
@@ -212,12 +229,20 @@ impl Rules {
     }
 
     /// The targets whose windows may decide about a place, from the narrowest scope to the widest. The groups of a place
-    /// are one scope.
+    /// are one scope, and all sets of services that it lies in are one.
     pub(super) fn scopes(&self, place: Place<'_>) -> impl Iterator<Item = Vec<Target>> + use<> {
         let on_host = |subject| vec![Target { host: place.host.clone(), subject }];
+        let stack = place.stack.map(|name| Target::stack(place.host.clone(), name));
+        let parts = stack.as_ref().and_then(|stack| self.parts_of.get(stack)).map(|parts| {
+            let holds = |part: &&Target| {
+                part.subject.services().is_some_and(|services| place.lies_in_services(services))
+            };
+            parts.iter().filter(holds).cloned().collect()
+        });
         let narrow = [
             place.container.map(|identity| on_host(Subject::Container(identity.clone()))),
-            place.stack.map(|name| on_host(Subject::Stack(name.to_owned()))),
+            parts,
+            stack.map(|stack| vec![stack]),
             place.group.is_none().then(|| on_host(Subject::Host)),
         ];
         let groups = self.groups.groups_of(place).into_iter().map(Target::group).collect();

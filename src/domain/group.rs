@@ -133,7 +133,7 @@ impl Memberships {
     /// Whether a container is in a group that its stack is not in; `false` without a stack.
     pub fn set_apart(&self, container: &Target) -> bool {
         let place = Place::of_target(container);
-        let stack = Place { container: None, ..place };
+        let stack = Place { container: None, services: None, ..place };
         place.stack.is_some() && self.groups_of(place) != self.groups_of(stack)
     }
 
@@ -198,8 +198,19 @@ impl Memberships {
             _ if inner.host != outer.host => false,
             Subject::Host => true,
             Subject::Stack(name) => match &inner.subject {
-                Subject::Stack(other) => other == name,
+                Subject::Stack(other) | Subject::Services { stack: other, .. } => other == name,
                 Subject::Container(ContainerIdentity::Service { project, .. }) => project == name,
+                Subject::Host => true,
+                Subject::Container(ContainerIdentity::Name(_)) | Subject::Group(_) => false,
+            },
+            Subject::Services { stack, services } => match &inner.subject {
+                Subject::Stack(other) => other == stack,
+                Subject::Services { stack: other, services: others } => {
+                    other == stack && !services.is_disjoint(others)
+                }
+                Subject::Container(ContainerIdentity::Service { project, service, .. }) => {
+                    project == stack && services.contains(service)
+                }
                 Subject::Host => true,
                 Subject::Container(ContainerIdentity::Name(_)) | Subject::Group(_) => false,
             },
@@ -208,6 +219,10 @@ impl Memberships {
                 Subject::Host => true,
                 Subject::Stack(stack) => {
                     matches!(identity, ContainerIdentity::Service { project, .. } if project == stack)
+                }
+                Subject::Services { stack, services } => {
+                    matches!(identity, ContainerIdentity::Service { project, service, .. }
+                        if project == stack && services.contains(service))
                 }
                 Subject::Group(_) => false,
             },
@@ -250,6 +265,10 @@ mod tests {
         let groups = Memberships::of([(evening(), container.clone())]);
         let group = Target::group(evening());
         let part = Target { host: HostId::from("vps"), subject: group.subject.clone() };
+        let services = |names: &[&str]| {
+            Target::services(nas(), "media", names.iter().map(|name| (*name).to_owned()).collect())
+        };
+        let (web, db) = (services(&["web", "worker"]), services(&["db"]));
         for (a, b, is) in [
             (&stack, &container, true),
             (&stack, &Target::host(nas()), true),
@@ -262,6 +281,14 @@ mod tests {
             (&stack, &elsewhere, false),
             (&group, &Target::stack(nas(), "other"), false),
             (&Target::stack(nas(), "other"), &container, false),
+            (&web, &container, true),
+            (&web, &stack, true),
+            (&web, &services(&["worker"]), true),
+            (&web, &Target::host(nas()), true),
+            (&web, &group, true),
+            (&web, &db, false),
+            (&db, &container, false),
+            (&web, &elsewhere, false),
         ] {
             assert_eq!((groups.overlap(a, b), groups.overlap(b, a)), (is, is), "{a:?} {b:?}");
         }

@@ -237,6 +237,11 @@ impl Inventory {
                     .cloned()
                     .collect()
             }
+            Subject::Services { stack, services } => {
+                let mut members = self.members(&Subject::Stack(stack.clone()));
+                members.retain(|one| one.service().is_some_and(|service| services.contains(service)));
+                members
+            }
             Subject::Container(identity) => self.by_identity(identity).cloned().into_iter().collect(),
             Subject::Host => by_name(replicas(self.containers.iter())),
             Subject::Group(id) => {

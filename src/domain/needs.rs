@@ -40,7 +40,7 @@ impl Pairs {
         let (mut stacks, mut containers) = (HashSet::new(), HashSet::new());
         for target in targets {
             match &target.subject {
-                Subject::Group(_) | Subject::Host => {
+                Subject::Group(_) | Subject::Host | Subject::Services { .. } => {
                     let holds = |one: &&Arc<Container>| inventory.groups.overlap(target, &one.target());
                     containers.extend(all.iter().filter(holds).map(|one| &one.identity));
                 }

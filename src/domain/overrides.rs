@@ -112,6 +112,9 @@ impl Reach {
             Subject::Group(id) => groups.holds(id, place),
             Subject::Host => true,
             Subject::Stack(name) => place.stack == Some(name.as_str()),
+            Subject::Services { stack, services } => {
+                place.stack == Some(stack.as_str()) && place.lies_in_services(services)
+            }
             Subject::Container(identity) => place.container == Some(identity),
         };
         covers.then(|| target.narrowness())

@@ -176,7 +176,9 @@ impl<'a> PlanContext<'a> {
             });
         }
         let all = match request.subject {
-            Subject::Stack(name) => inventory.containers.of_stack(name),
+            Subject::Stack(name) | Subject::Services { stack: name, .. } => {
+                inventory.containers.of_stack(name)
+            }
             Subject::Container(identity) => inventory.containers.with_identity(identity),
             Subject::Host | Subject::Group(_) => inventory.containers.iter().collect(),
         };

@@ -1,6 +1,8 @@
 //! Targets of schedules and actions: a container, a stack, a host or a group. Holds their identities, their stored form
 //! and their keys for URLs.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -18,7 +20,7 @@ words! {
     )]
     #[serde(rename_all = "lowercase")]
     pub enum TargetType {
-        /// Containers of one compose project.
+        /// Containers of one compose project, or of some of its services.
         Stack,
         /// One container.
         Container,
@@ -90,7 +92,7 @@ fn unescape(part: &str) -> String {
     part.replace("%2F", "/").replace("%25", "%")
 }
 
-/// Container, stack or everything on one host; or a group, which may reach across hosts.
+/// Container, stack, services of a stack or everything on one host; or a group, which may reach across hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// Host of the stack or container. Of a group it is empty, which means all hosts; the target of a run is the part
@@ -105,6 +107,12 @@ pub struct Target {
 pub enum Subject {
     /// Compose project with this exact name.
     Stack(String),
+    /// Some services of a compose project.
+    Services {
+        stack: String,
+        /// At least one name, none with a line break.
+        services: BTreeSet<String>,
+    },
     /// Container with this identity.
     Container(ContainerIdentity),
     /// Everything on the host.
@@ -116,10 +124,26 @@ pub enum Subject {
 impl Subject {
     pub fn target_type(&self) -> TargetType {
         match self {
-            Self::Stack(_) => TargetType::Stack,
+            Self::Stack(_) | Self::Services { .. } => TargetType::Stack,
             Self::Container(_) => TargetType::Container,
             Self::Host => TargetType::Host,
             Self::Group(_) => TargetType::Group,
+        }
+    }
+
+    /// The stack, or the stack of the services.
+    pub fn stack(&self) -> Option<&str> {
+        match self {
+            Self::Stack(name) | Self::Services { stack: name, .. } => Some(name),
+            Self::Container(_) | Self::Host | Self::Group(_) => None,
+        }
+    }
+
+    /// The services, if the subject is only a part of its stack.
+    pub fn services(&self) -> Option<&BTreeSet<String>> {
+        match self {
+            Self::Services { services, .. } => Some(services),
+            _ => None,
         }
     }
 }
@@ -127,6 +151,14 @@ impl Subject {
 impl Target {
     pub fn stack(host: HostId, name: impl Into<String>) -> Self {
         Self { host, subject: Subject::Stack(name.into()) }
+    }
+
+    /// Services of a stack; all of it if there are none.
+    pub fn services(host: HostId, stack: impl Into<String>, services: BTreeSet<String>) -> Self {
+        let stack = stack.into();
+        let subject =
+            if services.is_empty() { Subject::Stack(stack) } else { Subject::Services { stack, services } };
+        Self { host, subject }
     }
 
     pub fn container(host: HostId, identity: ContainerIdentity) -> Self {
@@ -157,20 +189,25 @@ impl Target {
         matches!(self.subject, Subject::Host | Subject::Group(_))
     }
 
-    /// How narrow the target is: 1 = group, 2 = host, 3 = stack, 4 = container.
+    /// How narrow the target is: 1 = group, 2 = host, 3 = stack, 4 = services of a stack, 5 = container.
     pub fn narrowness(&self) -> u8 {
         match self.subject {
             Subject::Group(_) => 1,
             Subject::Host => 2,
             Subject::Stack(_) => 3,
-            Subject::Container(_) => 4,
+            Subject::Services { .. } => 4,
+            Subject::Container(_) => 5,
         }
     }
 
     /// Parses a target from its database columns; `None` if they hold values that DockNap never writes.
     pub fn from_columns(host: &str, target_type: &str, identity: &str) -> Option<Self> {
         let subject = match TargetType::parse(target_type)? {
-            TargetType::Stack => Subject::Stack(identity.to_owned()),
+            TargetType::Stack => {
+                let mut lines = identity.split('\n').map(str::to_owned);
+                let stack = lines.next()?;
+                return Some(Self::services(HostId::from(host), stack, lines.collect()));
+            }
             TargetType::Container => Subject::Container(ContainerIdentity::parse(identity)?),
             TargetType::Host => Subject::Host,
             TargetType::Group => Subject::Group(GroupId::from(identity)),
@@ -178,21 +215,24 @@ impl Target {
         Some(Self { host: HostId::from(host), subject })
     }
 
-    /// Identity as stored: the name of the stack, the text form of the container's identity, the id of the group; empty
+    /// Identity as stored: the name of the stack, followed by its services, each after a line break; the text form of the container's identity, the id of the group; empty
     /// for a host.
     pub fn identity_text(&self) -> String {
         match &self.subject {
             Subject::Stack(name) => name.clone(),
+            Subject::Services { stack, services } => {
+                std::iter::once(stack).chain(services).map(String::as_str).collect::<Vec<_>>().join("\n")
+            }
             Subject::Container(identity) => identity.to_text(),
             Subject::Host => String::new(),
             Subject::Group(id) => id.as_str().to_owned(),
         }
     }
 
-    /// Key in page URLs, element ids and event names; see [`key`].
+    /// Key in page URLs, element ids and event names; see [`key`]. Services have the key of their stack.
     pub fn key(&self) -> String {
         match &self.subject {
-            Subject::Stack(name) => key(&self.host, name),
+            Subject::Stack(name) | Subject::Services { stack: name, .. } => key(&self.host, name),
             Subject::Container(identity) => key(&self.host, &identity.to_text()),
             // No stack and no container has such an identity: a project name holds no colon.
             Subject::Host => key(&self.host, "host:"),

@@ -272,16 +272,18 @@ impl<'a> HostReconciliation<'a> {
     }
 
     /// The target of the run for a finding: for a window of a host or group, the whole host or the part of the group on
-    /// it; otherwise the stack of the container, or the container if it has no stack. The
-    /// container alone is also the target if the deciding rule is for it alone or the run reverts a change by others,
+    /// it; for one of services, these services; otherwise the stack of the container, or the container if it has no
+    /// stack. The container alone is also the target if the deciding rule is for it alone or the run reverts a change by others,
     /// except at the end of a temporary state (`Cause::Ended`).
     fn acted_on(&self, finding: &Finding<'_>, cause: Cause) -> Target {
         let container = Target::container(self.host.id().clone(), finding.identity.clone());
         let is_wide_edge = |rule: &WindowRule| rule.target.is_wide() && cause == Cause::Change;
+        let is_part = |rule: &WindowRule| rule.target.subject.services().is_some() && cause != Cause::PutBack;
         let narrow = match finding.desired.layer {
             Layer::Window(rule, _) if is_wide_edge(rule) => {
                 return Target { host: self.host.id().clone(), subject: rule.target.subject.clone() };
             }
+            Layer::Window(rule, _) if is_part(rule) => return rule.target.clone(),
             Layer::Window(rule, _) => rule.target == container,
             Layer::Hold(one) | Layer::Override(one) => one.reach == Reach::Target(container.clone()),
             Layer::None => true,
@@ -513,7 +515,7 @@ fn is_gone(app: &App, one: &Override) -> bool {
     let inventory = host.inventory();
     inventory.is_connected()
         && match &target.subject {
-            Subject::Stack(name) => !inventory.has_stack(name),
+            Subject::Stack(name) | Subject::Services { stack: name, .. } => !inventory.has_stack(name),
             Subject::Container(identity) => inventory.by_identity(identity).is_none(),
             Subject::Host | Subject::Group(_) => false,
         }

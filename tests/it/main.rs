@@ -74,6 +74,7 @@ mod scheduler;
 mod schedules;
 mod schedules_storage;
 mod security;
+mod services;
 mod sim;
 mod simulate;
 #[cfg(feature = "faults")]

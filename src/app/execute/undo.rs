@@ -226,6 +226,8 @@ impl Scene<'_> {
             || on_host && self.inventory.groups.overlap(target, &self.run.target)
             || matches!((&self.run.target.subject, Place::of_target(target).stack),
                 (Subject::Stack(name), Some(stack)) if name == stack)
+            || self.run.target.subject.services().is_some()
+                && self.inventory.groups.overlap(target, &self.run.target)
     }
 
     /// Sets the applied state of each member that was last changed by the run to the desired state, so that nothing

@@ -213,7 +213,7 @@ impl Fleet {
     fn order(&self, a: &MemberView, b: &MemberView) -> Ordering {
         let kind = |view: &MemberView| match view.target.subject {
             Subject::Host | Subject::Group(_) => 0,
-            Subject::Stack(_) => 1,
+            Subject::Stack(_) | Subject::Services { .. } => 1,
             Subject::Container(_) => 2,
         };
         let place = |view: &MemberView| (self.rank_of(&view.target.host), view.target.host.clone());

@@ -1,5 +1,7 @@
 //! A schedule as submitted by a form or as JSON, and its fields as name and value.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -31,6 +33,10 @@ pub struct Draft {
     /// The name or key of the target.
     #[schema(value_type = String, required = true)]
     pub target_id: Option<String>,
+    /// Only these services of the stack; empty = all of it.
+    #[serde(default, deserialize_with = "draft::numbers")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["web", "worker"]))]
+    pub services: Option<String>,
     /// Default: derived from whichever of `cron`, `at` and `window` is set.
     #[schema(value_type = Option<ScheduleKind>)]
     pub kind: Option<String>,
@@ -132,8 +138,13 @@ pub(super) fn is_of_time(field: &str) -> bool {
     ) || field.starts_with("guard.")
 }
 
+/// The names of services as a draft has them.
+pub(super) fn joined(services: &BTreeSet<String>) -> String {
+    services.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+}
+
 /// Field names with their values.
-pub(super) type FieldValues = [(&'static str, Option<String>); 25];
+pub(super) type FieldValues = [(&'static str, Option<String>); 26];
 
 /// The values of a stored schedule and its skip by the field names of a draft, as the audit log compares them. Fields
 /// that are empty or do not apply to this kind of schedule are `None`.
@@ -153,7 +164,8 @@ pub(super) fn field_values(schedule: &Schedule) -> FieldValues {
         ("name", filled(&spec.name)),
         ("host", filled(spec.target.host.as_str())),
         ("target_type", filled(spec.target.target_type().as_str())),
-        ("target_id", filled(&spec.target_name)),
+        ("target_id", filled(spec.target.subject.stack().unwrap_or(&spec.target_name))),
+        ("services", spec.target.subject.services().map(joined)),
         ("kind", filled(schedule.kind().as_str())),
         ("action", filled(spec.action.as_str()).filter(|_| !is_window)),
         ("cron", cron),

@@ -1,7 +1,7 @@
 //! A schedule copied or moved to another host, for the stack or container of the same name there or for another one.
 
 use super::change::{self, Saved};
-use super::draft::Draft;
+use super::draft::{Draft, joined};
 use super::target::{self, Found};
 use super::view::stored;
 use crate::app::draft::{Faults, Field};
@@ -79,6 +79,7 @@ fn aim(app: &App, old: &Schedule, to: &Elsewhere, book: &RuleBook) -> Result<(Sc
             Some(named) => named.to_owned(),
             None => same_name(app, old, &to.host),
         }),
+        services: spec.target.subject.services().map(|services| joined(services)),
         allow_missing: to.allow_missing,
         ..Draft::default()
     };
@@ -107,12 +108,13 @@ fn aim(app: &App, old: &Schedule, to: &Elsewhere, book: &RuleBook) -> Result<(Sc
 pub fn same_name(app: &App, schedule: &Schedule, host: &str) -> String {
     let spec = &schedule.spec;
     let Some(inventory) = app.hosts.get(&host.into()).map(|host| host.inventory()) else {
-        return spec.target_name.clone();
+        return spec.target.subject.stack().unwrap_or(&spec.target_name).to_owned();
     };
     // A container of compose is the same service there, whatever its name.
     match &spec.target.subject {
         Subject::Container(identity) => inventory.by_identity(identity).map(|one| one.name.clone()),
         Subject::Host => Some(host.to_owned()),
+        Subject::Services { stack, .. } => Some(stack.clone()),
         Subject::Stack(_) | Subject::Group(_) => None,
     }
     .unwrap_or_else(|| spec.target_name.clone())

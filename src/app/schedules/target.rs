@@ -1,5 +1,7 @@
 //! The target of a draft, and the reasons against a schedule for it.
 
+use std::collections::BTreeSet;
+
 use super::draft::Draft;
 use crate::app::draft::{Faults, Field, did_you_mean};
 use crate::app::rulebook::RuleBook;
@@ -8,8 +10,12 @@ use crate::app::{App, targets};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::{Inventory, Kind, RestartPolicy};
-use crate::domain::schedule::Schedule;
+use crate::domain::schedule::{Schedule, ScheduleSpec};
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
+use crate::domain::text::{capital, shorten};
+
+/// The largest number of services of one schedule.
+const MOST_SERVICES: usize = 50;
 
 /// A target that was found, or that is accepted although it does not exist now.
 pub(super) struct Found {
@@ -35,6 +41,7 @@ pub(super) fn target(
     faults: &mut Faults,
 ) -> Option<Found> {
     let target_type = draft.target_type.text().and_then(TargetType::parse);
+    let services = services(draft, target_type, faults);
     if let Some(target_type @ (TargetType::Host | TargetType::Group)) = target_type {
         let (host, id) = (draft.host.as_deref(), draft.target_id.as_deref());
         return match targets::wide(app, &book.groups, target_type, host, id) {
@@ -52,8 +59,7 @@ pub(super) fn target(
     let name = draft.target_id.as_deref().unwrap_or_default();
     // The stored target keeps its host, also while it does not exist and while its host is away.
     let of_stored = stored.map(|schedule| &schedule.spec).filter(|spec| {
-        target_type == Some(spec.target.target_type())
-            && (spec.target.key() == name || spec.target_name == name)
+        target_type == Some(spec.target.target_type()) && (spec.target.key() == name || called(spec) == name)
     });
     let named = draft.host.text().or(of_stored.map(|spec| spec.target.host.as_str()));
     let host = match target_type {
@@ -70,9 +76,21 @@ pub(super) fn target(
     }
     let (inventory, target_type) = (host?.inventory(), target_type?);
     let Some((target, name)) = find(&inventory, target_type, name) else {
-        return missing(&inventory, draft, target_type, name, stored, faults);
+        let found = missing(&inventory, draft, target_type, name, stored, faults)?;
+        return Some(found.narrowed(services));
     };
     let mut warnings = Vec::new();
+    let (target, name) = narrowed(target, name, services);
+    if let Some(message) = unknown_service(&inventory, &target) {
+        if inventory.is_connected()
+            && !draft.allow_missing
+            && of_stored.is_none_or(|spec| spec.target != target)
+        {
+            faults.add("services", message);
+            return None;
+        }
+        warnings.push(format!("{}; the schedule waits for it.", capital(&message)));
+    }
     if !inventory.is_connected() {
         warnings.push(format!(
             "Host {} is not connected: `{name}` was there when it was last seen.",
@@ -81,6 +99,58 @@ pub(super) fn target(
     }
     judge(&inventory, &target, &name, action, &mut warnings, faults)?;
     Some(Found { target, name, warnings })
+}
+
+impl Found {
+    fn narrowed(self, services: BTreeSet<String>) -> Self {
+        let (target, name) = narrowed(self.target, self.name, services);
+        Self { target, name, ..self }
+    }
+}
+
+/// A target narrowed to services of its stack, and its name; unchanged without services.
+fn narrowed(target: Target, name: String, services: BTreeSet<String>) -> (Target, String) {
+    match target.subject {
+        Subject::Stack(stack) if !services.is_empty() => {
+            let name = targets::part_name(&stack, &services);
+            (Target::services(target.host, stack, services), name)
+        }
+        _ => (target, name),
+    }
+}
+
+/// The name by which a stored schedule's target is given in a draft.
+fn called(spec: &ScheduleSpec) -> &str {
+    spec.target.subject.stack().unwrap_or(&spec.target_name)
+}
+
+/// The services of a stack to which a draft narrows the schedule.
+fn services(draft: &Draft, target_type: Option<TargetType>, faults: &mut Faults) -> BTreeSet<String> {
+    let Some(typed) = draft.services.text() else { return BTreeSet::new() };
+    if target_type.is_some_and(|target_type| target_type != TargetType::Stack) {
+        faults.add("services", "only a stack has services; leave this out");
+        return BTreeSet::new();
+    }
+    let names = typed.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let services: BTreeSet<String> = names.map(str::to_owned).collect();
+    if let Some(reason) = services.iter().find_map(|name| unschedulable_name(name)) {
+        faults.add("services", reason);
+    } else if services.len() > MOST_SERVICES {
+        faults.add("services", format!("name {MOST_SERVICES} services at most"));
+    } else {
+        return services;
+    }
+    BTreeSet::new()
+}
+
+/// A message about the first service that its stack does not have; `None` if it has all of them.
+fn unknown_service(inventory: &Inventory, target: &Target) -> Option<String> {
+    let (stack, services) = (target.subject.stack()?, target.subject.services()?);
+    let members = inventory.containers.of_stack(stack);
+    let known: BTreeSet<&str> = members.iter().filter_map(|one| one.service()).collect();
+    let unknown = services.iter().find(|name| !known.contains(name.as_str()))?;
+    let near = suggest(unknown, known.iter().copied());
+    Some(did_you_mean(&format!("{} has no service `{}`", shorten(stack), shorten(unknown)), &near))
 }
 
 /// A target and its current name, by exact name, otherwise by key.
@@ -126,10 +196,13 @@ fn missing(
 ) -> Option<Found> {
     let host = &inventory.host;
     let kept = stored.map(|schedule| &schedule.spec).filter(|spec| {
-        let is_named = spec.target_name == name || spec.target.key() == name;
+        let is_named = called(spec) == name || spec.target.key() == name;
         is_named && spec.target.host == *host && spec.target.target_type() == target_type
     });
     let (target, name) = match (kept, target_type) {
+        (Some(ScheduleSpec { target, .. }), _) if let Some(stack) = target.subject.stack() => {
+            (Target::stack(target.host.clone(), stack), stack.to_owned())
+        }
         (Some(spec), _) => (spec.target.clone(), spec.target_name.clone()),
         (None, TargetType::Stack) => (Target::stack(host.clone(), name), name.to_owned()),
         (None, TargetType::Host | TargetType::Group) => return None,

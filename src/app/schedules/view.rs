@@ -226,13 +226,14 @@ fn current_name(app: &App, book: &RuleBook, schedule: &Schedule) -> (String, Opt
             return (name.clone().unwrap_or_else(stored), Some(name.is_some()));
         }
         Subject::Host => return (targets::name(app, &schedule.spec.target), Some(true)),
-        Subject::Stack(_) | Subject::Container(_) => {}
+        Subject::Stack(_) | Subject::Services { .. } | Subject::Container(_) => {}
     }
     let Ok(inventory) = targets::inventory_of(app, &schedule.spec.target.host) else {
         return (stored(), None);
     };
     let found = match &schedule.spec.target.subject {
         Subject::Stack(name) => inventory.has_stack(name).then(|| name.clone()),
+        subject @ Subject::Services { .. } => (!inventory.members(subject).is_empty()).then(stored),
         Subject::Container(identity) => {
             inventory.by_identity(identity).map(|container| container.name.clone())
         }

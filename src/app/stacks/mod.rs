@@ -269,13 +269,14 @@ struct Known {
     look: Horizon,
 }
 
-/// The last run that changed each target. The last run of a host or group counts for the stacks and containers that it
-/// changed.
+/// The last run that changed each target. The last run of a host, a group or services counts for the stacks and
+/// containers that it changed.
 async fn last_touches(app: &App) -> Result<HashMap<Target, Arc<LastTouch>>> {
     let all: Vec<Arc<LastTouch>> =
         db::history::last_touches(&app.db).await?.into_iter().map(Arc::new).collect();
+    let is_several = |target: &Target| target.is_wide() || target.subject.services().is_some();
     let wide: HashMap<&RunId, &Arc<LastTouch>> =
-        all.iter().filter(|touch| touch.target.is_wide()).map(|touch| (&touch.run_id, touch)).collect();
+        all.iter().filter(|touch| is_several(&touch.target)).map(|touch| (&touch.run_id, touch)).collect();
     let mut touches: HashMap<Target, Arc<LastTouch>> =
         all.iter().map(|touch| (touch.target.clone(), Arc::clone(touch))).collect();
     if wide.is_empty() {
@@ -414,14 +415,11 @@ impl<'a> Here<'a> {
             Some(group) if !own_rule => Arc::clone(&group.wanted),
             _ => self.known.wanted(&target),
         };
+        let stack = container.stack().map(|stack| Target::stack(container.host.clone(), stack.to_owned()));
         let next = match group {
             _ if protected.is_some() || !container.is_ordinary() => None,
-            Some(group) if !own_rule && !self.known.fires.contains_key(&target) => group.next.clone(),
-            _ => {
-                let stack =
-                    container.stack().map(|stack| Target::stack(container.host.clone(), stack.to_owned()));
-                self.next(&target, stack.as_ref())
-            }
+            Some(group) if !own_rule && !self.has_own_fires(&target, stack.as_ref()) => group.next.clone(),
+            _ => self.next(&target, stack.as_ref()),
         };
         let trace = self.inventory.traces.get(&container.identity);
         let last = if self.busy.is_some_and(|busy| busy.contains(&container.identity)) {
@@ -460,6 +458,18 @@ impl<'a> Here<'a> {
         if self.inventory.is_connected() {
             stack.status = inventory::status(stack.counts);
         }
+    }
+
+    /// Whether a cron or one-off schedule is for this container, or for services of its stack that it belongs to.
+    fn has_own_fires(&self, container: &Target, stack: Option<&Target>) -> bool {
+        let fires = &self.known.fires;
+        let of_stack = stack.and_then(|stack| fires.get(stack)).map(Vec::as_slice).unwrap_or_default();
+        let place = Place::of_target(container);
+        fires.contains_key(container)
+            || of_stack.iter().any(|(_, schedule, _)| {
+                let services = schedule.spec.target.subject.services();
+                services.is_some_and(|services| place.lies_in_services(services))
+            })
     }
 
     /// The next action on a target, which belongs to `stack`.

@@ -13,7 +13,7 @@ const MAX_MEMBER_SCHEDULES: i64 = 100;
 const TARGETS_PER_STATEMENT: usize = 50;
 
 /// For each target, the enabled schedules that may act on the same containers: schedules of the target itself, of the
-/// stack and host that it belongs to, of all groups, and of what belongs to it unless it is a group. Each kind is
+/// stack, its services and host that it belongs to, of all groups, and of what belongs to it unless it is a group. Each kind is
 /// limited to the oldest `limit` schedules, those of what belongs to it to the oldest [`MAX_MEMBER_SCHEDULES`]. Of several schedules with the same rule only
 /// the oldest and the newest are returned, so that each of them has another one beside it. The result is in the order
 /// of `targets`, oldest schedule first.
@@ -23,10 +23,11 @@ pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Ve
     for chunk in targets.chunks(TARGETS_PER_STATEMENT) {
         let place = |number: usize| chunk.get(number).map(|target| Place::of(target)).unwrap_or_default();
         let places = (0_i64..).zip((0..TARGETS_PER_STATEMENT).map(place)).map(|(number, place)| {
-            let Place { host, whole, stack, container, members: [first, last] } = place;
-            values![number, host, whole, stack, container, first, last]
+            let Place { host, whole, stack, parts: [from, until], container, members: [first, last] } = place;
+            values![number, host, whole, stack, from, until, container, first, last]
         });
-        let before = "WITH asked (place, host, whole, stack, container, first, last) AS (";
+        let before =
+            "WITH asked (place, host, whole, stack, part_from, part_until, container, first, last) AS (";
         let query = around_values(|n| db.parameter(n), before, places.collect(), &after);
         let begin = found.len();
         found.resize_with(begin + chunk.len(), Vec::new);
@@ -48,6 +49,8 @@ struct Place<'a> {
     /// The host, if the target is all of it.
     whole: Option<&'a str>,
     stack: Option<&'a str>,
+    /// The range of the identities of services of the stack.
+    parts: [Option<String>; 2],
     container: Option<String>,
     /// The range of the identities of a stack's containers.
     members: [Option<String>; 2],
@@ -57,7 +60,7 @@ impl<'a> Place<'a> {
     fn of(target: &'a Target) -> Self {
         let place = Self { host: Some(target.host.as_str()), ..Self::default() };
         match &target.subject {
-            Subject::Stack(name) => {
+            Subject::Stack(name) | Subject::Services { stack: name, .. } => {
                 let one =
                     ContainerIdentity::Service { project: name.clone(), service: String::new(), number: 0 };
                 let text = one.to_text();
@@ -65,6 +68,7 @@ impl<'a> Place<'a> {
                 // All texts between the two limits begin with the first one, since `0` is the character after `/`.
                 Self {
                     stack: Some(name),
+                    parts: parts_of(name),
                     members: ["/", "0"].map(|end| Some(format!("{start}{end}"))),
                     ..place
                 }
@@ -74,13 +78,20 @@ impl<'a> Place<'a> {
                     ContainerIdentity::Service { project, .. } => Some(project.as_str()),
                     ContainerIdentity::Name(_) => None,
                 };
-                Self { stack, container: Some(identity.to_text()), ..place }
+                let parts = stack.map(parts_of).unwrap_or_default();
+                Self { stack, parts, container: Some(identity.to_text()), ..place }
             }
             Subject::Host => Self { whole: place.host, ..place },
             // The members of a group are asked for by themselves.
             Subject::Group(_) => place,
         }
     }
+}
+
+/// The range of the identities of services of a stack: its name, a line break, and their names. The last character is
+/// the one after a line break.
+fn parts_of(stack: &str) -> [Option<String>; 2] {
+    ["\n", "\u{b}"].map(|end| Some(format!("{stack}{end}")))
 }
 
 /// The part of the statement after the values of the places. Each kind of identity has its own subquery along the index
@@ -92,9 +103,11 @@ fn touching_sql(db: &Db, limit: i64) -> String {
     let subqueries = |of: &str| {
         let enabled = "deleted_ms IS NULL AND enabled = TRUE";
         let on = format!("host_id = {of}.host AND {enabled} AND target_type =");
+        let is_part = format!("target_identity {byte_collation} BETWEEN {of}.part_from AND {of}.part_until");
         let is_member = format!("target_identity {byte_collation} BETWEEN {of}.first AND {of}.last");
         [
             ("stacks", limit, format!("{on} 'stack' AND target_identity = {of}.stack")),
+            ("parts", limit, format!("{on} 'stack' AND {is_part}")),
             ("containers", limit, format!("{on} 'container' AND target_identity = {of}.container")),
             ("members", MAX_MEMBER_SCHEDULES, format!("{on} 'container' AND {is_member}")),
             ("hosts", limit, format!("{on} 'host' AND target_identity = ''")),

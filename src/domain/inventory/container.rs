@@ -205,7 +205,7 @@ impl<'a> Place<'a> {
     /// The place of a container.
     pub fn of(container: &'a Container) -> Self {
         let (stack, identity) = (container.stack(), Some(&container.identity));
-        Self { host: &container.host, group: None, stack, container: identity }
+        Self { host: &container.host, group: None, stack, services: None, container: identity }
     }
 }
 

@@ -19,7 +19,7 @@ pub fn names(side: &Subject, container: &Container) -> bool {
                 container.stack() == Some(project) && container.service() == Some(service)
             }
             Subject::Container(identity @ ContainerIdentity::Name(_)) => container.identity == *identity,
-            Subject::Host | Subject::Group(_) => false,
+            Subject::Services { .. } | Subject::Host | Subject::Group(_) => false,
         }
 }
 

@@ -153,7 +153,7 @@ impl Simulator {
         let named = rules.windows().iter().map(|rule| &rule.target).chain(reached);
         named.filter(|one| rules.groups().overlap(one, target)).filter_map(|one| match &one.subject {
             Subject::Container(identity) => Some(identity),
-            Subject::Stack(_) | Subject::Host | Subject::Group(_) => None,
+            Subject::Stack(_) | Subject::Services { .. } | Subject::Host | Subject::Group(_) => None,
         })
     }
 }

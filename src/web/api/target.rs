@@ -1,5 +1,7 @@
 //! Targets in requests and responses.
 
+use std::collections::BTreeSet;
+
 use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -60,6 +62,7 @@ pub(super) fn target_id(target: &Target, name: String) -> String {
     match &target.subject {
         Subject::Host => target.host.to_string(),
         Subject::Group(id) => id.to_string(),
+        Subject::Services { stack, .. } => stack.clone(),
         Subject::Stack(_) | Subject::Container(_) => name,
     }
 }
@@ -72,6 +75,8 @@ pub struct TargetFields {
     target_type: TargetType,
     /// The name of the stack or container, for a run and a lock the name at that time; the id of the host or group.
     target_id: String,
+    /// The services, if the target is only a part of its stack; otherwise `null`.
+    services: Option<BTreeSet<String>>,
     /// Usable instead of the target's name in any path.
     target_key: String,
 }
@@ -82,6 +87,7 @@ impl TargetFields {
             host: target.on_host().map(ToString::to_string),
             target_type: target.target_type(),
             target_id: target_id(target, name),
+            services: target.subject.services().cloned(),
             target_key: target.key(),
         }
     }

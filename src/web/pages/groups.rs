@@ -83,7 +83,7 @@ fn figures_in_words(figures: &Figures) -> String {
 fn member_in_words(member: &MemberView) -> String {
     let kind = match member.target.subject {
         Subject::Host => "Whole host",
-        Subject::Stack(_) => "Stack",
+        Subject::Stack(_) | Subject::Services { .. } => "Stack",
         Subject::Container(_) | Subject::Group(_) => "Container",
     };
     let state = match (member.exists, &member.target.subject) {
@@ -103,7 +103,7 @@ fn member_in_words(member: &MemberView) -> String {
 fn member_icon(member: &MemberView) -> &'static str {
     match member.target.subject {
         Subject::Host => "server",
-        Subject::Stack(_) => "layers",
+        Subject::Stack(_) | Subject::Services { .. } => "layers",
         Subject::Container(_) | Subject::Group(_) => "container",
     }
 }

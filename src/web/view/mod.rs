@@ -201,7 +201,7 @@ pub fn target_page(target: &Target) -> String {
     match &target.subject {
         Subject::Host => return format!("/hosts/{}", target.host),
         Subject::Group(id) => return format!("/groups/{id}"),
-        Subject::Stack(_) | Subject::Container(_) => {}
+        Subject::Stack(_) | Subject::Services { .. } | Subject::Container(_) => {}
     }
     format!("/{}s/{}", target.target_type(), target.key())
 }
@@ -211,7 +211,7 @@ pub fn target_value(target: &Target) -> String {
     match &target.subject {
         Subject::Host => return format!("host/{}", target.host),
         Subject::Group(id) => return format!("group/{id}"),
-        Subject::Stack(_) | Subject::Container(_) => {}
+        Subject::Stack(_) | Subject::Services { .. } | Subject::Container(_) => {}
     }
     format!("{}/{}", target.target_type(), target.key())
 }

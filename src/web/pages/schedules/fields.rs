@@ -82,7 +82,10 @@ impl Field {
             }
             Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(items)) => items.iter().map(Value::to_string).collect::<Vec<_>>().join(","),
+            Some(Value::Array(items)) => {
+                let text = |item: &Value| item.as_str().map_or_else(|| item.to_string(), str::to_owned);
+                items.iter().map(text).collect::<Vec<_>>().join(", ")
+            }
             Some(other) => other.to_string(),
         }
     }
@@ -91,8 +94,9 @@ impl Field {
 const WINDOW: Of = Of::Kind("window");
 
 /// All fields, in the order in which differences are listed.
-static FIELDS: [Field; 25] = [
+static FIELDS: [Field; 26] = [
     Field::new("target", "Target", "", Of::All),
+    Field::new("services", "Services", "", Of::All),
     Field::new("action", "Action", "stop", Of::Edge),
     Field::new("kind", "Kind", "window", Of::All),
     Field::new("window", "Sleep hours", "sleep 23:00-07:00", WINDOW),
@@ -142,11 +146,12 @@ static FIELDS: [Field; 25] = [
 ];
 
 /// The fields that `POST /api/schedules` takes, in the order of an export file.
-pub(super) const IN_FILES: [&str; 24] = [
+pub(super) const IN_FILES: [&str; 25] = [
     "name",
     "host",
     "target_type",
     "target_id",
+    "services",
     "kind",
     "window",
     "mode",

@@ -84,7 +84,7 @@ fn present<'a>(target: &Target, overview: &'a Overview) -> Option<(&'a str, Show
             let view = overview.containers().find(|view| is_it(&view.container))?;
             Some((&view.container.name, view.shown))
         }
-        Subject::Host | Subject::Group(_) => None,
+        Subject::Services { .. } | Subject::Host | Subject::Group(_) => None,
     }
 }
 
