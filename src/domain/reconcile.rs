@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::applied::{Applied, AppliedStates, GRACE, MOST_PUT_BACKS};
-use super::desired::{Desired, Layer, Moment};
+use super::desired::{Desired, Layer, Moment, WindowRule};
 use super::inventory::{Container, ContainerState, Inventory};
 use super::nap::{NapKind, Naps};
 use super::overrides::DesiredState;
@@ -42,6 +42,8 @@ pub struct ReconcileInput<'a> {
     pub ahead: SignedDuration,
     /// Containers whose first comparison after a connection was deferred because of an open run.
     pub late: &'a HashMap<ContainerIdentity, Fresh>,
+    /// Napping containers that no rule covers any more, with the window that put them to sleep: they left its group.
+    pub left: &'a HashMap<ContainerIdentity, &'a WindowRule>,
 }
 
 /// Effects of DockNap's open runs on a container.
@@ -144,7 +146,10 @@ impl<'a> ReconcileInput<'a> {
             if !is_ours {
                 continue;
             }
-            let desired = self.moment.desired(Place::of(container));
+            let mut desired = self.moment.desired(Place::of(container));
+            if let (Layer::None, Some(rule)) = (desired.layer, self.left.get(&container.identity)) {
+                desired.layer = Layer::Window(rule, rule.timeline().vote(self.moment.now));
+            }
             if let Some(verdict) = self.decide(container, &desired) {
                 found.push(Finding { identity: container.identity.clone(), verdict, desired });
             }
@@ -155,7 +160,7 @@ impl<'a> ReconcileInput<'a> {
     fn decide(&self, container: &Container, desired: &Desired<'_>) -> Option<Verdict> {
         let applied = self.applied.get(&container.identity);
         let phase = match desired.wanted {
-            None => return applied.map(|applied| self.end(container, desired, applied)),
+            None => return applied.and_then(|applied| self.end(container, desired, applied)),
             Some(DesiredState::Hold) => return None,
             Some(DesiredState::Awake) => Phase::Awake,
             Some(DesiredState::Asleep) => Phase::Asleep,
@@ -167,14 +172,18 @@ impl<'a> ReconcileInput<'a> {
         }
     }
 
-    /// Decision when no rule applies any more: the changes of a nap or wake with an end are reverted.
-    fn end(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Verdict {
-        match applied.was.filter(|_| applied.puts_back) {
-            Some(phase) if self.needs(container, desired, phase) => {
-                let applied = Applied::now(phase, self.moment.now);
-                Verdict::Act { phase, cause: Cause::Ended, applied }
-            }
-            _ => Verdict::Forget,
+    /// Decision when no rule applies any more: the changes of a nap or wake with an end are reverted. A container that
+    /// left the group of a window sleeps until that window ends its sleep (rulings 50).
+    fn end(&self, container: &Container, desired: &Desired<'_>, applied: &Applied) -> Option<Verdict> {
+        let acts = |phase| {
+            let applied = Applied::now(phase, self.moment.now);
+            Some(Verdict::Act { phase, cause: Cause::Ended, applied })
+        };
+        match (desired.layer, applied.was.filter(|_| applied.puts_back)) {
+            (Layer::Window(_, vote), _) if vote.phase() == Phase::Asleep => None,
+            (Layer::Window(..), _) if self.naps_now(container) => acts(Phase::Awake),
+            (_, Some(phase)) if self.needs(container, desired, phase) => acts(phase),
+            _ => Some(Verdict::Forget),
         }
     }
 

@@ -22,9 +22,9 @@ use crate::app::{Actor, App, Result, targets, traces};
 use crate::db::{self, Tx};
 use crate::docker::{ContainerEvent, Host};
 use crate::domain::action::Action;
-use crate::domain::applied::Applied;
+use crate::domain::applied::{Applied, AppliedStates};
 use crate::domain::contradiction;
-use crate::domain::desired::{Desired, Layer, WindowRule};
+use crate::domain::desired::{Desired, Layer, Moment, WindowRule};
 use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::{Nap, NapKind, Sample, Sleep};
@@ -33,7 +33,7 @@ use crate::domain::place::Place;
 use crate::domain::reconcile::{AtWork, Cause, ExternalAction, Finding, ReconcileInput, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
-use crate::domain::target::{ContainerIdentity, Subject, Target};
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 use crate::domain::text::chain;
 use crate::domain::window::Phase;
 
@@ -105,6 +105,7 @@ async fn reconcile_host(app: &App, host: &Host, book: &RuleBook, taken: &Taken) 
     traces::keep(app, host, &unexplained, naps).await?;
     let inventory = &host.inventory();
     let sighted = external_actions(unexplained, inventory);
+    let left = left_groups(app, host, book, &moment, &applied).await?;
     let look = ReconcileInput {
         moment: &moment,
         inventory,
@@ -115,6 +116,7 @@ async fn reconcile_host(app: &App, host: &Host, book: &RuleBook, taken: &Taken) 
         fresh: taken.fresh,
         ahead: host.by_engine(moment.now).duration_since(moment.now),
         late: &taken.late,
+        left: &left,
     };
     let findings = look.findings();
     if findings.is_empty() {
@@ -122,6 +124,37 @@ async fn reconcile_host(app: &App, host: &Host, book: &RuleBook, taken: &Taken) 
     }
     let reconciliation = HostReconciliation { app, host, inventory, book, now: moment.now };
     reconciliation.store(findings).await
+}
+
+/// The napping containers that no rule covers any more, with the window of a group that put them to sleep.
+async fn left_groups<'a>(
+    app: &App,
+    host: &Host,
+    book: &'a RuleBook,
+    moment: &Moment<'_>,
+    applied: &AppliedStates,
+) -> Result<HashMap<ContainerIdentity, &'a WindowRule>> {
+    let (inventory, naps) = (host.inventory(), book.naps(host.id()));
+    let of_groups =
+        || book.rules.windows().iter().filter(|rule| rule.target.target_type() == TargetType::Group);
+    if of_groups().next().is_none() {
+        return Ok(HashMap::new());
+    }
+    let asleep = applied.iter().filter(|(_, applied)| applied.state == Phase::Asleep && !applied.puts_back);
+    let without_rule = asleep.filter_map(|(identity, _)| {
+        let (container, nap) = (inventory.by_identity(identity)?, naps.get(identity)?);
+        let is_left =
+            moment.desired(Place::of(container)).wanted.is_none() && nap.holds(container, &inventory);
+        is_left.then(|| (identity.clone(), nap.run_id.clone()))
+    });
+    let mut left = HashMap::new();
+    for (identity, run) in without_rule {
+        let schedule = db::runs::get(&app.db, &run).await?.and_then(|run| run.schedule_id);
+        if let Some(rule) = of_groups().find(|rule| Some(&rule.id) == schedule.as_ref()) {
+            left.insert(identity, rule);
+        }
+    }
+    Ok(left)
 }
 
 /// The containers with an open run of DockNap, and the effects of those runs on them.

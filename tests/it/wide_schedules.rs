@@ -21,6 +21,7 @@ on_both_engines!(
     a_schedule_of_a_group_makes_one_run_on_each_host,
     a_group_keeps_its_members_while_they_are_away,
     a_stop_of_a_host_lasts_until_the_next_edge_of_each_stack,
+    what_leaves_a_group_in_its_sleep_wakes_at_the_end_of_it,
     a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved,
 );
 
@@ -237,6 +238,33 @@ async fn a_group_keeps_its_members_while_they_are_away(db: TestDb) {
     let members = admin.get("/api/groups/evening").await;
     let left = members.json()["members"].as_array().map_or(0, Vec::len);
     assert_eq!(left, 0, "{}", members.body);
+}
+
+async fn what_leaves_a_group_in_its_sleep_wakes_at_the_end_of_it(db: TestDb) {
+    let test = TestApp::over(Bench::on(db, NOW, world()).await).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    group(&mut admin, "evening", &[stack("local", "media"), stack("local", "lab")]).await;
+    let window = json!({"target_type": "group", "target_id": "evening", "window": "sleep 22:00-06:00"});
+    let window = schedule(&mut admin, window).await;
+    let control = &test.bench().sim;
+    let mut admin = at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(running(control), ["loner"]);
+    for name in ["media", "lab"] {
+        let (path, body) = ("/api/groups/evening/members", stack("local", name).to_string());
+        let answer = admin.send(Method::DELETE, path, Some("application/json"), body, &[]).await;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+    }
+    // A container that somebody starts meanwhile has no nap any more.
+    control.start("lab-app-1").expect("it starts");
+    control.stop("lab-app-1").expect("it stops");
+    at(&test, "2027-03-03T02:00:00Z").await;
+    assert_eq!(running(control), ["loner"], "nothing wakes early");
+    let mut admin = at(&test, "2027-03-03T06:00:00Z").await;
+    assert_eq!(running(control), ["loner", "media-db-1", "media-web-1"]);
+    let made = runs(&mut admin, &window).await;
+    assert_eq!(made[0]["why"], "its nap is over: what slept for it wakes", "{made:#?}");
+    at(&test, "2027-03-03T22:00:00Z").await;
+    assert_eq!(running(control), ["loner", "media-db-1", "media-web-1"], "it is no member any more");
 }
 
 async fn a_stop_of_a_host_lasts_until_the_next_edge_of_each_stack(db: TestDb) {
