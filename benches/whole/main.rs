@@ -8,6 +8,7 @@ mod budgets;
 mod fires;
 mod floor;
 mod growth;
+mod hosts;
 mod http;
 mod idle;
 mod lateness;
@@ -198,13 +199,14 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     }
     // Runs beside all other groups, which use other programs and so are not counted in it.
     let idle = if arguments.wants("idle") { Some(idle::Idle::begin(&bench)?) } else { None };
-    let groups: [(&str, Group); 8] = [
+    let groups: [(&str, Group); 9] = [
         ("start", idle::start),
         ("memory", idle::memory),
         ("pages", pages::measure),
         ("punctual", punctual::measure),
         ("fires", fires::measure),
         ("growth", growth::measure),
+        ("hosts", hosts::measure),
         ("stack", stack::measure),
         ("lateness", lateness::measure),
     ];

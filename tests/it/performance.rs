@@ -41,6 +41,7 @@ fn the_measuring_program_reads_every_budget() {
         include_str!("../../benches/whole/lateness.rs"),
         include_str!("../../benches/whole/growth.rs"),
         include_str!("../../benches/whole/stack.rs"),
+        include_str!("../../benches/whole/hosts.rs"),
     ];
     for budget in BUDGETS {
         let named = format!("\"{}\"", budget.id);

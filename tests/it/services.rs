@@ -195,6 +195,12 @@ async fn services_are_checked_and_kept(db: TestDb) {
     assert_eq!(made["target_exists"], false);
     assert!(made["warnings"].to_string().contains("waits for it"), "{made:#}");
 
+    // A schedule of a container in the same minute is warned of.
+    let one = json!({"target_type": "container", "target_id": "media-web-1", "action": "start", "cron": "0 20 * * *"});
+    make(&mut admin, of(&["web"], json!({"action": "restart", "cron": "0 20 * * *"}))).await;
+    let warned = make(&mut admin, one).await["warnings"].to_string();
+    assert!(warned.contains("“Restart media (web)” fires in the same minute"), "{warned}");
+
     // The form keeps it and shows the fault at its field.
     let mut browser = test.browser(Role::Operator).await;
     let id = made["id"].as_str().expect("an id");
