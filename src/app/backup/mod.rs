@@ -22,6 +22,8 @@ use crate::domain::schedule::When;
 use crate::domain::time;
 use crate::files;
 
+pub mod copies;
+
 /// Settings key that holds the instant of the last backup.
 const LAST: &str = "last_backup";
 

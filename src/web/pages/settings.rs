@@ -91,7 +91,14 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
     (
         "retention",
         "What is kept",
-        &["DOCKNAP_DATA_DIR", "DOCKNAP_DATABASE_URL", "DOCKNAP_HISTORY_DAYS", "DOCKNAP_AUDIT_DAYS"],
+        &[
+            "DOCKNAP_DATA_DIR",
+            "DOCKNAP_DATABASE_URL",
+            "DOCKNAP_HISTORY_DAYS",
+            "DOCKNAP_AUDIT_DAYS",
+            "DOCKNAP_BACKUP_DIR",
+            "DOCKNAP_BACKUP_KEEP",
+        ],
     ),
     (
         "logs",
