@@ -135,7 +135,8 @@ impl SettingsPage<'_> {
             tone(!self.config.docker_host.starts_with("unix:")),
             tone(!matches!(self.config.metrics, Metrics::Open)),
             match self.last_backup {
-                _ if self.config.database_file().is_none() => "info",
+                // The server may have backups of its own.
+                None if self.config.database_file().is_none() => "info",
                 last => tone(last.is_some_and(|at| age(at) <= OLD)),
             },
         ]
