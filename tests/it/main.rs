@@ -6,6 +6,7 @@ mod architecture;
 mod audit_pages;
 mod auth;
 mod backup;
+mod backups;
 mod billing;
 mod browser;
 mod by_hand;
