@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
 
+use super::upload::Preview;
 use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, Live, Result, auth, zone};
 use crate::config::Config;
@@ -42,6 +43,8 @@ pub struct Noted {
     /// Held while a copy is made: two at once would need twice the disk.
     pub(super) turn: tokio::sync::Mutex<()>,
     failure: Mutex<Option<Failure>>,
+    /// The comparison of an uploaded file with the database.
+    pub(super) preview: Mutex<Option<Preview>>,
 }
 
 /// Why the latest copy failed. The next good copy clears it.

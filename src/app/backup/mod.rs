@@ -23,6 +23,7 @@ use crate::domain::time;
 use crate::files;
 
 pub mod copies;
+pub mod upload;
 
 /// Settings key that holds the instant of the last backup.
 const LAST: &str = "last_backup";

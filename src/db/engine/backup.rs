@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::super::error::Fault;
 use super::super::query::sql;
 use super::super::{Db, DbError, Result, Tx, credentials};
-use super::{connect, lease, sqlite_own, transfer};
+use super::{MIGRATIONS, connect, lease, sqlite_own, transfer};
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
@@ -138,6 +138,20 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
     }
 }
 
+/// The number of migrations of this version that the file `backup` lacks.
+///
+/// # Errors
+/// [`DbError::Unusable`] if it is no database of DockNap.
+pub async fn missing_migrations(backup: &Path) -> Result<usize> {
+    let mut original = open(backup).await?;
+    let stored =
+        sqlx::query_as::<_, (i64,)>("SELECT version FROM _sqlx_migrations").fetch_all(&mut original).await;
+    original.close().await?;
+    let stored =
+        stored.map_err(|_| unusable(backup, "is not a sound backup: it holds no DockNap database"))?;
+    Ok(MIGRATIONS.iter().filter(|one| !stored.contains(&(one.version,))).count())
+}
+
 /// Removes a closed copy of [`stage`].
 pub fn discard(staged: &Path) -> Result<()> {
     SUFFIXES.into_iter().try_for_each(|suffix| remove(&with_suffix(staged, suffix)))
@@ -156,13 +170,18 @@ pub fn remove_empty(file: &Path) -> Result<()> {
 pub fn replace(staged: &Path, file: &Path) -> Result<()> {
     remove_empty(file)?;
     let kept = with_suffix(file, ".before-restore");
+    // A replacement that was cut off may have moved the old database already.
+    let is_moved = !file.exists();
     for suffix in SUFFIXES {
-        remove(&with_suffix(&kept, suffix))?;
         let from = with_suffix(file, suffix);
-        match std::fs::rename(&from, with_suffix(&kept, suffix)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io(&from, &error)),
+        if is_moved {
+            remove(&from)?;
+        } else {
+            remove(&with_suffix(&kept, suffix))?;
+            match std::fs::rename(&from, with_suffix(&kept, suffix)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&from, &error)),
+                _ => {}
+            }
         }
         // A leftover log would belong to another database, and SQLite might apply it.
         if !suffix.is_empty() {

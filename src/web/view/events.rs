@@ -5,7 +5,7 @@ use crate::domain::ids::HostId;
 use crate::domain::target;
 
 /// The events in words, for the place between the name of the actor and the name of the object.
-pub const EVENTS: [(&str, &str); 81] = [
+pub const EVENTS: [(&str, &str); 83] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -33,6 +33,8 @@ pub const EVENTS: [(&str, &str); 81] = [
     ("backup.delete", "deleted the backup"),
     ("backup.confirm", "typed a wrong password for the"),
     ("backup.upload", "uploaded for a restore the"),
+    ("backup.accept", "asked for a restore of the"),
+    ("backup.discard", "discarded the uploaded"),
     ("override.create", "made an override of"),
     ("override.end", "ended the override of"),
     ("override.restore", "put back the override of"),
