@@ -122,15 +122,17 @@ pub struct Upload {
     file: File,
     path: PathBuf,
     bytes: u64,
+    /// The maximum of `bytes`.
+    limit: u64,
     is_complete: bool,
 }
 
 impl Upload {
-    /// Begins an upload, which takes the place of an earlier one.
+    /// Begins an upload of at most `limit` bytes, which takes the place of an earlier one.
     ///
     /// # Errors
     /// [`Error::Forbidden`]; [`Error::Conflict`] if the file cannot be made, or a file is accepted already.
-    pub fn begin(app: &App, actor: &Actor) -> Result<Self> {
+    pub fn begin(app: &App, actor: &Actor, limit: u64) -> Result<Self> {
         actor.require(Permission::Administer)?;
         let paths = Paths::of(app);
         if paths.accepted.exists() {
@@ -144,7 +146,7 @@ impl Upload {
         remove(&path).map_err(|error| unusable(&path, &error))?;
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = opened.map_err(|error| unusable(&path, &error))?;
-        Ok(Self { file, path, bytes: 0, is_complete: false })
+        Ok(Self { file, path, bytes: 0, limit, is_complete: false })
     }
 
     /// Adds a piece.
@@ -153,7 +155,7 @@ impl Upload {
     /// [`Error::Conflict`] if the file is too large or the disk is full.
     pub fn write(&mut self, piece: &[u8]) -> Result<()> {
         self.bytes = self.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-        if self.bytes > LARGEST {
+        if self.bytes > self.limit {
             return Err(Error::conflict(
                 "too_large",
                 "the file is larger than 2 GiB; restore it by command: docknap restore FILE",

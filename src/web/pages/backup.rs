@@ -7,7 +7,7 @@ use axum::response::Response;
 use secrecy::SecretString;
 
 use crate::app::backup::copies::{self, BackupFile, State};
-use crate::app::backup::upload::{self, Difference, Kind, Upload, Waiting};
+use crate::app::backup::upload::{self, Difference, Kind, LARGEST, Upload, Waiting};
 use crate::app::{Error, FieldError, Result};
 use crate::web::auth::Admin;
 use crate::web::download;
@@ -208,7 +208,7 @@ async fn try_receive(page: &Page<Admin>, form: &mut Multipart) -> Result<()> {
                 if !is_confirmed {
                     return Err(Error::field("current", "type your password"));
                 }
-                let mut received = Upload::begin(app, actor)?;
+                let mut received = Upload::begin(app, actor, LARGEST)?;
                 while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
                     received.write(&piece)?;
                 }
