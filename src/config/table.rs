@@ -258,7 +258,8 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Path,
         default: "",
         unit: "",
-        help: "The directory of the daily copies of the database. Without it `backups` in the data directory is used.",
+        help: "The directory of the daily copies of the database. Without it `backups` in the data directory is \
+               used.",
     },
     Setting {
         name: "DOCKNAP_BACKUP_KEEP",

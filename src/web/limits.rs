@@ -146,9 +146,10 @@ pub fn body_of(path: &str) -> usize {
 /// Middleware: sets the body limit of the path, which applies when the body is read.
 pub(super) async fn body(mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     // Nothing but a backup may be larger than a calendar file, whether its body is read or not.
-    if path != UPLOAD && length.is_some_and(|length: u64| length > FILE_BODY as u64) {
+    if path != UPLOAD && length.is_some_and(|length| length > FILE_BODY as u64) {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
     DefaultBodyLimit::max(body_of(path)).apply(&mut request);

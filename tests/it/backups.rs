@@ -496,6 +496,23 @@ async fn a_name_never_leads_out_of_the_directory() {
 }
 
 #[tokio::test]
+async fn a_server_is_copied_to_a_file_while_it_serves() {
+    let server = TestDb::postgres().await;
+    let address = SecretString::from(url(&server));
+    let test = TestApp::on(server, |config| config.database_url = Some(address)).await;
+    test.clock.advance(HOUR * 7);
+    copies::tick(&test.app).await.expect("it looks");
+    assert_eq!(names(&test).await, ["docknap-20261128-030000.db"]);
+    let copy = copies::directory(&test.app.config).join("docknap-20261128-030000.db");
+    let mut copy = open(&copy).await;
+    let (users,): (i64,) =
+        sqlx::query_as("SELECT COUNT(*) FROM users").fetch_one(&mut copy).await.expect("a row");
+    assert_eq!(users, 3);
+    let page = test.admin().await.get("/settings/backup").await;
+    assert!(page.text("main").contains("The last backup was made"), "{}", page.text("main"));
+}
+
+#[tokio::test]
 async fn a_program_lists_makes_and_fetches_copies() {
     let test = site(|_| {}).await;
     let mut program = test.bearer(Role::Admin).await;

@@ -153,7 +153,7 @@ pub async fn state(app: &App, actor: &Actor) -> Result<State> {
 
 async fn hour(app: &App) -> Result<i8> {
     let stored = db::settings::get(&app.db, HOUR).await?;
-    let stored = stored.and_then(|text| text.parse().ok()).filter(|hour| (0..24).contains(hour));
+    let stored = stored.and_then(|text| text.parse::<i8>().ok()).filter(|hour| (0..24).contains(hour));
     Ok(stored.unwrap_or(DEFAULT_HOUR))
 }
 
@@ -163,7 +163,7 @@ async fn hour(app: &App) -> Result<i8> {
 /// [`Error::Forbidden`]; [`Error::Invalid`] for a text that is no hour.
 pub async fn set_hour(app: &App, actor: &Actor, text: &str) -> Result<()> {
     actor.require(Permission::Administer)?;
-    let wanted: i8 = match text.trim().parse() {
+    let wanted = match text.trim().parse::<i8>() {
         Ok(hour) if (0..24).contains(&hour) => hour,
         _ => return Err(Error::field("hour", "use an hour from 0 to 23")),
     };

@@ -1,4 +1,5 @@
-//! Backup and restore. A backup is an SQLite file, whatever the database is, and either database can be restored from it.
+//! Backup and restore. A backup is an SQLite file, whatever the database is, and either database can be restored from
+//! it.
 //!
 //! A restore never repeats past work: runs that were open in the copy are closed, and no schedule fires for an instant
 //! before the restore.
