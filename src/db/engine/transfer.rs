@@ -233,7 +233,7 @@ pub(super) async fn to_file(server: &PgConnectOptions, file: &Path) -> Result<()
         sqlx::query(sql).execute(&mut *to).await.map_err(of_file)?;
     }
     for table in &tables {
-        fill_file(table, &mut from, (&mut to, file)).await?;
+        fill_file(table, &mut from, (&mut *to, file)).await?;
     }
     to.commit().await.map_err(of_file)?;
     from.rollback().await?;

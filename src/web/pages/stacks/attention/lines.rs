@@ -77,7 +77,7 @@ fn unstored(fault: &'static str) -> AttentionItem {
 }
 
 fn backup_trouble(trouble: &Trouble) -> AttentionItem {
-    let item = |tone, title, text: String| {
+    let item = |tone: &'static str, title: &'static str, text: String| {
         AttentionItem::new(tone, "triangle-alert", title, text, "/settings/backup")
     };
     match trouble {
