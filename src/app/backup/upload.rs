@@ -169,7 +169,9 @@ impl Upload {
     /// # Errors
     /// [`Error::Conflict`] if it is no sound backup.
     pub async fn finish(mut self, app: &App, actor: &Actor) -> Result<Preview> {
-        self.file.sync_all().map_err(|error| unusable(&self.path, &error))?;
+        let file = self.file.try_clone().map_err(|error| unusable(&self.path, &error))?;
+        let synced = tokio::task::spawn_blocking(move || file.sync_all()).await.map_err(Error::internal)?;
+        synced.map_err(|error| unusable(&self.path, &error))?;
         let preview = inspect(app, &self.path).await?;
         *app.vitals.backups.preview.lock() = Some(preview.clone());
         self.is_complete = true;

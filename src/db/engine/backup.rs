@@ -1,6 +1,6 @@
-//! Backup and restore. A backup is an SQLite file, whatever the database is. A copy of the file of a live SQLite database
-//! lacks the content of the write-ahead log, so SQLite itself makes the copy (semantics §7); the rows of a PostgreSQL
-//! server are copied one by one (`transfer`).
+//! Backup and restore. A backup is an SQLite file, whatever the database is. A copy of the file of a live SQLite
+//! database lacks the content of the write-ahead log, so SQLite itself makes the copy (semantics §7); the rows of a
+//! PostgreSQL server are copied one by one (`transfer`).
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -174,14 +174,12 @@ pub fn replace(staged: &Path, file: &Path) -> Result<()> {
     let is_moved = !file.exists();
     for suffix in SUFFIXES {
         let from = with_suffix(file, suffix);
-        if is_moved {
-            remove(&from)?;
-        } else {
+        if !is_moved {
             remove(&with_suffix(&kept, suffix))?;
-            match std::fs::rename(&from, with_suffix(&kept, suffix)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&from, &error)),
-                _ => {}
-            }
+        }
+        match std::fs::rename(&from, with_suffix(&kept, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&from, &error)),
+            _ => {}
         }
         // A leftover log would belong to another database, and SQLite might apply it.
         if !suffix.is_empty() {
