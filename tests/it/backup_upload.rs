@@ -154,6 +154,8 @@ async fn a_file_that_is_too_large_is_refused_and_removed() {
     let test = site().await;
     let actor = test.actor(Role::Admin).await;
     let mut received = Upload::begin(&test.app, &actor, 16).expect("it begins");
+    let other = Upload::begin(&test.app, &actor, 16).expect_err("one at a time");
+    assert_eq!(other.code(), "upload_goes_on");
     received.write(b"SQLite format 3\0").expect("it is just small enough");
     let error = received.write(b"x").expect_err("it is too large");
     assert!(matches!(&error, Error::Conflict { code: "too_large", .. }), "{error}");

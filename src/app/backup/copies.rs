@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,6 +44,8 @@ pub struct Noted {
     /// Held while a copy is made: two at once would need twice the disk.
     pub(super) turn: tokio::sync::Mutex<()>,
     failure: Mutex<Option<Failure>>,
+    /// Held while a file is uploaded: two would use the same name.
+    pub(super) uploading: Arc<tokio::sync::Mutex<()>>,
     /// The comparison of an uploaded file with the database.
     pub(super) preview: Mutex<Option<Preview>>,
 }

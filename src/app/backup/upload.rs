@@ -6,8 +6,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::OwnedMutexGuard;
 
 use super::copies::{failed, store};
 use super::{restore_to, unsealable};
@@ -125,13 +127,16 @@ pub struct Upload {
     /// The maximum of `bytes`.
     limit: u64,
     is_complete: bool,
+    /// Keeps other uploads from beginning.
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Upload {
     /// Begins an upload of at most `limit` bytes, which takes the place of an earlier one.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; [`Error::Conflict`] if the file cannot be made, or a file is accepted already.
+    /// [`Error::Forbidden`]; [`Error::Conflict`] if the file cannot be made, another one is being uploaded, or one is
+    /// accepted already.
     pub fn begin(app: &App, actor: &Actor, limit: u64) -> Result<Self> {
         actor.require(Permission::Administer)?;
         let paths = Paths::of(app);
@@ -141,12 +146,18 @@ impl Upload {
                 "a restore waits for the next start; restart DockNap or discard it first",
             ));
         }
+        let Ok(turn) = Arc::clone(&app.vitals.backups.uploading).try_lock_owned() else {
+            return Err(Error::conflict(
+                "upload_goes_on",
+                "another file is being uploaded; wait for its end",
+            ));
+        };
         *app.vitals.backups.preview.lock() = None;
         let path = paths.uploaded;
         remove(&path).map_err(|error| unusable(&path, &error))?;
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = opened.map_err(|error| unusable(&path, &error))?;
-        Ok(Self { file, path, bytes: 0, limit, is_complete: false })
+        Ok(Self { file, path, bytes: 0, limit, is_complete: false, _turn: turn })
     }
 
     /// Adds a piece.
