@@ -276,7 +276,9 @@ pub async fn waiting(app: &App, actor: &Actor) -> Result<Waiting> {
     let failure = std::fs::read_to_string(&paths.failure).ok();
     let accepted = paths.accepted.exists();
     let mut preview = app.vitals.backups.preview.lock().clone();
-    if preview.is_none() && !accepted && paths.uploaded.exists() {
+    // A file that is still being uploaded is not looked at.
+    let turn = app.vitals.backups.uploading.try_lock();
+    if turn.is_ok() && preview.is_none() && !accepted && paths.uploaded.exists() {
         // Uploaded before the process was restarted.
         if let Ok(compared) = inspect(app, &paths.uploaded).await {
             *app.vitals.backups.preview.lock() = Some(compared.clone());
@@ -320,6 +322,7 @@ pub async fn accept(app: &App, actor: &Actor) -> Result<()> {
 /// [`Error::Forbidden`]; [`Error::Conflict`] if a file cannot be removed.
 pub async fn discard(app: &App, actor: &Actor) -> Result<()> {
     actor.require(Permission::Administer)?;
+    let Ok(_turn) = app.vitals.backups.uploading.try_lock() else { return Err(busy()) };
     let paths = Paths::of(app);
     for path in [&paths.uploaded, &paths.accepted, &paths.failure] {
         remove(path).map_err(|error| unusable(path, &error))?;
