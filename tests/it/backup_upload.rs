@@ -157,6 +157,8 @@ async fn a_file_that_is_too_large_is_refused_and_removed() {
     let other = Upload::begin(&test.app, &actor, 16).expect_err("one at a time");
     assert_eq!(other.code(), "upload_goes_on");
     received.write(b"SQLite format 3\0").expect("it is just small enough");
+    upload::waiting(&test.app, &actor).await.expect("answers");
+    assert!(beside(&test, ".uploaded").exists(), "a page that is opened meanwhile leaves it alone");
     let error = received.write(b"x").expect_err("it is too large");
     assert!(matches!(&error, Error::Conflict { code: "too_large", .. }), "{error}");
     drop(received);

@@ -111,6 +111,10 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
     Error::conflict("backup_failed", files::words(path, error))
 }
 
+fn busy() -> Error {
+    Error::conflict("upload_goes_on", "another file is being uploaded; wait for its end")
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -147,10 +151,7 @@ impl Upload {
             ));
         }
         let Ok(turn) = Arc::clone(&app.vitals.backups.uploading).try_lock_owned() else {
-            return Err(Error::conflict(
-                "upload_goes_on",
-                "another file is being uploaded; wait for its end",
-            ));
+            return Err(busy());
         };
         *app.vitals.backups.preview.lock() = None;
         let path = paths.uploaded;
@@ -319,7 +320,7 @@ pub async fn accept(app: &App, actor: &Actor) -> Result<()> {
 /// Removes an uploaded or accepted file, and the error of the last start.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::Conflict`] if a file cannot be removed.
+/// [`Error::Forbidden`]; [`Error::Conflict`] if a file cannot be removed or is being uploaded.
 pub async fn discard(app: &App, actor: &Actor) -> Result<()> {
     actor.require(Permission::Administer)?;
     let Ok(_turn) = app.vitals.backups.uploading.try_lock() else { return Err(busy()) };
