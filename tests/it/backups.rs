@@ -309,6 +309,26 @@ async fn what_is_no_sound_backup_changes_nothing_on_a_server() {
 }
 
 #[tokio::test]
+async fn a_backup_whose_keys_cannot_be_opened_changes_nothing_on_a_server() {
+    let (home, server) = (home(), TestDb::postgres().await);
+    sample(home.path(), "x").await;
+    let file = home.path().join("docknap.db");
+    let db = Db::open_sqlite(&file, Durability::Off).await.expect("SQLite opens");
+    let host = "INSERT INTO hosts (id, name, endpoint, insecure, ca, cert, sealed_key, note, enabled, source, rev, \
+                created_ms, updated_ms) VALUES ('nas', 'nas', 'tcp://nas:2376', FALSE, 'ca', 'cert', 'sealed', '', \
+                TRUE, 'api', 1, 0, 0)";
+    execute(&db, host).await;
+    db.close().await;
+    let copy = home.path().join("keys.db");
+    backup::copy(&on_file(home.path()), &clock(), &copy).await.expect("a copy is made");
+    let refused = backup::restore(&on_server(home.path(), &server), &clock(), &copy).await;
+    let error = refused.expect_err("there is no key").to_string();
+    assert!(error.contains("there is no secret key to open them"), "{error}");
+    assert_eq!(settings::get(&server.db, "sample").await.expect("answers"), None);
+    assert!(!home.path().join("docknap-server.db.restore").exists(), "nothing is left behind");
+}
+
+#[tokio::test]
 async fn a_copy_that_finds_no_room_leaves_nothing() {
     let home = home();
     let script = "\"$0\" backup \"$1/first.db\" && mkdir \"$1/small\" && mount -t tmpfs -o size=64k tmpfs \"$1/small\" \
