@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::auth::password::Cost;
 use crate::app::auth::{KeyError, OpenError, setup};
+use crate::app::backup::upload;
 use crate::app::execute::runner;
 use crate::app::{Activator, ActiveRuns, App, Auth, Bus, ExternalChanges, IdSource, Parts, Vitals};
 use crate::app::{hosts, report};
@@ -212,7 +213,15 @@ pub async fn serve(
         .await
         .map_err(|error| StartError::System { what: format!("cannot listen on {}", config.listen), error })?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    let _lock = lock_database(&config)?;
+    let mut lock = lock_database(&config)?;
+    if let Some(held) = &lock
+        && upload::restore_accepted(&config, &clock, held).await
+    {
+        // The lock is on the old file, which has another name now.
+        drop(lock.take());
+        lock = lock_database(&config)?;
+    }
+    let _lock = lock;
     let holder = Holder::new();
     let db = open_database(&config, Some(&holder)).await?;
     let lease = db.lease(&holder);

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::backup::copies::Noted;
 use super::metrics::Counters;
 use crate::db;
 use crate::domain::time::{from_ms, to_ms};
@@ -35,6 +36,8 @@ pub struct Vitals {
     beats: Mutex<VecDeque<(Timestamp, u64)>>,
     /// Counters for the metrics.
     pub counters: Counters,
+    /// The copies of the database.
+    pub backups: Noted,
 }
 
 impl Vitals {
@@ -48,6 +51,7 @@ impl Vitals {
             last_check: tokio::sync::Mutex::new((0, true)),
             beats: Mutex::default(),
             counters: Counters::new(now),
+            backups: Noted::default(),
         }
     }
 

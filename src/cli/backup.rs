@@ -31,8 +31,13 @@ pub(super) fn restore(matches: &ArgMatches) -> Outcome {
         std::io::stdout(),
         "the database is what {} holds; runs that were open in it are ended, everybody logs in again, and nothing \
          before now fires. Invite links and calendar addresses are withdrawn: make new ones. Passwords, roles and disabled \
-         accounts are as they were in the copy. The older database is kept with .before-restore after its name.",
-        file.display()
+         accounts are as they were in the copy.{}",
+        file.display(),
+        if config.database_file().is_some() {
+            " The older database is kept with .before-restore after its name."
+        } else {
+            ""
+        }
     )?;
     Ok(())
 }

@@ -136,13 +136,13 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("backup")
-                .about("Copies the SQLite database to FILE, also while the server runs")
+                .about("Copies the database to FILE, an SQLite file, also while the server runs")
                 .arg(file("Where the copy goes; replaced in one step when it exists"))
                 .args(&settings),
         )
         .subcommand(
             Command::new("restore")
-                .about("Puts a backup in the place of the SQLite database; refused while the server runs")
+                .about("Puts a backup in the place of the database, SQLite or PostgreSQL; refused while the server runs")
                 .arg(file("A file made by `docknap backup`"))
                 .args(&settings),
         )

@@ -275,6 +275,8 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
             .value("DOCKNAP_PARALLELISM", 1, |kind, text| number(kind, text).map(|n| n as usize)),
         history_days: reader.value("DOCKNAP_HISTORY_DAYS", 1, number),
         audit_days: reader.value("DOCKNAP_AUDIT_DAYS", 0, number),
+        backup_dir: reader.value("DOCKNAP_BACKUP_DIR", None, |_, text| Ok(Some(PathBuf::from(text)))),
+        backup_keep: reader.value("DOCKNAP_BACKUP_KEEP", 0, number),
         secret_key: reader.value("DOCKNAP_SECRET_KEY", None, |_, text| {
             if text.chars().count() < SECRET_KEY_MIN {
                 return Err(format!("is shorter than {SECRET_KEY_MIN} characters"));

@@ -60,6 +60,10 @@ pub struct Config {
     pub history_days: u32,
     /// Days for which audit rows are kept; 0 = for ever.
     pub audit_days: u32,
+    /// Directory of the daily copies of the database; `None` = `backups` in the data directory.
+    pub backup_dir: Option<PathBuf>,
+    /// The number of daily copies that are kept; 0 = none are made.
+    pub backup_keep: u32,
     /// Key that signs API logins; `None` = read from a file in the data directory.
     pub secret_key: Option<SecretString>,
     /// Minimum length of a password, in characters.

@@ -254,6 +254,21 @@ pub const SETTINGS: &[Setting] = &[
         help: "How long audit rows are kept; 0 = for ever.",
     },
     Setting {
+        name: "DOCKNAP_BACKUP_DIR",
+        kind: Kind::Path,
+        default: "",
+        unit: "",
+        help: "The directory of the daily copies of the database. Without it `backups` in the data directory is \
+               used.",
+    },
+    Setting {
+        name: "DOCKNAP_BACKUP_KEEP",
+        kind: Kind::Number(0, 1000),
+        default: "7",
+        unit: "copies",
+        help: "How many daily copies are kept; 0 = none are made.",
+    },
+    Setting {
         name: "DOCKNAP_SECRET_KEY",
         kind: Kind::Secret,
         default: "",

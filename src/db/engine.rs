@@ -23,6 +23,7 @@ use crate::files;
 pub mod backup;
 pub(super) mod lease;
 mod lock;
+mod transfer;
 
 pub use lease::{Bid, Holder, Lease};
 pub use lock::FileLock;
@@ -285,17 +286,7 @@ impl Db {
     /// As [`Db::open`].
     pub async fn open_server(url: &str, holder: Option<&Holder>) -> Result<Self> {
         let options = PgConnectOptions::from_str(url)?;
-        let timed_out = |_| {
-            let (host, port) = (options.get_host(), options.get_port());
-            let seconds = CONNECT_TIMEOUT.as_secs();
-            DbError::Unusable(format!(
-                "the PostgreSQL server at {host}:{port} did not answer within {seconds} s; check that it runs and that \
-                 nothing in between drops what is sent to it"
-            ))
-        };
-        // A pool retries and finally reports only a timeout; a single connection reports the reason.
-        let first = async { PgConnection::connect_with(&options).await?.close().await };
-        Clock::system().timeout(CONNECT_TIMEOUT, first).await.map_err(timed_out)??;
+        connect(&options).await?.close().await?;
         let holder = holder.cloned();
         let pool = PgPoolOptions::new()
             .max_connections(PG_CONNECTIONS)
@@ -385,6 +376,22 @@ impl Db {
                 writer.close().await;
             }
             Self::Pg(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A single connection to a server. A pool retries and finally reports only a timeout; a single connection reports the
+/// reason.
+async fn connect(server: &PgConnectOptions) -> Result<PgConnection> {
+    match Clock::system().timeout(CONNECT_TIMEOUT, PgConnection::connect_with(server)).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => {
+            let (host, port) = (server.get_host(), server.get_port());
+            let seconds = CONNECT_TIMEOUT.as_secs();
+            Err(DbError::Unusable(format!(
+                "the PostgreSQL server at {host}:{port} did not answer within {seconds} s; check that it runs and that \
+                 nothing in between drops what is sent to it"
+            )))
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod audit;
 pub mod calendars;
 mod columns;
 mod conditions;
+pub mod contents;
 pub mod credentials;
 pub mod devices;
 pub mod engine;

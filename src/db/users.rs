@@ -69,6 +69,11 @@ pub async fn count(on: impl Into<On<'_>>) -> Result<i64> {
     sql!("SELECT COUNT(*) FROM users").one(on).await
 }
 
+/// When the first account was made; `None` before that.
+pub async fn first_created(db: &Db) -> Result<Option<Timestamp>> {
+    sql!("SELECT MIN(created_ms) FROM users").one(db).await
+}
+
 /// The number of admins that can log in, without the account `but`.
 pub async fn other_admins(tx: &mut Tx, but: &UserId) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM users WHERE role = 'admin' AND NOT disabled AND password_set_ms > 0 \

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::app::backup::copies;
 use crate::app::{App, Result, auth, hosts, traces};
 use crate::db;
 use crate::domain::text::chain;
@@ -13,8 +14,12 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Time for which the log output of failed starts is kept (rulings 21).
 const OUTPUT_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Sweeps once a day until `stop`.
+/// Sweeps once a day, and makes the daily copies of the database, until `stop`.
 pub async fn run(app: App, stop: CancellationToken) {
+    tokio::join!(sweep_daily(app.clone(), stop.clone()), copies::keep(app, stop));
+}
+
+async fn sweep_daily(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = sweep(&app).await {
             tracing::error!(error = %chain(&error), "what is old cannot be forgotten; tomorrow again");

@@ -81,6 +81,9 @@ pub(super) async fn render(
     if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
         let detail = match limits::body_of(info.path()) {
             limits::BODY => "At most 64 KiB can be sent at once.",
+            limits::UPLOAD_BODY => {
+                "A backup may be 2 GiB at most. Restore a larger one by command: docknap restore FILE."
+            }
             _ => "An ICS file may be 1 MiB at most. Leave out the years that have passed.",
         };
         detail.clone_into(&mut problem.detail);

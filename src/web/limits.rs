@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -27,6 +28,7 @@ use super::serve::{Place, wait};
 use crate::app::Error;
 use crate::app::auth::devices::Presented;
 use crate::app::auth::flood::{RateLimit, network};
+use crate::app::backup::upload;
 use crate::clock::Clock;
 use crate::domain::ids::UserId;
 
@@ -35,6 +37,15 @@ pub const BODY: usize = 64 * 1024;
 /// The maximum size of a body that contains a calendar file of 1 MiB (rulings 27), in bytes; form encoding writes some
 /// bytes as three.
 pub const FILE_BODY: usize = 3 * 1024 * 1024 + BODY;
+/// The path of an uploaded backup, below the base path.
+pub const UPLOAD: &str = "/settings/backup/upload";
+/// The maximum size of the body of an uploaded backup in bytes, with the other parts of its form.
+#[expect(clippy::cast_possible_truncation, reason = "2 GiB fit into every usize that DockNap runs with")]
+pub const UPLOAD_BODY: usize = upload::LARGEST as usize + BODY;
+/// The maximum time in which an uploaded backup has to arrive …
+const UPLOAD_TIME: Duration = Duration::from_secs(3600);
+/// … and in which it is checked after that.
+const INSPECTION_TIME: Duration = Duration::from_secs(600);
 /// The maximum time until the response to a request begins. A stream begins at once and may last longer.
 const TIME: Duration = Duration::from_secs(30);
 /// The maximum time in which the body of a request that may write has to arrive.
@@ -127,13 +138,21 @@ pub fn body_of(path: &str) -> usize {
     match () {
         () if is_of("/calendars") => FILE_BODY,
         () if is_of("/hosts") => HOST_BODY,
+        () if path == UPLOAD => UPLOAD_BODY,
         () => BODY,
     }
 }
 
 /// Middleware: sets the body limit of the path, which applies when the body is read.
 pub(super) async fn body(mut request: Request, next: Next) -> Response {
-    DefaultBodyLimit::max(body_of(request.uri().path())).apply(&mut request);
+    let path = request.uri().path();
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    // Nothing but a backup may be larger than a calendar file, whether its body is read or not.
+    if path != UPLOAD && length.is_some_and(|length| length > FILE_BODY as u64) {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    DefaultBodyLimit::max(body_of(path)).apply(&mut request);
     next.run(request).await
 }
 
@@ -148,7 +167,11 @@ pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Nex
     }
     let place = request.extensions().get::<Place>().cloned();
     let late = Arc::new(AtomicBool::new(false));
-    let request = request.map(|body| with_deadline(body, &clock, Arc::clone(&late)));
+    let (time, body_time) = match request.uri().path() {
+        UPLOAD => (UPLOAD_TIME + INSPECTION_TIME, UPLOAD_TIME),
+        _ => (TIME, BODY_TIME),
+    };
+    let request = request.map(|body| with_deadline(body, &clock, body_time, Arc::clone(&late)));
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
         let response = next.run(request).await;
@@ -158,7 +181,7 @@ pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Nex
             error::log_unsent(&unsent);
         }
     });
-    match clock.timeout(TIME, answered).await {
+    match clock.timeout(time, answered).await {
         Ok(response) => response.unwrap_or_else(|broken| error::internal(broken).into_response()),
         Err(_) => Error::Unavailable {
             message:
@@ -174,10 +197,10 @@ fn too_slow() -> Response {
     Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "Sent too slowly", detail).into_response()
 }
 
-/// A body that fails unless it arrives within [`BODY_TIME`]: the task that reads it is not dropped when the client
+/// A body that fails unless it arrives within `time`: the task that reads it is not dropped when the client
 /// disconnects.
-fn with_deadline(body: Body, clock: &Clock, late: Arc<AtomicBool>) -> Body {
-    let parts = (body.into_data_stream(), wait(clock, BODY_TIME), late);
+fn with_deadline(body: Body, clock: &Clock, time: Duration, late: Arc<AtomicBool>) -> Body {
+    let parts = (body.into_data_stream(), wait(clock, time), late);
     Body::from_stream(stream::unfold(parts, async |(mut body, mut end, late)| {
         tokio::select! {
             biased;

@@ -18,6 +18,7 @@ pub mod assets;
 pub mod auth;
 mod corner;
 pub mod csrf;
+mod download;
 pub mod error;
 mod error_response;
 pub mod export;

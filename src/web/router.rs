@@ -50,7 +50,7 @@ pub fn router(web: Web) -> Router {
         .nest("/api", api)
         .merge(pages)
         .layer(from_fn(limits::body))
-        .layer(RequestBodyLimitLayer::new(limits::FILE_BODY))
+        .layer(RequestBodyLimitLayer::new(limits::UPLOAD_BODY))
         .layer(CatchPanicLayer::custom(limits::panicked))
         .layer(from_fn_with_state(app.clock.clone(), limits::time))
         .layer(from_fn_with_state((web.clone(), known.into()), error_response::render))

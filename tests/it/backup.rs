@@ -199,7 +199,7 @@ async fn a_restore_of_something_else_changes_nothing() {
 }
 
 /// Rows as they stand in a copy made in the middle of a run.
-const UNDER_WAY: &[&str] = &[
+pub const UNDER_WAY: &[&str] = &[
     "INSERT INTO users (id, name, name_key, role, password_hash, disabled, password_set_ms, rev, created_ms, updated_ms) \
      VALUES ('u', 'ada', 'ada', 'admin', 'x', FALSE, 0, 1, 0, 0)",
     "INSERT INTO sessions (id_hash, user_id, data, created_ms, last_seen_ms, expires_ms) VALUES ('s', 'u', '{}', 0, 0, 0)",

@@ -6,6 +6,8 @@ mod architecture;
 mod audit_pages;
 mod auth;
 mod backup;
+mod backup_upload;
+mod backups;
 mod billing;
 mod browser;
 mod by_hand;

@@ -329,6 +329,25 @@ fn a_backup_of_the_running_server_can_be_restored_once_it_has_ended() {
     assert_eq!(again.end().0, Some(0));
 }
 
+#[test]
+fn a_start_takes_an_accepted_backup_and_locks_the_new_file() {
+    let home = home();
+    let (data, copy) = (home.path().join("data"), home.path().join("copy.db"));
+    let server = Server::start(&mut docknap(home.path()));
+    let kept = docknap(home.path()).arg("backup").arg(&copy).output().expect("it runs");
+    assert_eq!(kept.status.code(), Some(0), "{}", stderr(&kept));
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+    std::fs::copy(&copy, data.join("docknap.db.next-restore")).expect("it is copied");
+    let again = Server::start(&mut docknap(home.path()));
+    assert!(data.join("docknap.db.before-restore").exists());
+    assert!(!data.join("docknap.db.next-restore").exists());
+    let refused = docknap(home.path()).arg("restore").arg(&copy).output().expect("it runs");
+    assert!(stderr(&refused).contains("stop it first"), "{}", stderr(&refused));
+    again.signal("TERM");
+    assert_eq!(again.end().0, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_finds_the_engine_its_settings_name() {
     let home = home();

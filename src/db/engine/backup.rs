@@ -1,18 +1,20 @@
-//! Backup and restore of an SQLite database. A copy of the file of a live database lacks the content of the write-ahead
-//! log, so SQLite itself makes the copy (semantics §7).
-//!
-//! PostgreSQL has its own backup tools.
+//! Backup and restore. A backup is an SQLite file, whatever the database is. A copy of the file of a live SQLite
+//! database lacks the content of the write-ahead log, so SQLite itself makes the copy (semantics §7); the rows of a
+//! PostgreSQL server are copied one by one (`transfer`).
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use jiff::Timestamp;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
+use super::super::error::Fault;
 use super::super::query::sql;
 use super::super::{Db, DbError, Result, Tx, credentials};
-use super::sqlite_own;
+use super::{MIGRATIONS, connect, lease, sqlite_own, transfer};
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
@@ -20,6 +22,10 @@ use crate::files;
 
 /// The suffixes of the files of a database: the database, its write-ahead log and the log's index.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Stores a value in the settings.
+const NOTE: &str = "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, $3) \
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_ms = excluded.updated_ms";
 
 /// Copies the live database at `source` to `target`. The copy is written to a temporary file beside `target`, checked,
 /// synced and then renamed, so `target` is at every instant either the old backup or the complete new one.
@@ -40,12 +46,38 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
     live.close().await?;
     let finished = match copied {
         Ok(_) => finish_copy(&temporary, target).await,
-        Err(error) => Err(unusable(&temporary, &DbError::from(error).words())),
+        Err(error) => Err(of_copy(&temporary, error)),
     };
     if finished.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
     finished
+}
+
+/// As [`copy`], from the database on the PostgreSQL server `url`.
+///
+/// # Errors
+/// As [`copy`]; also if the database belongs to another version of DockNap.
+pub async fn copy_server(url: &str, target: &Path) -> Result<()> {
+    let server = PgConnectOptions::from_str(url)?;
+    let temporary = with_suffix(target, ".part");
+    remove(&temporary)?;
+    let finished = match transfer::to_file(&server, &temporary).await {
+        Ok(()) => finish_copy(&temporary, target).await,
+        Err(error) => Err(error),
+    };
+    if finished.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    finished
+}
+
+/// An error about the file of a copy. Unlike an error of the database in use, it is not recorded as a fault.
+pub(super) fn of_copy(path: &Path, error: sqlx::Error) -> DbError {
+    match Fault::of(&error) {
+        Some(Fault::Full) => unusable(path, "cannot be written: the disk is full; make room on it"),
+        _ => unusable(path, &format!("cannot be written: {}", DbError::Sqlx(error).words())),
+    }
 }
 
 /// Stores the instant of a backup in the settings of the live database at `source`, under `key`.
@@ -54,17 +86,20 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
 /// [`DbError::Unusable`] if the database cannot be opened; otherwise the error of the engine.
 pub async fn note(source: &Path, key: &str, now: Timestamp) -> Result<()> {
     let mut live = open(source).await?;
-    let noted = sqlx::query(
-        "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, $3) \
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_ms = excluded.updated_ms",
-    )
-    .bind(key)
-    .bind(now.to_string())
-    .bind(to_ms(now))
-    .execute(&mut live)
-    .await;
+    let noted = sqlx::query(NOTE).bind(key).bind(now.to_string()).bind(to_ms(now)).execute(&mut live).await;
     live.close().await?;
     noted?;
+    Ok(())
+}
+
+/// As [`note`], in the database on the PostgreSQL server `url`.
+///
+/// # Errors
+/// The error of the engine.
+pub async fn note_server(url: &str, key: &str, now: Timestamp) -> Result<()> {
+    let mut live = connect(&PgConnectOptions::from_str(url)?).await?;
+    sqlx::query(NOTE).bind(key).bind(now.to_string()).bind(to_ms(now)).execute(&mut live).await?;
+    live.close().await?;
     Ok(())
 }
 
@@ -103,6 +138,20 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
     }
 }
 
+/// The number of migrations of this version that the file `backup` lacks.
+///
+/// # Errors
+/// [`DbError::Unusable`] if it is no database of DockNap.
+pub async fn missing_migrations(backup: &Path) -> Result<usize> {
+    let mut original = open(backup).await?;
+    let stored =
+        sqlx::query_as::<_, (i64,)>("SELECT version FROM _sqlx_migrations").fetch_all(&mut original).await;
+    original.close().await?;
+    let stored =
+        stored.map_err(|_| unusable(backup, "is not a sound backup: it holds no DockNap database"))?;
+    Ok(MIGRATIONS.iter().filter(|one| !stored.contains(&(one.version,))).count())
+}
+
 /// Removes a closed copy of [`stage`].
 pub fn discard(staged: &Path) -> Result<()> {
     SUFFIXES.into_iter().try_for_each(|suffix| remove(&with_suffix(staged, suffix)))
@@ -121,13 +170,16 @@ pub fn remove_empty(file: &Path) -> Result<()> {
 pub fn replace(staged: &Path, file: &Path) -> Result<()> {
     remove_empty(file)?;
     let kept = with_suffix(file, ".before-restore");
+    // A replacement that was cut off may have moved the old database already.
+    let is_moved = !file.exists();
     for suffix in SUFFIXES {
-        remove(&with_suffix(&kept, suffix))?;
         let from = with_suffix(file, suffix);
+        if !is_moved {
+            remove(&with_suffix(&kept, suffix))?;
+        }
         match std::fs::rename(&from, with_suffix(&kept, suffix)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io(&from, &error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&from, &error)),
+            _ => {}
         }
         // A leftover log would belong to another database, and SQLite might apply it.
         if !suffix.is_empty() {
@@ -137,6 +189,34 @@ pub fn replace(staged: &Path, file: &Path) -> Result<()> {
     sync(staged)?;
     std::fs::rename(staged, file).map_err(|error| io(file, &error))?;
     sync_directory(file)
+}
+
+/// Refuses while a DockNap acts on the PostgreSQL server `url`. An empty server is free.
+///
+/// # Errors
+/// [`DbError::Unusable`] with the machine of that DockNap; also if the server cannot be reached.
+pub async fn refuse_running(url: &str) -> Result<()> {
+    let mut server = connect(&PgConnectOptions::from_str(url)?).await?;
+    let sql = "SELECT to_regclass('leases') IS NOT NULL";
+    let (is_found,): (bool,) = sqlx::query_as(sql).fetch_one(&mut server).await?;
+    if is_found {
+        lease::refuse_fresh(&mut server).await?;
+    }
+    server.close().await?;
+    Ok(())
+}
+
+/// Replaces all rows on the PostgreSQL server `url` by those of the closed database `staged`, in one transaction. The
+/// database on the server must have the migrations of this version.
+///
+/// # Errors
+/// As [`refuse_running`]; otherwise the error of the engine. Nothing is changed then.
+pub async fn replace_server(staged: &Path, url: &str) -> Result<()> {
+    let server = PgConnectOptions::from_str(url)?;
+    let mut file = open(staged).await?;
+    let replaced = transfer::to_server(&mut file, &server).await;
+    file.close().await?;
+    replaced
 }
 
 async fn open(path: &Path) -> Result<SqliteConnection> {
@@ -182,10 +262,12 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     if verdict != "ok" {
         return Err(damaged(&verdict));
     }
-    sqlx::query("SELECT key FROM settings LIMIT 1")
-        .fetch_optional(connection)
-        .await
-        .map_err(|_| damaged("it holds no DockNap database"))?;
+    for known in ["SELECT key FROM settings LIMIT 1", "SELECT version FROM _sqlx_migrations LIMIT 1"] {
+        sqlx::query(known)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|_| damaged("it holds no DockNap database"))?;
+    }
     Ok(())
 }
 

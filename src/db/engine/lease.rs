@@ -14,6 +14,9 @@ use super::super::{DbError, Result};
 /// The validity of the lease after each renewal.
 pub const LEASE: Duration = Duration::from_secs(15);
 
+/// The time after the last renewal for which the holder of the lease counts as running.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// The identity of one process: a unique id and the name of the machine, separated by a space.
 #[derive(Clone, Debug)]
 pub struct Holder(String);
@@ -106,7 +109,31 @@ impl Lease {
 }
 
 fn lease_ms() -> i64 {
-    i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX)
+    ms(LEASE)
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Refuses while a process has the lease, or renewed it less than [`SILENCE`] ago and has not given it up.
+///
+/// # Errors
+/// [`DbError::Unusable`] with the machine of the process.
+pub(super) async fn refuse_fresh(connection: &mut PgConnection) -> Result<()> {
+    let sql = format!("SELECT holder FROM leases WHERE name = 'leader' AND until_ms > {NOW} - $1");
+    let held: Option<(String,)> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(ms(SILENCE.saturating_sub(LEASE)))
+        .fetch_optional(connection)
+        .await?;
+    match held {
+        Some((holder,)) => Err(DbError::Unusable(format!(
+            "DockNap is running on this database, on {}; stop it first. After a crash, wait {} s",
+            machine(&holder),
+            SILENCE.as_secs()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Prepares a new connection of a process that serves. The holder is stored in a session setting. The timeouts make the

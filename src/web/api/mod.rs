@@ -7,6 +7,7 @@ mod act;
 pub mod actions;
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod body;
 pub mod calendars;
 pub mod containers;
@@ -45,6 +46,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(hosts::routes())
         .merge(runs::routes())
         .merge(audit::routes())
+        .merge(backup::routes())
         .merge(summary::routes())
         .merge(report::routes())
 }

@@ -68,8 +68,8 @@ mod tests {
 
     use super::*;
     use crate::web::api::{
-        actions, audit, auth, calendars, containers, groups, hosts, locks, order, overrides, report, runs,
-        schedules, simulate, stacks, summary,
+        actions, audit, auth, backup, calendars, containers, groups, hosts, locks, order, overrides, report,
+        runs, schedules, simulate, stacks, summary,
     };
 
     /// The whole description in one document.
@@ -94,6 +94,7 @@ mod tests {
             groups::list, groups::create, groups::get, groups::put, groups::delete, groups::add_member,
             groups::remove_member,
             runs::list, runs::get, runs::cancel, runs::undo, runs::retry,
+            backup::get, backup::create, backup::file,
             audit::list, summary::get, report::get,
         ),
         components(schemas(Problem)),

@@ -17,6 +17,7 @@ use crate::domain::target::{Target, TargetType};
 
 pub mod actions;
 pub mod audit;
+pub mod backup;
 pub mod calendars;
 mod choices;
 pub mod containers;
@@ -61,6 +62,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(audit::routes())
         .merge(report::routes())
         .merge(settings::routes())
+        .merge(backup::routes())
         .merge(health::routes())
         .merge(profile::routes())
         .merge(feeds::routes())

@@ -91,7 +91,14 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
     (
         "retention",
         "What is kept",
-        &["DOCKNAP_DATA_DIR", "DOCKNAP_DATABASE_URL", "DOCKNAP_HISTORY_DAYS", "DOCKNAP_AUDIT_DAYS"],
+        &[
+            "DOCKNAP_DATA_DIR",
+            "DOCKNAP_DATABASE_URL",
+            "DOCKNAP_HISTORY_DAYS",
+            "DOCKNAP_AUDIT_DAYS",
+            "DOCKNAP_BACKUP_DIR",
+            "DOCKNAP_BACKUP_KEEP",
+        ],
     ),
     (
         "logs",
@@ -128,7 +135,8 @@ impl SettingsPage<'_> {
             tone(!self.config.docker_host.starts_with("unix:")),
             tone(!matches!(self.config.metrics, Metrics::Open)),
             match self.last_backup {
-                _ if self.config.database_file().is_none() => "info",
+                // The server may have backups of its own.
+                None if self.config.database_file().is_none() => "info",
                 last => tone(last.is_some_and(|at| age(at) <= OLD)),
             },
         ]

@@ -5,7 +5,7 @@ use crate::domain::ids::HostId;
 use crate::domain::target;
 
 /// The events in words, for the place between the name of the actor and the name of the object.
-pub const EVENTS: [(&str, &str); 76] = [
+pub const EVENTS: [(&str, &str); 83] = [
     ("schedule.create", "made the schedule"),
     ("schedule.update", "changed the schedule"),
     ("schedule.delete", "deleted the schedule"),
@@ -28,6 +28,13 @@ pub const EVENTS: [(&str, &str); 76] = [
     ("group.delete", "deleted the group"),
     ("group.add_member", "added a member to the group"),
     ("group.remove_member", "took a member out of the group"),
+    ("backup.create", "made the backup"),
+    ("backup.download", "downloaded the backup"),
+    ("backup.delete", "deleted the backup"),
+    ("backup.confirm", "typed a wrong password for the"),
+    ("backup.upload", "uploaded for a restore the"),
+    ("backup.accept", "asked for a restore of the"),
+    ("backup.discard", "discarded the uploaded"),
     ("override.create", "made an override of"),
     ("override.end", "ended the override of"),
     ("override.restore", "put back the override of"),

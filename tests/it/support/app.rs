@@ -363,6 +363,22 @@ impl Client {
         self.send(Method::DELETE, path, None, String::new(), &[]).await
     }
 
+    /// Submits a form with files.
+    pub async fn post_parts(&mut self, path: &str, parts: &[(&str, &[u8])]) -> Answer {
+        let mut body = Vec::new();
+        for (name, value) in parts {
+            let head = format!("--part\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n");
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(value);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(b"--part--\r\n");
+        let kind = "multipart/form-data; boundary=part";
+        let answer = Answer::of(self.response(Method::POST, path, Some(kind), body, &[]).await).await;
+        self.keep_cookies(&answer);
+        answer
+    }
+
     /// Sends any request. `headers` override those that the client adds; an empty value removes a header.
     pub async fn send(
         &mut self,
@@ -388,11 +404,11 @@ impl Client {
         method: Method,
         path: &str,
         kind: Option<&str>,
-        body: String,
+        body: impl Into<Body>,
         headers: &[(&str, &str)],
     ) -> axum::response::Response {
         let mut request =
-            Request::builder().method(method.clone()).uri(path).body(Body::from(body)).expect("a request");
+            Request::builder().method(method.clone()).uri(path).body(body.into()).expect("a request");
         let map = request.headers_mut();
         let mut set =
             |name: HeaderName, value: &str| map.insert(name, HeaderValue::from_str(value).expect("a value"));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{AttentionInput, AttentionItem, Cure};
+use crate::app::backup::copies::Trouble;
 use crate::app::history::FAILURE_HOURS;
 use crate::app::hosts::expiry;
 use crate::app::stacks::{ContainerView, HostLink, ShownState, StackView};
@@ -43,10 +44,11 @@ struct Lines<'a> {
 
 /// All lines, unsorted.
 pub(super) fn all(input: &AttentionInput, shell: &Shell) -> Vec<AttentionItem> {
-    let AttentionInput { overview, runs, left, storage } = input;
+    let AttentionInput { overview, runs, left, storage, backup } = input;
     let lines = Lines { input, shell, now: &shell.now };
     let (stacks, loose) = (|| overview.stacks.iter(), || overview.loose.iter());
     let mut items: Vec<AttentionItem> = storage.map(unstored).into_iter().collect();
+    items.extend(backup.as_ref().map(backup_trouble));
     items.extend(overview.hosts.iter().filter_map(unreachable));
     items.extend(overview.hosts.iter().filter_map(|host| lines.ending_certificate(host)));
     items.extend(overview.containers().filter_map(|view| lines.unwell(view)));
@@ -72,6 +74,24 @@ fn unstored(fault: &'static str) -> AttentionItem {
     let again = Act::post("Try again", "rotate-cw", "/needs/storage", "to store");
     AttentionItem::new("bad", "triangle-alert", "Nothing can be stored", capital(fault), "/health")
         .with_cure(Cure::at_once(again))
+}
+
+fn backup_trouble(trouble: &Trouble) -> AttentionItem {
+    let item = |tone: &'static str, title: &'static str, text: String| {
+        AttentionItem::new(tone, "triangle-alert", title, text, "/settings/backup")
+    };
+    match trouble {
+        Trouble::Failed(failure) => item("bad", "The backup failed", capital(&failure.message))
+            .with_id_from(&["backup", "failed", &failure.message])
+            .at(Some(failure.at)),
+        Trouble::Old(last) => item(
+            "warn",
+            "The last backup is old",
+            "Daily copies are on, but none was made for a week".to_owned(),
+        )
+        .with_id_from(&["backup", "old", &last.to_string()])
+        .at(Some(*last)),
+    }
 }
 
 fn unreachable(host: &HostLink) -> Option<AttentionItem> {

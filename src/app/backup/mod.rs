@@ -1,12 +1,14 @@
-//! Backup and restore of the SQLite database, called by the command line only.
+//! Backup and restore. A backup is an SQLite file, whatever the database is, and either database can be restored from
+//! it.
 //!
 //! A restore never repeats past work: runs that were open in the copy are closed, and no schedule fires for an instant
 //! before the restore.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use secrecy::ExposeSecret as _;
 
 use super::{App, auth, zone};
 use crate::clock::Clock;
@@ -21,6 +23,9 @@ use crate::domain::schedule::When;
 use crate::domain::time;
 use crate::files;
 
+pub mod copies;
+pub mod upload;
+
 /// Settings key that holds the instant of the last backup.
 const LAST: &str = "last_backup";
 
@@ -30,30 +35,35 @@ const LAST: &str = "last_backup";
 /// # Errors
 /// [`DbError::Unusable`] with the cause and what to do.
 pub async fn copy(config: &Config, clock: &Clock, target: &Path) -> Result<()> {
-    let Some(file) = config.database_file() else {
-        return Err(server_database("pg_dump"));
-    };
     let now = clock.now();
-    backup::copy(&file, target).await?;
-    backup::note(&file, LAST, now).await
+    match config.database_file() {
+        Some(file) => {
+            backup::copy(&file, target).await?;
+            backup::note(&file, LAST, now).await
+        }
+        None => {
+            let url = server(config)?;
+            backup::copy_server(url, target).await?;
+            backup::note_server(url, LAST, now).await
+        }
+    }
 }
 
-/// Instant of the last backup; `None` where none was made, and always `None` with PostgreSQL, whose backups DockNap
-/// does not see.
+/// Instant of the last backup that DockNap made; `None` where it made none.
 pub async fn last(app: &App) -> super::Result<Option<Timestamp>> {
     let stored = db::settings::get(&app.db, LAST).await?;
     Ok(stored.and_then(|text| text.parse().ok()))
 }
 
-/// Replaces the database by the copy `source`. The previous database is kept beside the new one, with `.before-restore`
-/// appended to its file name.
+/// Replaces the database by the copy `source`. A previous SQLite database is kept beside the new one, with
+/// `.before-restore` appended to its file name. On a PostgreSQL server all rows are replaced in one transaction.
 ///
 /// # Errors
 /// [`DbError::Unusable`] with the cause and what to do: DockNap is running, or the copy is damaged or comes from a
 /// newer version.
 pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()> {
     let Some(file) = config.database_file() else {
-        return Err(server_database("pg_restore"));
+        return restore_server(config, clock, source).await;
     };
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory)
@@ -71,22 +81,50 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
 }
 
 async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) -> Result<()> {
+    let staged = prepare(file, config, clock, source).await?;
+    backup::replace(&staged, file)
+}
+
+async fn restore_server(config: &Config, clock: &Clock, source: &Path) -> Result<()> {
+    let url = server(config)?;
+    // Before the database is migrated, which could harm an older DockNap that runs on it.
+    backup::refuse_running(url).await?;
+    let directory = &config.data_dir;
+    std::fs::create_dir_all(directory).map_err(|error| DbError::Unusable(files::words(directory, &error)))?;
+    let staged = prepare(&directory.join("docknap-server.db"), config, clock, source).await?;
+    let replaced = async {
+        Db::open_server(url, None).await?.close().await;
+        backup::replace_server(&staged, url).await
+    };
+    let replaced = replaced.await;
+    backup::discard(&staged)?;
+    replaced
+}
+
+/// Makes a checked and migrated copy of `source` beside `file` in which nothing is in progress. Returns its path.
+async fn prepare(file: &Path, config: &Config, clock: &Clock, source: &Path) -> Result<PathBuf> {
     let (db, staged) = backup::stage(source, file).await?;
-    if let Err(reason) = unsealable(&db, config).await? {
-        db.close().await;
+    let prepared = forget_past(&db, config, clock).await;
+    db.close().await;
+    if let Err(error) = prepared {
         backup::discard(&staged)?;
+        return Err(error);
+    }
+    Ok(staged)
+}
+
+async fn forget_past(db: &Db, config: &Config, clock: &Clock) -> Result<()> {
+    if let Err(reason) = unsealable(db, config).await? {
         return Err(DbError::Unusable(reason));
     }
     let now = clock.now();
-    let next_fires = next_fires(&db, config, now).await?;
+    let next_fires = next_fires(db, config, now).await?;
     let mut tx = db.begin().await?;
     backup::forget_past(&mut tx, now).await?;
     for (id, next) in &next_fires {
         backup::set_next_due(&mut tx, id, *next).await?;
     }
-    tx.commit().await?;
-    db.close().await;
-    backup::replace(&staged, file)
+    tx.commit().await
 }
 
 /// Whether the secret key here opens the private keys in the copy; otherwise the reason and what to do.
@@ -149,6 +187,10 @@ async fn next_fires(
         .collect())
 }
 
-fn server_database(tool: &str) -> DbError {
-    DbError::Unusable(format!("the database is a PostgreSQL server; use its {tool}"))
+/// The URL of the PostgreSQL server.
+fn server(config: &Config) -> Result<&str> {
+    match &config.database_url {
+        Some(url) => Ok(url.expose_secret()),
+        None => Err(DbError::Unusable("no database server is set".to_owned())),
+    }
 }
