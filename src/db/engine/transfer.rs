@@ -7,7 +7,9 @@ use std::path::Path;
 
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{
     AssertSqlSafe, ColumnIndex, ConnectOptions, Connection, Database, Decode, Encode, IntoArguments,
     PgConnection, Postgres, Row, Sqlite, Type,
@@ -130,11 +132,17 @@ impl Table {
     }
 }
 
+/// An empty SQLite database with all migrations. They run on a pool, since their future on a connection is not `Send`.
+async fn migrated(options: SqliteConnectOptions) -> Result<SqliteConnection> {
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    MIGRATIONS.run(&pool).await?;
+    Ok(pool.acquire().await?.detach())
+}
+
 /// All tables to copy, each after the tables that it refers to. They are read from an empty database with all
 /// migrations, so no name comes from a file of somebody else.
 async fn tables() -> Result<Vec<Table>> {
-    let mut schema = SqliteConnectOptions::new().in_memory(true).connect().await?;
-    MIGRATIONS.run(&mut schema).await?;
+    let mut schema = migrated(SqliteConnectOptions::new().in_memory(true)).await?;
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND SUBSTR(name, 1, 7) <> 'sqlite_' \
                AND name <> '_sqlx_migrations' ORDER BY name";
     let names: Vec<(String,)> = sqlx::query_as(sql).fetch_all(&mut schema).await?;
@@ -223,8 +231,10 @@ pub(super) async fn to_file(server: &PgConnectOptions, file: &Path) -> Result<()
         .journal_mode(SqliteJournalMode::Memory)
         .synchronous(SqliteSynchronous::Off);
     let of_file = |error| of_copy(file, error);
-    let mut target = options.connect().await.map_err(of_file)?;
-    MIGRATIONS.run(&mut target).await?;
+    let mut target = migrated(options).await.map_err(|error| match error {
+        DbError::Sqlx(error) => of_file(error),
+        other => other,
+    })?;
     let mut from = source.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let mut to = target.begin().await.map_err(of_file)?;
     for table in tables.iter().rev() {
