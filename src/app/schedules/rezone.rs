@@ -13,8 +13,9 @@ use crate::domain::schedule::{Schedule, When};
 /// The settings key for the zone and database version from which the stored instants were computed.
 const KEY: &str = "due_basis";
 
-/// Recomputes the next instants of schedules, where the default zone, the zone database or the use of labels has changed
-/// since they were stored. `tzdb` is the version of the database. Returns the number of schedules whose next instant changed.
+/// Recomputes the next instants of schedules, where the default zone, the zone database or the use of labels has
+/// changed since they were stored. `tzdb` is the version of the database. Returns the number of schedules whose next
+/// instant changed.
 ///
 /// # Errors
 /// Where the database cannot be read or written: nothing has changed then.

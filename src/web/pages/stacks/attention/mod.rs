@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::app::attention::{self as service, Hidden};
+use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
 use crate::domain::ids::HostId;
@@ -104,6 +105,8 @@ pub(super) struct AttentionInput {
     runs: Vec<Run>,
     /// Schedules whose owner's account was deleted, each with that account's name.
     left: Vec<(Schedule, String)>,
+    /// What is wrong with labels.
+    labels: LabelFaults,
     /// Why the database cannot store anything. `None` if it can.
     storage: Option<&'static str>,
 }
@@ -119,7 +122,8 @@ impl AttentionInput {
             runs.retain(|run| run.target.host == *host);
             left.retain(|(schedule, _)| schedule.spec.target.host == *host);
         }
-        Ok(Self { overview, runs, left, storage: service::storage_fault(actor)? })
+        let labels = label_faults(app, actor, host).await?;
+        Ok(Self { overview, runs, left, labels, storage: service::storage_fault(actor)? })
     }
 
     /// Whether all hosts were reachable, so that no line is missing.
