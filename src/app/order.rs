@@ -13,6 +13,7 @@ use crate::db;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Container;
+use crate::domain::label_rules;
 use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
 use crate::domain::permission::Permission;
 use crate::domain::run::Condition;
