@@ -1,11 +1,11 @@
-//! Schedules that labels of containers define. The scheduler keeps them in step with the labels of every connected host.
+//! Schedules that labels of containers define. The scheduler keeps them in step with the labels of every connected
+//! host.
 //!
 //! A schedule belongs to host, label and target, so it outlives a re-creation of its container. While no container
 //! carries its label, it is switched off after [`GONE_AFTER`] and deleted after [`KEPT`]; a label that is taken away
 //! from a container that is still there deletes it at once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,10 +25,11 @@ use crate::domain::inventory::{Container, Inventory};
 use crate::domain::label_rules::{self, Carried, source_key};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, Source};
-use crate::domain::target::{ContainerIdentity, Subject};
+use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 
-/// How long a container is missing, while DockNap runs and its host is connected, before its schedules are switched off.
+/// How long a container is missing, while DockNap runs and its host is connected, before its schedules are switched
+/// off.
 const GONE_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// A change to store.
@@ -297,10 +298,7 @@ fn draft(carried: &Carried) -> Draft {
         name: Some(rule.name),
         host: Some(target.host.to_string()),
         target_type: Some(target.target_type().as_str().to_owned()),
-        target_id: Some(match &target.subject {
-            Subject::Stack(name) => name.clone(),
-            _ => target.key(),
-        }),
+        target_id: Some(carried.target_name.clone()),
         action: rule.action.map(|action| action.as_str().to_owned()),
         cron: rule.cron,
         window: rule.window,
@@ -389,7 +387,7 @@ pub async fn copy_to_editable(
 ) -> Result<ScheduleView> {
     actor.require(Permission::Operate)?;
     let old = stored(app, id).await?;
-    let (book, now): (Arc<RuleBook>, Timestamp) = (RuleBook::load(app).await?, app.clock.now());
+    let (book, now) = (RuleBook::load(app).await?, app.clock.now());
     let mut overridden = old.clone();
     let Some(label) = &mut overridden.label else {
         return Err(Error::conflict("no_label", "no label defines this schedule; change it as it is"));
