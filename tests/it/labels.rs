@@ -294,6 +294,13 @@ async fn a_rule_counts_on_its_own_host_and_stays_while_the_host_is_away() {
     nas.control.daemon_down(DaemonEnd::Crash);
     later(bench, 60).await;
     assert_eq!(on("nas", &stored(bench).await), [("media".to_owned(), true)], "nothing is known to be gone");
+
+    // With its host the schedule goes: a label's schedule is never moved to another one.
+    let mut admin = test.bearer(Role::Admin).await;
+    let deleted = admin.delete("/api/hosts/nas?move_to=local").await;
+    assert_eq!(deleted.status, 204, "{}", deleted.body);
+    let all = stored(bench).await;
+    assert_eq!((all.len(), on("local", &all).len()), (1, 1), "{all:#?}");
 }
 
 #[tokio::test]
