@@ -79,8 +79,10 @@ impl LabelRule {
             ("nth", &self.nth),
         ];
         let mut text = when.to_owned();
-        for (name, value) in fields.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            let _ = write!(text, "; {name}={value}");
+        for (name, value) in fields {
+            if let Some(value) = value {
+                let _ = write!(text, "; {name}={value}");
+            }
         }
         text
     }
@@ -218,8 +220,9 @@ fn add(
     carrier: &Container,
     is_faulty: bool,
 ) {
-    let identity = target.identity_text();
-    if [name, identity.as_str()].into_iter().any(|text| unschedulable_name(text).is_some()) {
+    let (identity, carried_by) = (target.identity_text(), carrier.identity.to_text());
+    let names = [name, identity.as_str(), carrier.name.as_str(), carried_by.as_str()];
+    if names.into_iter().any(|text| unschedulable_name(text).is_some()) {
         return;
     }
     found.rules.push(Carried {
