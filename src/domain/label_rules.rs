@@ -145,6 +145,9 @@ pub struct HostLabels {
 /// Reads the labels of all ordinary containers.
 pub fn of_inventory(inventory: &Inventory) -> HostLabels {
     let mut found = HostLabels::default();
+    if !inventory.containers.iter().any(|one| has_any(one)) {
+        return found;
+    }
     let mut stacks: BTreeMap<String, Vec<&Container>> = BTreeMap::new();
     let members = inventory.members(&Subject::Host);
     for one in members.iter().filter(|one| one.is_ordinary() && has_any(one)) {
