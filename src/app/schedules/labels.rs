@@ -21,7 +21,7 @@ use crate::config::Labels;
 use crate::db;
 use crate::db::targets::KEPT;
 use crate::domain::ids::{HostId, ScheduleId, UserId};
-use crate::domain::inventory::{Container, Inventory};
+use crate::domain::inventory::{Container, Inventory, is_replaced_name};
 use crate::domain::label_rules::{self, Carried, source_key};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, Source};
@@ -136,20 +136,23 @@ fn there(
     book: &RuleBook,
     now: Timestamp,
 ) -> Option<Step> {
+    let before = old.and_then(|old| old.label.as_ref());
+    // While compose replaces a container, the new one has another name for a moment.
+    let is_passing = is_replaced_name(&carried.carrier_name);
+    let known_name = before.filter(|_| is_passing).map(|label| label.carrier_name.clone());
     let origin = LabelOrigin {
         label: carried.rule.label.clone(),
         carrier: carried.carrier.clone(),
-        carrier_name: carried.carrier_name.clone(),
+        carrier_name: known_name.unwrap_or_else(|| carried.carrier_name.clone()),
         text: carried.rule.text(),
         off: None,
         gone_at: None,
     };
-    let before = old.and_then(|old| old.label.as_ref());
     let is_followed = |label: &LabelOrigin| matches!(label.off, None | Some(LabelOff::Copied));
     let is_same = before.is_some_and(|label| {
         is_followed(label) && LabelOrigin { off: label.off, ..origin.clone() } == *label
     });
-    let is_named = old.is_some_and(|old| old.spec.target_name == carried.target_name);
+    let is_named = is_passing || old.is_some_and(|old| old.spec.target_name == carried.target_name);
     if is_same && is_named && !carried.is_faulty {
         return None;
     }
