@@ -2,7 +2,7 @@
 //! adds entries ([`ExternalChanges::sighted`], [`ExternalChanges::link`]); each scheduler pass takes them with
 //! [`ExternalChanges::take`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ struct State {
     hosts: HashMap<HostId, OfHost>,
     /// All hosts must be checked: a rule changed, or the clock was wrong.
     everything: bool,
+    /// Whether this process has switched off the schedules of labels.
+    labels_are_off: bool,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +48,18 @@ struct OfHost {
     late: HashMap<ContainerIdentity, Fresh>,
     /// The list of containers whose labels were followed last.
     followed: Option<Arc<Containers>>,
+    labels: OfLabels,
+}
+
+/// What is known about the schedules that labels of one host define.
+#[derive(Debug, Default)]
+struct OfLabels {
+    /// The list of containers from which they were made last.
+    followed: Option<Arc<Containers>>,
+    /// Whether one of them waits for time to pass.
+    waits: bool,
+    /// Since when containers that carry labels are missing, by the monotonic clock.
+    missing: HashMap<ContainerIdentity, Duration>,
 }
 
 /// The result of [`ExternalChanges::take`].
@@ -96,6 +110,58 @@ impl ExternalChanges {
     /// Records that the labels of a list of containers were followed.
     pub(crate) fn list_followed(&self, host: &HostId, list: &Arc<Containers>) {
         self.lock().hosts.entry(host.clone()).or_default().followed = Some(Arc::clone(list));
+    }
+
+    /// Whether the schedules of labels of a connected host have to be looked at.
+    pub(crate) fn labels_wait(&self, host: &HostId, list: &Arc<Containers>) -> bool {
+        let state = self.lock();
+        state.hosts.get(host).is_none_or(|host| {
+            let followed = host.labels.followed.as_ref();
+            host.labels.waits || followed.is_none_or(|followed| !Arc::ptr_eq(followed, list))
+        })
+    }
+
+    /// For how long each of the containers is missing, as of `now` by the monotonic clock. Others are there.
+    pub(crate) fn missing_for(
+        &self,
+        host: &HostId,
+        missing: &HashSet<ContainerIdentity>,
+        now: Duration,
+    ) -> HashMap<ContainerIdentity, Duration> {
+        let mut state = self.lock();
+        let known = &mut state.hosts.entry(host.clone()).or_default().labels.missing;
+        known.retain(|identity, _| missing.contains(identity));
+        let since = |one: &ContainerIdentity| {
+            let since = *known.entry(one.clone()).or_insert(now);
+            (one.clone(), now.saturating_sub(since))
+        };
+        missing.iter().map(since).collect()
+    }
+
+    /// Records that the schedules of labels are in step with a list of containers; `waits` if they have to be looked at
+    /// again without a new list.
+    pub(crate) fn labels_followed(&self, host: &HostId, list: &Arc<Containers>, waits: bool) {
+        let mut state = self.lock();
+        let labels = &mut state.hosts.entry(host.clone()).or_default().labels;
+        labels.followed = Some(Arc::clone(list));
+        labels.waits = waits;
+    }
+
+    /// Records that a host is not connected: nothing is known to be missing there.
+    pub(crate) fn labels_unseen(&self, host: &HostId) {
+        if let Some(host) = self.lock().hosts.get_mut(host) {
+            host.labels = OfLabels::default();
+        }
+    }
+
+    /// Whether this process has switched off the schedules of labels.
+    pub(crate) fn labels_are_off(&self) -> bool {
+        self.lock().labels_are_off
+    }
+
+    /// Records that the schedules of labels are switched off.
+    pub(crate) fn labels_went_off(&self) {
+        self.lock().labels_are_off = true;
     }
 
     /// Records a change of a rule: the next pass checks everything.

@@ -170,6 +170,11 @@ impl Actor {
         Self::internal("cli", "command line")
     }
 
+    /// A label of a container, as `docknap.sleep of media-web-1`.
+    pub(crate) fn label(name: &str) -> Self {
+        Self::internal("label", name)
+    }
+
     /// A logged-in user with the address `ip`.
     pub fn user(user: &User, ip: Option<IpAddr>) -> Self {
         Self {

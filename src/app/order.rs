@@ -13,6 +13,7 @@ use crate::db;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Container;
+use crate::domain::label_rules;
 use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
 use crate::domain::permission::Permission;
 use crate::domain::run::Condition;
@@ -243,6 +244,14 @@ pub struct Waits {
     pub wait_seconds: Option<i64>,
     /// The added edge; `None` where the dependency comes from compose or a shared network.
     pub added: Option<AddedEdge>,
+    /// Whether the label `docknap.after` of the dependant asks for it.
+    pub by_label: bool,
+}
+
+/// Whether the label `docknap.after` of a container names the service of another one.
+fn is_by_label(dependant: &Container, dependency: &Container) -> bool {
+    let label = dependant.labels.get(label_rules::AFTER);
+    label.is_some_and(|label| label_rules::after(label).any(|service| dependency.service() == Some(service)))
 }
 
 /// The dependencies within a stack, followed by added edges from or to it.
@@ -263,6 +272,7 @@ pub fn of_stack(app: &App, actor: &Actor, host: &HostId, name: &str) -> Result<V
             condition: edge.condition,
             wait_seconds: edge.wait_seconds,
             added: None,
+            by_label: is_by_label(&members[edge.dependant], &members[edge.dependency]),
         };
         // Replicas of a service have the same dependencies.
         if !waits.contains(&one) {
@@ -280,6 +290,7 @@ pub fn of_stack(app: &App, actor: &Actor, host: &HostId, name: &str) -> Result<V
         condition: edge.condition,
         wait_seconds: edge.wait_seconds,
         added: Some(edge.clone()),
+        by_label: false,
     }));
     Ok(waits)
 }

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::dates::{self, Dates};
 use super::{App, Result, memberships};
+use crate::config::Labels;
 use crate::db;
 use crate::db::rulebook::Versions;
 use crate::domain::calendar::CalendarEffect;
@@ -30,7 +31,7 @@ use crate::domain::inventory::{ContainerState, Inventory};
 use crate::domain::nap::Naps;
 use crate::domain::place::Place;
 use crate::domain::run::{Run, Trigger};
-use crate::domain::schedule::{Schedule, ScheduleSpec, When};
+use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
 use crate::domain::target::{ContainerIdentity, Subject, Target};
 use crate::domain::window::Window;
 use crate::domain::zone::NamedZone;
@@ -53,6 +54,8 @@ pub struct RuleBook {
     pub groups: Arc<Vec<Group>>,
     /// Ordered by name.
     pub calendars: Arc<Vec<Dates>>,
+    /// With `DOCKNAP_LABELS=only`, the number of enabled schedules that do nothing because no label defines them.
+    pub unused: Option<i64>,
     naps: Arc<HashMap<HostId, Naps>>,
     no_naps: Naps,
     /// Loaded on first use by a page; the scheduler does not need them.
@@ -139,13 +142,18 @@ impl RuleBook {
             rules: Arc::new(Rules::default()),
             groups: Arc::new(groups),
             calendars: Arc::new(dates::expand_all(app, month, known).await?),
+            unused: match app.config.labels {
+                Labels::Only => Some(db::schedules::not_labelled(&app.db).await?),
+                Labels::On | Labels::Off => None,
+            },
             naps,
             no_naps: Naps::new(),
             fires: Arc::default(),
         };
         let windows = db::schedules::windows(&app.db).await?;
         let overrides = db::overrides::open(&app.db).await?;
-        let windows = windows.iter().filter_map(|schedule| book.rule(schedule)).collect();
+        let used = windows.iter().filter(|schedule| book.uses(schedule.source));
+        let windows = used.filter_map(|schedule| book.rule(schedule)).collect();
         let members = members.into_iter().map(|member| (member.group, member.target));
         let of_groups = Arc::new(Memberships::of(members));
         memberships::copy_to(&app.hosts.all(), &of_groups);
@@ -166,6 +174,11 @@ impl RuleBook {
             self.calendars.iter().filter(|known| known.id != dates.id).cloned().collect();
         calendars.push(dates);
         Self { calendars: Arc::new(calendars), ..self.clone() }
+    }
+
+    /// Whether schedules of this source act. With `DOCKNAP_LABELS=only` those of labels alone do.
+    pub fn uses(&self, source: Source) -> bool {
+        self.unused.is_none() || source == Source::Label
     }
 
     /// The naps on a host.

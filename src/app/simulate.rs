@@ -165,7 +165,9 @@ async fn ground(app: &App, host: Option<&HostId>, only: Option<&Target>, book: &
     let wanted =
         db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let mut schedules = db::schedules::list(&app.db, &wanted).await?;
-    schedules.retain(|schedule| !schedule.is_window() && is_asked(&schedule.spec.target));
+    schedules.retain(|schedule| {
+        !schedule.is_window() && book.uses(schedule.source) && is_asked(&schedule.spec.target)
+    });
     let rules = &book.rules;
     let mut held_back = Vec::new();
     let overrides = || rules.overrides().iter().filter(|one| one.wanted != DesiredState::Hold);

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::hosts::{self, HostSetting};
 use super::parse::{self, Parsed};
 use super::table::{CONFIG_FILE, Kind, SETTINGS, Setting};
-use super::{Config, Fault, FirstAdmin, Hsts, LogFormat, Metrics, Origin};
+use super::{Config, Fault, FirstAdmin, Hsts, Labels, LogFormat, Metrics, Origin};
 
 /// Paths of the settings file that are tried if none is set.
 const CONFIG_PATHS: [&str; 2] = ["/data/docknap.toml", "./docknap.toml"];
@@ -256,6 +256,13 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
         docker_tls_verify: reader.value("DOCKER_TLS_VERIFY", false, |_, text| Ok(!text.is_empty())),
         docker_cert_path: reader.value("DOCKER_CERT_PATH", None, |_, text| Ok(Some(PathBuf::from(text)))),
         local: reader.value("DOCKNAP_LOCAL", true, |kind, text| Ok(choice(kind, text)? == "on")),
+        labels: reader.value("DOCKNAP_LABELS", Labels::On, |kind, text| {
+            Ok(match choice(kind, text)? {
+                "off" => Labels::Off,
+                "only" => Labels::Only,
+                _ => Labels::On,
+            })
+        }),
         hosts: Vec::new(),
         timezone: reader.value("TZ", None, |_, text| {
             crate::domain::time::zone(text).map(|_| Some(text.to_owned())).map_err(|error| error.to_string())

@@ -40,6 +40,8 @@ pub struct Config {
     pub docker_cert_path: Option<PathBuf>,
     /// Whether the Engine of `docker_host` is one of the hosts.
     pub local: bool,
+    /// Whether labels of containers define schedules.
+    pub labels: Labels,
     /// The hosts of the settings file.
     pub hosts: Vec<HostSetting>,
     /// IANA name of the time zone for schedules without one; `None` = the zone chosen at setup, else UTC.
@@ -87,6 +89,16 @@ pub struct Origin {
     pub text: String,
     /// Such as `--listen`, `DOCKNAP_LISTEN` or ``` `listen` in ./docknap.toml ```.
     pub origin: String,
+}
+
+/// The use of schedules from labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    On,
+    /// Labels define no schedule.
+    Off,
+    /// Only labels define schedules: those of pages and API are kept and do nothing.
+    Only,
 }
 
 /// Access to `/metrics`.

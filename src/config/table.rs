@@ -168,6 +168,14 @@ pub const SETTINGS: &[Setting] = &[
                hosts are added in the page, by the API or as `[[host]]` in the settings file.",
     },
     Setting {
+        name: "DOCKNAP_LABELS",
+        kind: Kind::Choice(&["on", "off", "only"]),
+        default: "on",
+        unit: "",
+        help: "Whether labels of containers define schedules. `off`: none does, and those that did are switched off. \
+               `only`: nothing else does; schedules of the pages and the API are kept, and do nothing.",
+    },
+    Setting {
         name: "TZ",
         kind: Kind::Zone,
         default: "",

@@ -18,7 +18,7 @@ use crate::domain::nap::NapKind;
 use crate::domain::overrides::DesiredState;
 use crate::domain::permission::Role;
 use crate::domain::run::{Condition, RunState, StepState, Trigger};
-use crate::domain::schedule::{Policy, Source, Wake};
+use crate::domain::schedule::{LabelOff, Policy, Source, Wake};
 use crate::domain::target::{ContainerIdentity, TargetType};
 use crate::domain::time::{from_ms, to_ms};
 use crate::domain::trace::Did;
@@ -119,7 +119,7 @@ macro_rules! words {
 }
 
 words!(
-    Action ClockFace Colour Condition DesiredState Did GroupSource HostSource LinkKind NapKind Phase Policy Role
+    Action ClockFace Colour Condition DesiredState Did GroupSource HostSource LabelOff LinkKind NapKind Phase Policy Role
     RunState Source StepState TargetType Trigger Wake WeekStart
 );
 

@@ -12,7 +12,8 @@ use super::rows::{self, Columns, missing, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::day_rules::{EveryWeeks, Nth};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
-use crate::domain::schedule::{Schedule, ScheduleSpec, When};
+use crate::domain::label_rules::source_key;
+use crate::domain::schedule::{LabelOrigin, Schedule, ScheduleSpec, When};
 use crate::domain::target::{Subject, Target};
 
 macro_rules! columns {
@@ -92,6 +93,7 @@ impl ReadRow for Schedule {
                 note: row.get("note")?,
             },
             source: row.get("source")?,
+            label: label(row)?,
             id: row.get("id")?,
             owner: row.get("owner_id")?,
             owner_name: row.get("owner_name")?,
@@ -104,6 +106,19 @@ impl ReadRow for Schedule {
             deleted_at: row.get("deleted_ms")?,
         })
     }
+}
+
+/// The label that defines the schedule.
+fn label(row: &read::Row<'_>) -> Result<Option<LabelOrigin>> {
+    let Some(label) = row.get::<Option<String>>("label_name")? else { return Ok(None) };
+    Ok(Some(LabelOrigin {
+        label,
+        carrier: row.get("carrier")?,
+        carrier_name: row.get("carrier_name")?,
+        text: row.get("label_text")?,
+        off: row.get("off_reason")?,
+        gone_at: row.get("gone_ms")?,
+    }))
 }
 
 /// The columns that never change.
@@ -124,7 +139,18 @@ fn changeable_columns(schedule: &Schedule) -> Columns {
         When::Once(at) => ("once", None, Some(at), None),
         When::Window(text) => ("window", None, None, Some(text.as_str())),
     };
+    let label = schedule.label.as_ref();
+    // The key of a deleted schedule is free for a new one.
+    let key = label.filter(|_| schedule.deleted_at.is_none());
+    let key = key.map(|one| source_key(&spec.target, &one.label));
     row![
+        "source_key" => key,
+        "label_name" => label.map(|one| one.label.as_str()),
+        "carrier" => label.map(|one| &one.carrier),
+        "carrier_name" => label.map(|one| one.carrier_name.as_str()),
+        "label_text" => label.map(|one| one.text.as_str()),
+        "off_reason" => label.and_then(|one| one.off),
+        "gone_ms" => label.and_then(|one| one.gone_at),
         "name" => spec.name,
         "host_id" => spec.target.host,
         "target_type" => spec.target.target_type(),
@@ -270,6 +296,20 @@ pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedul
 pub async fn of_host(tx: &mut Tx, host: &HostId) -> Result<Vec<Schedule>> {
     let rest = "WHERE s.host_id = $1 AND s.deleted_ms IS NULL ORDER BY s.id";
     select(rest, values![host]).all(tx).await
+}
+
+/// The schedules that labels define, of one host or of all.
+pub async fn labelled(db: &Db, host: Option<&HostId>) -> Result<Vec<Schedule>> {
+    let rest = "WHERE s.source = 'label' AND s.label_name IS NOT NULL AND s.deleted_ms IS NULL \
+                AND ($1 IS NULL OR s.host_id = $1) ORDER BY s.id";
+    select(rest, values![host]).all(db).await
+}
+
+/// The number of schedules that are switched on and come from no label.
+pub async fn not_labelled(db: &Db) -> Result<i64> {
+    let sql =
+        "SELECT COUNT(*) FROM schedules WHERE source <> 'label' AND enabled = TRUE AND deleted_ms IS NULL";
+    sql!(sql).one(db).await
 }
 
 /// Escapes a text so that LIKE takes it literally, with `!` as the escape character.

@@ -234,6 +234,7 @@ mod tests {
                 When::Cron(cron.to_owned()),
             ),
             source: Source::Ui,
+            label: None,
             owner: None,
             owner_name: None,
             effective_from: at("2027-01-01T00:00:00Z"),

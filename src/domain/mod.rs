@@ -23,6 +23,7 @@ pub mod guard;
 pub mod host;
 pub mod ids;
 pub mod inventory;
+pub mod label_rules;
 pub mod lock;
 mod minutes;
 pub mod nap;

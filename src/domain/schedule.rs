@@ -12,7 +12,7 @@ use super::calendar::{CalendarDays, CalendarEffect};
 use super::day_rules::{DayRules, EveryWeeks, Nth, Reading};
 use super::guard::Guard;
 use super::ids::{CalendarId, ScheduleId, UserId};
-use super::target::{Target, TargetType};
+use super::target::{ContainerIdentity, Target, TargetType};
 use super::words::words;
 
 words! {
@@ -70,6 +70,38 @@ words! {
         /// Every container that can be started.
         All,
     }
+}
+
+words! {
+    /// Why DockNap itself switched off a schedule that a label defines.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum LabelOff {
+        /// The container that carries the label is gone.
+        Gone,
+        /// Somebody made an editable copy, which counts until the label changes.
+        Copied,
+        /// `DOCKNAP_LABELS` is off.
+        Setting,
+        /// The label cannot be used as it is now.
+        Faulty,
+    }
+}
+
+/// The label that defines a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelOrigin {
+    /// Such as `docknap.stack.sleep`.
+    pub label: String,
+    /// The container that carries it.
+    pub carrier: ContainerIdentity,
+    pub carrier_name: String,
+    /// What it said, with the labels that go with it, when the schedule was last made from it.
+    pub text: String,
+    /// `None` where a person switched the schedule off, or nobody did.
+    pub off: Option<LabelOff>,
+    /// Since when no container carries the label.
+    pub gone_at: Option<Timestamp>,
 }
 
 /// The default of [`ScheduleSpec::catch_up_seconds`] (semantics §4).
@@ -232,6 +264,8 @@ pub struct Schedule {
     pub id: ScheduleId,
     pub spec: ScheduleSpec,
     pub source: Source,
+    /// The label that defines the schedule; `None` for one of another source.
+    pub label: Option<LabelOrigin>,
     /// The account that created the schedule.
     pub owner: Option<UserId>,
     pub owner_name: Option<String>,

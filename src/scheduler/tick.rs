@@ -18,7 +18,7 @@ use super::batch::{Batch, end};
 use super::reconcile::reconcile;
 use crate::app::execute::{self, Prepared};
 use crate::app::manual_changes::ManualChange;
-use crate::app::{Actor, App, Live, Result, memberships, upcoming};
+use crate::app::{Actor, App, Live, Result, memberships, schedules, upcoming};
 use crate::db::schedules::OccurrenceClaim;
 use crate::db::{self, Tx};
 use crate::domain::action::Action;
@@ -53,6 +53,7 @@ pub async fn tick(app: &App) -> Result<Ticked> {
     };
     // Before anything is read, so that a change during this pass is left to the next one.
     memberships::follow(app).await?;
+    schedules::follow_labels(app).await?;
     let mut needs_reconcile = app.external_changes.is_waiting(&connected());
     let versions = db::rulebook::versions(&app.db).await?;
     loop {

@@ -63,6 +63,8 @@ pub struct Shell {
     pub demo: bool,
     /// The override of everything, as a sentence: `Everything is held until 08:00 Sat: the move (by anna)`.
     pub held: Option<String>,
+    /// With `DOCKNAP_LABELS=only`, how many schedules do nothing, as a sentence.
+    pub unused: Option<String>,
     /// The IANA name of the time zone in which times are shown.
     pub zone: String,
     /// The reader's formats of times and weeks.
@@ -147,6 +149,7 @@ impl Shell {
             here: here(parts.uri.path()),
             insecure: !Via::of(&parts.extensions).is_private(),
             held: shell.user.as_ref().and(book.as_ref()).and_then(|book| held(book, &now)),
+            unused: shell.user.as_ref().and(book.as_ref()).and_then(|book| unused(book)),
             zone,
             now,
             book,
@@ -219,6 +222,14 @@ fn held(book: &RuleBook, now: &Now) -> Option<String> {
     let one = overrides::of_everything(book, now.at)?;
     let state = Badge::from(one.wanted).word.to_lowercase();
     Some(format!("Everything is {state} until {}: {}.", now.when(one.until).short, view::why_made(one, now)))
+}
+
+/// How many schedules do nothing because no label defines them; `None` if all act.
+fn unused(book: &RuleBook) -> Option<String> {
+    let count = usize::try_from(book.unused?).ok().filter(|count| *count > 0)?;
+    let what = view::count(count, "schedule");
+    let does = if count == 1 { "does" } else { "do" };
+    Some(format!("DOCKNAP_LABELS is only: {what} that no label defines {does} nothing."))
 }
 
 /// The entry of the navigation that a path belongs to.

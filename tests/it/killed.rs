@@ -65,6 +65,7 @@ async fn store_due_schedule(home: &Path, now: jiff::Timestamp, host: &HostId, nu
             ..ScheduleSpec::new(target, "shop", Action::Stop, When::Once(now))
         },
         source: Source::Ui,
+        label: None,
         owner: None,
         owner_name: None,
         effective_from: now,

@@ -48,6 +48,7 @@ mod hosts_tls;
 mod hung_up;
 mod itself;
 mod killed;
+mod labels;
 mod live;
 mod locks;
 mod missing;

@@ -245,6 +245,19 @@ async fn the_image_runs_as_the_readme_says_naps_a_stack_and_refuses_itself() {
     assert_eq!(run["state"], "succeeded", "{run}");
     assert_eq!((state_of(&web), state_of(&db)), ("exited".to_owned(), "exited".to_owned()));
 
+    let _labelled = sample("labels", &repository().join("examples/labels"));
+    api.stack_runs("labels").await;
+    let made = until("the schedules of the labels are made", async || {
+        let items = api.get("/api/schedules").await["items"].clone();
+        let of_labels = items.as_array()?.iter().filter(|one| one["source"] == "label");
+        let mut labels: Vec<String> =
+            of_labels.filter_map(|one| Some(one["label"].as_str()?.to_owned())).collect();
+        labels.sort();
+        (labels.len() == 2).then_some(labels)
+    })
+    .await;
+    assert_eq!(made, ["docknap.restart.weekly", "docknap.stack.sleep"]);
+
     let (status, refused) = api.post(&format!("/api/stacks/local/{PROJECT}/stop")).await;
     assert_eq!(status, 403, "{refused}");
     let name = docker(&["inspect", "--format", "{{.Name}}", &own]);

@@ -12,14 +12,14 @@ use secrecy::ExposeSecret as _;
 
 use super::{App, auth, zone};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Labels};
 use crate::db::engine::{FileLock, backup};
 use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Db, DbError, Result};
 use crate::domain::fires::Fires;
 use crate::domain::host::HostTls;
 use crate::domain::ids::ScheduleId;
-use crate::domain::schedule::When;
+use crate::domain::schedule::{Source, When};
 use crate::domain::time;
 use crate::files;
 
@@ -173,7 +173,9 @@ async fn next_fires(
         .map(|schedule| {
             let spec = &schedule.spec;
             let zone = spec.timezone.as_deref().and_then(|name| time::zone(name).ok());
+            let is_unused = config.labels == Labels::Only && schedule.source != Source::Label;
             let next = match &spec.when {
+                _ if is_unused => None,
                 // A window is due at once, so that the scheduler computes its current state.
                 When::Window(_) => Some(now),
                 When::Cron(_) | When::Once(_) => {

@@ -13,6 +13,7 @@ use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, NapRequest};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Live, Result, targets};
+use crate::config::Labels;
 use crate::db::{self, Tx};
 use crate::domain::audit::Change;
 use crate::domain::contradiction;
@@ -63,10 +64,11 @@ pub(super) async fn insert(
     warnings.extend(lint::clashes(app, &spec, None, book, now).await?);
     let schedule = Schedule {
         id: app.ids.next(now),
-        next_due: due(&spec, None, book, now),
+        next_due: due(&spec, None, book, now).filter(|_| book.uses(source)),
         effective_from: beginning(&spec, draft, book, now),
         spec,
         source,
+        label: None,
         owner: actor.reference.id.clone().map(UserId),
         owner_name: Some(actor.reference.name.clone()),
         skip_at: None,
@@ -162,7 +164,8 @@ pub(in crate::app) async fn leave_host(
     let now = app.clock.now();
     let (event, new) = match move_to {
         // A rule for everything on the old host is none for everything on another one.
-        Some(host) if old.spec.target.subject != Subject::Host => {
+        // A label's schedule goes with the container that carries the label.
+        Some(host) if old.spec.target.subject != Subject::Host && old.source != Source::Label => {
             let mut new = old.clone();
             new.spec.target.host = host.clone();
             require_host(tx, app, &new.spec.target).await?;
@@ -180,7 +183,7 @@ pub(in crate::app) async fn leave_host(
 }
 
 /// The schedule after its deletion.
-fn deleted(old: &Schedule, now: Timestamp) -> Schedule {
+pub(super) fn deleted(old: &Schedule, now: Timestamp) -> Schedule {
     Schedule {
         deleted_at: Some(now),
         next_due: None,
@@ -256,11 +259,24 @@ pub async fn disable(app: &App, actor: &Actor, id: &ScheduleId) -> Result<Schedu
 async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<ScheduleView> {
     actor.require(Permission::Operate)?;
     let old = stored(app, id).await?;
-    if old.spec.enabled != on {
+    if on && old.label.is_some() && app.config.labels == Labels::Off {
+        return Err(Error::Conflict {
+            code: "labels_off",
+            message:
+                "DOCKNAP_LABELS is off: no label defines a schedule; copy this one, or change the setting"
+                    .to_owned(),
+        });
+    }
+    // What DockNap switched off stays off once a person has said so too.
+    let is_ours = old.label.as_ref().is_some_and(|label| label.off.is_some());
+    if old.spec.enabled != on || is_ours {
         let now = app.clock.now();
         let book = RuleBook::load(app).await?;
         let mut new = old.clone();
         new.spec.enabled = on;
+        if let Some(label) = &mut new.label {
+            label.off = None;
+        }
         touch(&mut new, &book, now);
         if on && new.next_due.is_none() && matches!(new.spec.when, When::Once(_)) {
             return Err(Error::field("at", "this instant has passed; use one to come"));
@@ -397,7 +413,12 @@ fn decided_by(app: &App, window: &Schedule, book: &RuleBook) -> Vec<Target> {
 }
 
 /// The next instant of a schedule; `None` where it is disabled.
-fn due(spec: &ScheduleSpec, skip: Option<Timestamp>, book: &RuleBook, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn due(
+    spec: &ScheduleSpec,
+    skip: Option<Timestamp>,
+    book: &RuleBook,
+    now: Timestamp,
+) -> Option<Timestamp> {
     if spec.enabled { book.next_after(spec, skip, now) } else { None }
 }
 
@@ -421,7 +442,7 @@ pub(super) fn touch(schedule: &mut Schedule, book: &RuleBook, now: Timestamp) {
         None => schedule.skip_at.filter(|at| Some(*at) == due(&schedule.spec, None, book, now)),
     };
     let skip = schedule.skip_at.filter(|_| schedule.is_window());
-    schedule.next_due = due(&schedule.spec, skip, book, now);
+    schedule.next_due = due(&schedule.spec, skip, book, now).filter(|_| book.uses(schedule.source));
     schedule.rev += 1;
     schedule.updated_at = now;
 }
@@ -466,7 +487,7 @@ async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Sc
 }
 
 /// Refuses to store a schedule for a host that is deleted meanwhile. Until the transaction ends, nobody deletes it.
-async fn require_host(tx: &mut Tx, app: &App, target: &Target) -> Result<()> {
+pub(super) async fn require_host(tx: &mut Tx, app: &App, target: &Target) -> Result<()> {
     let Some(host) = target.on_host() else { return Ok(()) };
     if app.config.has_host(host) || db::hosts::hold(tx, host).await? {
         return Ok(());
@@ -499,7 +520,7 @@ pub(super) async fn record(
 }
 
 /// Notifies the scheduler and the browsers.
-fn changed(app: &App) {
+pub(super) fn changed(app: &App) {
     app.external_changes.rules_changed();
     app.scheduler.wake();
     // A run that a guard defers may have to end.
@@ -508,7 +529,7 @@ fn changed(app: &App) {
 }
 
 /// The differences, field by field.
-fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
+pub(super) fn changes(old: Option<&Schedule>, new: Option<&Schedule>) -> Vec<Change> {
     let (old, new) = (old.map(field_values), new.map(field_values));
     let value =
         |values: &Option<FieldValues>, at: usize| values.as_ref().and_then(|values| values[at].1.clone());

@@ -4,6 +4,7 @@ mod change;
 mod check;
 mod draft;
 mod elsewhere;
+mod labels;
 mod lint;
 mod preview;
 mod rezone;
@@ -18,6 +19,8 @@ pub use change::{
 pub(in crate::app) use change::{leave_host, of_host};
 pub use draft::{Draft, GuardDraft};
 pub use elsewhere::{Elsewhere, copy, counterpart, move_to, same_name};
+pub(crate) use labels::follow_labels;
+pub use labels::{LabelFaults, copy_to_editable, label_faults};
 pub use lint::Clash;
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use rezone::rezone;

@@ -13,14 +13,15 @@ use crate::domain::schedule::{Schedule, When};
 /// The settings key for the zone and database version from which the stored instants were computed.
 const KEY: &str = "due_basis";
 
-/// Recomputes the next instants of schedules, where the default zone or the zone database has changed since they were
-/// stored. `tzdb` is the version of the database. Returns the number of schedules whose next instant changed.
+/// Recomputes the next instants of schedules, where the default zone, the zone database or the use of labels has
+/// changed since they were stored. `tzdb` is the version of the database. Returns the number of schedules whose next
+/// instant changed.
 ///
 /// # Errors
 /// Where the database cannot be read or written: nothing has changed then.
 pub async fn rezone(app: &App, tzdb: &str) -> Result<usize> {
     let book = RuleBook::load(app).await?;
-    let basis = basis(&book.zone.name, tzdb);
+    let basis = basis(&book, tzdb);
     let stored = db::settings::get(&app.db, KEY).await?;
     if stored.as_deref() == Some(&basis) {
         return Ok(0);
@@ -64,12 +65,14 @@ pub(crate) async fn time_anew(
             moved += 1;
         }
     }
-    db::settings::put(tx, KEY, &basis(&book.zone.name, tzdb), now).await?;
+    db::settings::put(tx, KEY, &basis(book, tzdb), now).await?;
     Ok(moved)
 }
 
-fn basis(zone: &str, tzdb: &str) -> String {
-    format!("{zone}, tzdb {tzdb}")
+fn basis(book: &RuleBook, tzdb: &str) -> String {
+    // With schedules of labels alone, the others have no next instant.
+    let labels = if book.unused.is_some() { ", labels only" } else { "" };
+    format!("{}, tzdb {tzdb}{labels}", book.zone.name)
 }
 
 /// The schedule with its new next instant, or `None` where the stored one is right. A changed schedule begins anew:
@@ -82,6 +85,7 @@ fn anew(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Schedule> {
     let mut new = old.clone();
     touch(&mut new, book, now);
     let is_right = match old.next_due.filter(|due| *due <= now) {
+        Some(_) if !book.uses(old.source) => false,
         // An overdue instant that the new times contain as well is caught up like any other.
         Some(due) => {
             let before = due.checked_sub(std::time::Duration::from_millis(1)).unwrap_or(due);

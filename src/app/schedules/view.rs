@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::lint;
+use super::{labels, lint};
 use crate::app::paging::{Page, Paged};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Result, targets};
@@ -41,6 +41,9 @@ pub struct ScheduleView {
     pub last_run: Option<LastRun>,
     /// The zone in which its times are read: its own, otherwise the default.
     pub effective_timezone: String,
+    /// Why it does nothing, or since when its label is followed again, as a sentence; `None` where there is nothing to
+    /// say.
+    pub off_reason: Option<String>,
 }
 
 impl ScheduleView {
@@ -213,6 +216,7 @@ pub(super) fn view(
         next_at: book.next_at(&schedule),
         last_run,
         effective_timezone: effective.name,
+        off_reason: labels::off_reason(&schedule, book),
         schedule,
     }
 }

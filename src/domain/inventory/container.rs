@@ -111,6 +111,8 @@ pub enum Protection {
     Database,
     /// Label `docknap.protect=true` (or `docknap.stack.protect`).
     Label,
+    /// Label `docknap.enable=false` (or `docknap.stack.enable`).
+    LeftOut,
     /// Listed in `DOCKNAP_PROTECT`.
     Setting,
     /// Locked by a person; the text is that of [`Lock::sentence`](crate::domain::lock::Lock::sentence).
@@ -126,6 +128,7 @@ impl Protection {
             Self::SocketProxy => "DockNap reaches Docker through it",
             Self::Database => "DockNap keeps its data in it",
             Self::Label => "its label docknap.protect says so",
+            Self::LeftOut => "its label docknap.enable=false leaves it out",
             Self::Setting => "DOCKNAP_PROTECT names it",
             Self::Lock(sentence) => sentence,
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::Kind;
 use crate::domain::dependency::{Condition, DEPENDS_ON, parse_depends_on};
 use crate::domain::group::label_groups;
+use crate::domain::label_rules;
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::shorten;
 
@@ -63,8 +64,10 @@ pub fn problems(labels: &BTreeMap<String, String>) -> Vec<String> {
 /// Problem of one `docknap.…` label, given its name without `docknap.`; `None` if the label is valid.
 pub fn problem(name: &str, value: &str) -> Option<String> {
     match name {
-        "protect" | "stack.protect" if is_false(value) || is_true(value) => None,
-        "protect" | "stack.protect" => {
+        "protect" | "stack.protect" | "enable" | "stack.enable" if is_false(value) || is_true(value) => None,
+        // A URL is read by pages of its own.
+        "url" | "stack.url" => None,
+        "enable" | "stack.enable" | "protect" | "stack.protect" => {
             Some(format!("docknap.{name} is “{}”: it counts as true; write true or false", shorten(value)))
         }
         "group" | "stack.group" => {
@@ -75,7 +78,22 @@ pub fn problem(name: &str, value: &str) -> Option<String> {
                 shorten(word)
             ))
         }
-        _ => Some(format!("docknap.{} is no label of DockNap: it does nothing", shorten(name))),
+        "after" => label_rules::after(value)
+            .next()
+            .is_none()
+            .then(|| "docknap.after names no service; write such as db,cache".to_owned()),
+        _ => {
+            let word = name.strip_prefix("stack.").unwrap_or(name);
+            if label_rules::is_known_rule(word) {
+                return label_rules::problem_of_rule(word, value)
+                    .map(|problem| format!("docknap.{} is “{}”: {problem}", shorten(name), shorten(value)));
+            }
+            let unknown = format!("docknap.{} is no label of DockNap: it does nothing", shorten(name));
+            Some(match label_rules::near(name) {
+                Some(near) => format!("{unknown}; did you mean docknap.{}?", shorten(&near)),
+                None => unknown,
+            })
+        }
     }
 }
 

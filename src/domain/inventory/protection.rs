@@ -12,6 +12,8 @@ use crate::domain::lock::Locks;
 
 const PROTECT: &str = "docknap.protect";
 const PROTECT_STACK: &str = "docknap.stack.protect";
+const ENABLE: &str = "docknap.enable";
+const ENABLE_STACK: &str = "docknap.stack.enable";
 
 /// Protection from settings and locks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct ProtectionRules {
     reach: Reach,
     /// Stacks in which a container has the label that protects the whole stack.
     stacks: BTreeSet<String>,
+    /// Stacks in which a container has the label that leaves the whole stack out.
+    left_out: BTreeSet<String>,
 }
 
 /// Containers to which a host name in the settings may resolve.
@@ -86,7 +90,10 @@ impl ProtectionRules {
         let protected = containers.clone().filter(|container| is_set(&container.labels, PROTECT_STACK));
         let stacks =
             BTreeSet::from_iter(protected.filter_map(|container| container.stack().map(ToOwned::to_owned)));
-        Self { guard: guard.clone(), itself: ids, unsure, parents, reach, stacks }
+        let out = containers.clone().filter(|container| is_unset(&container.labels, ENABLE_STACK));
+        let left_out =
+            BTreeSet::from_iter(out.filter_map(|container| container.stack().map(ToOwned::to_owned)));
+        Self { guard: guard.clone(), itself: ids, unsure, parents, reach, stacks, left_out }
     }
 
     /// Reason for which DockNap must never act on a container; the strongest one if several apply.
@@ -114,6 +121,11 @@ impl ProtectionRules {
             || container.stack().is_some_and(|stack| self.stacks.contains(stack))
         {
             Some(Protection::Label)
+        } else if is_unset(&container.labels, ENABLE)
+            || is_unset(&container.labels, ENABLE_STACK)
+            || container.stack().is_some_and(|stack| self.left_out.contains(stack))
+        {
+            Some(Protection::LeftOut)
         } else {
             self.guard
                 .locks
@@ -185,6 +197,11 @@ fn unsure_reason(containers: &[&Container]) -> String {
 /// Whether a label is present and not false.
 fn is_set(labels: &BTreeMap<String, String>, label: &str) -> bool {
     labels.get(label).is_some_and(|value| !labels::is_false(value))
+}
+
+/// Whether a label is present and false.
+fn is_unset(labels: &BTreeMap<String, String>, label: &str) -> bool {
+    labels.get(label).is_some_and(|value| labels::is_false(value))
 }
 
 #[cfg(test)]
@@ -342,5 +359,22 @@ mod tests {
         assert_eq!(rules.reason(&member), Some(Protection::Label), "the whole stack");
         assert_eq!(rules.reason(&named), Some(Protection::Setting));
         assert_eq!(rules.reason(&stack), Some(Protection::Setting));
+    }
+
+    #[test]
+    fn a_label_leaves_a_container_or_a_whole_stack_out() {
+        let mut out = container("out");
+        out.labels.insert(ENABLE.to_owned(), "false".to_owned());
+        let mut kept = container("kept");
+        kept.labels.insert(ENABLE.to_owned(), "true".to_owned());
+        let mut head = in_stack("lab", "db");
+        head.labels.insert(ENABLE_STACK.to_owned(), "no".to_owned());
+        let member = in_stack("lab", "web");
+        let all = [out.clone(), kept.clone(), head, member.clone()];
+        let rules = rules(&Guard::default(), &SelfDetection::OutsideDocker, &all);
+        let why = rules.reason(&out).map(|reason| reason.reason().to_owned());
+        assert_eq!(why.as_deref(), Some("its label docknap.enable=false leaves it out"));
+        assert_eq!(rules.reason(&member), Some(Protection::LeftOut), "the whole stack");
+        assert_eq!(rules.reason(&kept), None);
     }
 }

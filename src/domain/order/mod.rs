@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::dependency::{Condition, excerpt};
 pub use super::dependency::{DEPENDS_ON, Dependency, parse_depends_on};
 use super::inventory::{Container, Inventory, Tie};
+use super::label_rules::{self, AFTER};
 use super::target::ContainerIdentity;
 
 pub mod added;
@@ -59,6 +60,23 @@ pub fn edges(members: &[Arc<Container>], inventory: &Inventory) -> (Vec<Edge>, V
                         "{} depends on {}, which has no container; that is ignored",
                         member.name,
                         excerpt(&item.service)
+                    )),
+                }
+            }
+        }
+        if let (Some(stack), Some(label)) = (member.stack(), member.labels.get(AFTER)) {
+            for service in label_rules::after(label).filter(|service| Some(*service) != member.service()) {
+                match by_service.get(&(stack, service)) {
+                    Some(found) => edges.extend(found.iter().map(|dependency| Edge {
+                        dependant: index,
+                        dependency: *dependency,
+                        condition: Condition::ServiceStarted,
+                        wait_seconds: None,
+                    })),
+                    None => notes.push(format!(
+                        "{}: the label {AFTER} names {}, which has no container; that is ignored",
+                        member.name,
+                        excerpt(service)
                     )),
                 }
             }

@@ -12,6 +12,7 @@ use super::act;
 use super::body::Body;
 use super::submit::{ActBody, submit};
 use super::target::Named;
+use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, ContainerView, NextAction, ShownState};
 use crate::app::{Actor, App, Error, Result, targets};
 use crate::domain::desired::Transition;
@@ -53,6 +54,8 @@ pub struct ContainerJson {
     shown: ShownState,
     /// Viewers see only labels of compose, DockNap and the image.
     labels: BTreeMap<String, String>,
+    /// What is wrong with labels of DockNap, by label.
+    label_errors: BTreeMap<String, String>,
     stack: Option<String>,
     service: Option<String>,
     exit_code: Option<i64>,
@@ -68,7 +71,7 @@ pub struct ContainerJson {
 }
 
 impl ContainerJson {
-    pub(super) fn new(view: ContainerView, actor: &Actor) -> Self {
+    pub(super) fn new(view: ContainerView, actor: &Actor, faults: &LabelFaults) -> Self {
         let all = actor.role.allows(Permission::Operate);
         let container = &view.container;
         let shown = |name: &str| all || PUBLIC_LABELS.iter().any(|start| name.starts_with(start));
@@ -84,6 +87,7 @@ impl ContainerJson {
             status: container.status.clone(),
             shown: view.shown,
             labels: BTreeMap::from_iter(labels.map(|(name, value)| (name.clone(), value.clone()))),
+            label_errors: faults.of(container).cloned().unwrap_or_default(),
             stack: container.stack().map(str::to_owned),
             service: container.service().map(str::to_owned),
             exit_code: container.exit_code,
@@ -132,7 +136,8 @@ pub(super) fn named(app: &App, host: &HostId, path: String) -> Result<String> {
     responses((status = 200, body = Vec<ContainerJson>)))]
 pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
     let views = stacks::containers(&caller.app, &caller.actor).await?;
-    Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor)).collect()))
+    let faults = label_faults(&caller.app, &caller.actor, None).await?;
+    Ok(Json(views.into_iter().map(|view| ContainerJson::new(view, &caller.actor, &faults)).collect()))
 }
 
 /// Returns one container, by its percent-encoded name, its key, or at least 12 digits of its id.
@@ -141,7 +146,8 @@ pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<ContainerJson>>> {
 pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Json<ContainerJson>> {
     let name = named(&caller.app, &host, name)?;
     let view = stacks::container(&caller.app, &caller.actor, &host, &name).await?;
-    Ok(Json(ContainerJson::new(view, &caller.actor)))
+    let faults = label_faults(&caller.app, &caller.actor, Some(&host)).await?;
+    Ok(Json(ContainerJson::new(view, &caller.actor, &faults)))
 }
 
 /// Acts on one container: `start`, `stop`, `restart`, `pause` or `unpause`, or `nap` or `wake` with `until` and

@@ -87,7 +87,7 @@ mod tests {
             actions::post, actions::plan, simulate::get,
             schedules::list, schedules::create, schedules::preview, schedules::get, schedules::put, schedules::delete,
             schedules::enable, schedules::disable, schedules::skip, schedules::unskip, schedules::run,
-            schedules::copy, schedules::move_to,
+            schedules::copy, schedules::copy_to_editable, schedules::move_to,
             calendars::list, calendars::create, calendars::get, calendars::put, calendars::delete,
             hosts::list, hosts::create, hosts::get, hosts::put, hosts::delete, hosts::test, hosts::enable,
             hosts::disable,

@@ -39,6 +39,7 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/skip-next", Access::OPERATOR, skip)
         .delete("/schedules/{id}/skip-next", Access::OPERATOR, unskip)
         .post("/schedules/{id}/copy", Access::OPERATOR, copy)
+        .post("/schedules/{id}/copy-to-editable", Access::OPERATOR, copy_to_editable)
         .post("/schedules/{id}/move", Access::OPERATOR, move_to)
         .post("/schedules/{id}/run", Access::OPERATOR, run)
 }
@@ -72,6 +73,12 @@ pub struct ScheduleJson {
     #[serde(flatten)]
     spec: ScheduleSpec,
     source: Source,
+    /// The label that defines it, such as `docknap.sleep`; `null` for another source.
+    label: Option<String>,
+    /// The name of the container that carries the label.
+    carrier: Option<String>,
+    /// Why it does nothing, where DockNap itself switched it off, or since when its container is gone.
+    off_reason: Option<String>,
     /// The name of the account that created it.
     owner: Option<String>,
     /// The coming occurrence that is skipped.
@@ -95,6 +102,7 @@ impl From<ScheduleView> for ScheduleJson {
     fn from(view: ScheduleView) -> Self {
         let (kind, schedule) = (view.schedule.kind(), view.schedule);
         let mut spec = schedule.spec;
+        let (label, carrier) = schedule.label.map(|one| (one.label, one.carrier_name)).unzip();
         let (cron, at, window) = match &spec.when {
             When::Cron(text) => (Some(text.clone()), None, None),
             When::Once(at) => (None, Some(Instant(*at)), None),
@@ -118,6 +126,9 @@ impl From<ScheduleView> for ScheduleJson {
             meaning: view.meaning,
             spec,
             source: schedule.source,
+            label,
+            carrier,
+            off_reason: view.off_reason,
             owner: schedule.owner_name,
             skip_at: schedule.skip_at.map(Instant),
             next_at: view.next_at.map(Instant),
@@ -323,6 +334,18 @@ pub async fn copy(caller: Caller<Operator>, Path(id): Id, body: Body<ElsewhereBo
     let work = async {
         let saved = schedules::copy(&caller.app, &caller.actor, &id, &to, Source::Api).await?;
         act::answer(StatusCode::CREATED, &ScheduleJson::from(saved))
+    };
+    body.once.answer(&caller, work).await
+}
+
+/// Makes an editable copy of a schedule that a label defines. The schedule of the label is switched off until the label
+/// changes.
+#[utoipa::path(post, path = "/api/schedules/{id}/copy-to-editable", tag = "schedules",
+    operation_id = "copy_schedule_to_editable", responses((status = 201, body = ScheduleJson), (status = 409)))]
+pub async fn copy_to_editable(caller: Caller<Operator>, Path(id): Id, body: Body<Empty>) -> Result<Response> {
+    let work = async {
+        let view = schedules::copy_to_editable(&caller.app, &caller.actor, &id, Source::Api).await?;
+        act::answer(StatusCode::CREATED, &ScheduleJson::from(view))
     };
     body.once.answer(&caller, work).await
 }

@@ -11,6 +11,7 @@ use super::body::Body;
 use super::containers::ContainerJson;
 use super::submit::{ActBody, submit};
 use super::target::Named;
+use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, NextAction, ShownState, StackView};
 use crate::app::{Actor, Result, targets};
 use crate::domain::desired::Transition;
@@ -53,7 +54,7 @@ pub struct StackJson {
 }
 
 impl StackJson {
-    fn new(view: StackView, actor: &Actor) -> Self {
+    fn new(view: StackView, actor: &Actor, faults: &LabelFaults) -> Self {
         let (why, stack) = (view.why(), view.stack);
         Self {
             host: stack.host.0,
@@ -63,7 +64,11 @@ impl StackJson {
             health: stack.health,
             shown: view.shown,
             counts: stack.counts,
-            containers: view.containers.into_iter().map(|view| ContainerJson::new(view, actor)).collect(),
+            containers: view
+                .containers
+                .into_iter()
+                .map(|view| ContainerJson::new(view, actor, faults))
+                .collect(),
             desired: view.wanted.word(),
             why,
             transitions: view.wanted.transitions.clone(),
@@ -78,7 +83,8 @@ impl StackJson {
     responses((status = 200, body = Vec<StackJson>)))]
 pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<StackJson>>> {
     let views = stacks::list(&caller.app, &caller.actor).await?;
-    Ok(Json(views.into_iter().map(|view| StackJson::new(view, &caller.actor)).collect()))
+    let faults = label_faults(&caller.app, &caller.actor, None).await?;
+    Ok(Json(views.into_iter().map(|view| StackJson::new(view, &caller.actor, &faults)).collect()))
 }
 
 /// Returns one stack, by its percent-encoded name or its key.
@@ -86,7 +92,8 @@ pub async fn list(caller: Caller<Viewer>) -> Result<Json<Vec<StackJson>>> {
     responses((status = 200, body = StackJson)))]
 pub async fn get(caller: Caller<Viewer>, Path((host, name)): Named) -> Result<Json<StackJson>> {
     let view = stacks::get(&caller.app, &caller.actor, &host, &name).await?;
-    Ok(Json(StackJson::new(view, &caller.actor)))
+    let faults = label_faults(&caller.app, &caller.actor, Some(&host)).await?;
+    Ok(Json(StackJson::new(view, &caller.actor, &faults)))
 }
 
 /// Acts on one stack: `start`, `stop`, `restart`, `pause` or `unpause`, or `nap` or `wake` with `until` and `reason`.

@@ -8,7 +8,7 @@ use docknap::app::auth::password::Cost;
 use docknap::app::execute::{self, Request, Submitted};
 use docknap::app::{Activator, ActiveRuns, Actor, App, Auth, Bus, IdSource, Parts, Vitals};
 use docknap::clock::Clock;
-use docknap::config::Config;
+use docknap::config::{Config, Labels};
 use docknap::db::{self, Db};
 use docknap::docker::Hosts;
 use docknap::docker::self_detection::SelfHints;
@@ -42,6 +42,8 @@ pub struct Bench {
     pub clock: Clock,
     /// Self-detection hints for the next instance that is started.
     pub hints: SelfHints,
+    /// The use of labels by the next instance that is started.
+    pub labels: Labels,
     instance: Option<Instance>,
     _simulated: Simulated,
     database: TestDb,
@@ -68,9 +70,19 @@ impl Bench {
         let sim = simulated.control.clone();
         let home = tempfile::tempdir().expect("a data directory");
         let hints = SelfHints::default();
-        let (app, instance) = start_instance(&database.db, &clock, &sim, home.path(), &hints).await;
-        let bench =
-            Self { app, sim, clock, hints, instance: Some(instance), _simulated: simulated, database, home };
+        let labels = Labels::On;
+        let (app, instance) = start_instance(&database.db, &clock, &sim, home.path(), &hints, labels).await;
+        let bench = Self {
+            app,
+            sim,
+            clock,
+            hints,
+            labels,
+            instance: Some(instance),
+            _simulated: simulated,
+            database,
+            home,
+        };
         bench.until_connected().await;
         bench
     }
@@ -91,8 +103,9 @@ impl Bench {
     /// Starts a new instance after [`Bench::kill`] without waiting for the Engine.
     pub async fn revive_unconnected(&mut self) {
         self.database.reconnect();
+        let home = self.home.path();
         let (app, instance) =
-            start_instance(&self.database.db, &self.clock, &self.sim, self.home.path(), &self.hints).await;
+            start_instance(&self.database.db, &self.clock, &self.sim, home, &self.hints, self.labels).await;
         self.app = app;
         self.instance = Some(instance);
     }
@@ -271,8 +284,10 @@ async fn start_instance(
     sim: &Control,
     home: &std::path::Path,
     hints: &SelfHints,
+    labels: Labels,
 ) -> (App, Instance) {
-    let config = Config { data_dir: home.to_owned(), docker_host: sim.docker_host(), ..Config::default() };
+    let docker_host = sim.docker_host();
+    let config = Config { data_dir: home.to_owned(), docker_host, labels, ..Config::default() };
     let auth = Auth::open(db, &config, clock, Cost::TINY).await.expect("the keys are made");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -32,6 +32,7 @@ pub fn schedule(id: &str) -> Schedule {
             )
         },
         source: Source::Api,
+        label: None,
         owner: None,
         owner_name: None,
         effective_from: monday(),

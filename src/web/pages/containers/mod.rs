@@ -1,7 +1,6 @@
 //! The page of one container. The page never reads environment, mounts and command, because they may hold secrets.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::{Path, Query};
@@ -10,10 +9,11 @@ use axum::response::Response;
 use super::actions::Act;
 use super::schedules::{ScheduleLine, orphans};
 use crate::app::rulebook::RuleBook;
+use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, ContainerView, Past};
 use crate::app::upcoming::Sleep;
 use crate::app::{Error, Result, locks, targets};
-use crate::domain::inventory::{Check, ContainerState, RestartPolicy, labels};
+use crate::domain::inventory::{Check, Container, ContainerState, RestartPolicy, labels};
 use crate::domain::run::{Run, RunState};
 use crate::domain::target::{self, TargetType};
 use crate::web::filters;
@@ -30,14 +30,24 @@ pub(super) fn routes() -> Routes {
 /// Prefixes of the labels that viewers see. Other labels may hold secrets.
 const OPEN_LABELS: [&str; 3] = ["com.docker.compose.", "docknap.", "org.opencontainers.image."];
 
+/// A label for the page: its name, its value, and what is wrong with it.
+pub(super) type ShownLabel<'a> = (&'a str, &'a str, Option<String>);
+
 /// The labels of a container that the reader may see, those of DockNap first.
 pub(super) fn shown_labels<'a>(
-    labels: &'a BTreeMap<String, String>,
+    container: &'a Container,
+    faults: &LabelFaults,
     shell: &Shell,
-) -> Vec<(&'a str, &'a str)> {
+) -> Vec<ShownLabel<'a>> {
+    let faults = faults.of(container);
+    let wrong = |name: &str, value: &str| {
+        let known = faults.and_then(|faults| faults.get(name)).cloned();
+        known.or_else(|| labels::problem(name.strip_prefix("docknap.")?, value))
+    };
     let open = |name: &str| shell.can_operate() || OPEN_LABELS.iter().any(|open| name.starts_with(open));
-    let shown = labels.iter().filter(|(name, _)| open(name)).map(|(name, value)| (&**name, &**value));
-    let (ours, others): (Vec<_>, Vec<_>) = shown.partition(|(name, _)| name.starts_with("docknap."));
+    let shown = container.labels.iter().filter(|(name, _)| open(name));
+    let shown = shown.map(|(name, value)| (&**name, &**value, wrong(name, value)));
+    let (ours, others): (Vec<_>, Vec<_>) = shown.partition(|(name, ..)| name.starts_with("docknap."));
     [ours, others].concat()
 }
 
@@ -48,6 +58,8 @@ struct ContainerPage<'a> {
     shell: &'a Shell,
     view: &'a ContainerView,
     schedules: Vec<ScheduleLine>,
+    /// What is wrong with labels.
+    faults: LabelFaults,
     /// The newest runs of the container.
     runs: &'a [Run],
     /// Whether a user locked the container.
@@ -91,8 +103,8 @@ impl ContainerPage<'_> {
     }
 
     /// The labels that the reader may see.
-    fn labels(&self) -> Vec<(&str, &str)> {
-        shown_labels(&self.view.container.labels, self.shell)
+    fn labels(&self) -> Vec<ShownLabel<'_>> {
+        shown_labels(&self.view.container, &self.faults, self.shell)
     }
 
     /// The name of the server-sent event that announces a change of the container.
@@ -171,6 +183,7 @@ async fn show(page: Page, Path(key): Path<String>, Query(query): Query<ShowQuery
     let whole = ContainerPage {
         locked: locks::of(app, actor, &target).await?.is_some(),
         upcoming: app.upcoming.of(&target, &RuleBook::load(app).await?.rules, shell.now.at),
+        faults: label_faults(app, actor, Some(&host)).await?,
         view: &view,
         runs: &runs,
         schedules,

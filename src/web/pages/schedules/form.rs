@@ -173,6 +173,16 @@ impl<'a> ScheduleForm<'a> {
         runs_now(view)
     }
 
+    /// The label that defines the schedule.
+    fn origin(&self) -> Option<String> {
+        super::list::origin(self.stored?)
+    }
+
+    /// Why the schedule does nothing.
+    fn off_reason(&self) -> Option<&str> {
+        self.stored?.off_reason.as_deref()
+    }
+
     /// Whether the next fire, or a sleep that has not ended, is skipped.
     fn is_skipping(&self, view: &ScheduleView) -> bool {
         service::is_skipping(&view.schedule, self.shell.now.at)

@@ -64,6 +64,11 @@ impl Row<'_> {
         }
     }
 
+    /// The label that defines the schedule, as `docknap.sleep of media-web-1`.
+    fn origin(&self) -> Option<String> {
+        origin(self.view)
+    }
+
     /// When the newest run ended or, if it has not ended, was due.
     fn last_at(&self) -> Option<Timestamp> {
         self.view.last_run.as_ref().and_then(|run| run.finished_at.or(run.fire_at))
@@ -82,6 +87,12 @@ impl Row<'_> {
     fn is_editable(&self) -> bool {
         self.view.schedule.source != Source::Label
     }
+}
+
+/// The label that defines a schedule, as `docknap.sleep of media-web-1`.
+pub(super) fn origin(view: &ScheduleView) -> Option<String> {
+    let label = view.schedule.label.as_ref()?;
+    Some(view::shown_name(&format!("{} of {}", label.label, label.carrier_name)))
 }
 
 /// One row alone, after the user switched the schedule on or off.

@@ -11,6 +11,7 @@ use crate::app::{Result, execute};
 use crate::domain::action::Action;
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::Trigger;
+use crate::domain::schedule::Source;
 use crate::web::auth::Operator;
 use crate::web::form::Typed;
 use crate::web::page::Page;
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Routes {
         .post("/schedules/{id}/copy", Access::OPERATOR, |page, id, typed| {
             elsewhere::act(page, id, typed, Way::Copy)
         })
+        .post("/schedules/{id}/editable", Access::OPERATOR, editable)
         .get("/schedules/{id}/move", Access::OPERATOR, |page, id| elsewhere::ask(page, id, Way::Move))
         .post("/schedules/{id}/move", Access::OPERATOR, |page, id, typed| {
             elsewhere::act(page, id, typed, Way::Move)
@@ -150,6 +152,16 @@ async fn enable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Resp
 async fn disable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
     let view = service::disable(&page.app, &page.actor, &id).await?;
     switched(&page, &view).await
+}
+
+/// Copies the schedule of a label, and leads to the copy.
+async fn editable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
+    let copy = service::copy_to_editable(&page.app, &page.actor, &id, Source::Ui).await?;
+    let message = Flash::new(
+        "good",
+        "This copy acts now. The schedule of the label is off until the label changes; then both are on.",
+    );
+    Ok(page.redirect_with(&format!("/schedules/{}", copy.schedule.id), message).await)
 }
 
 async fn skip(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {

@@ -8,12 +8,13 @@ use axum::response::Response;
 use crate::app::audit::{self, AuditFilter};
 use crate::app::order::{self, Waits};
 use crate::app::rulebook::RuleBook;
+use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, ContainerView, StackView, Waker};
 use crate::app::upcoming::Sleep;
 use crate::app::{Error, Result, locks, paging, targets};
 use crate::domain::action::Action;
 use crate::domain::audit::AuditRow;
-use crate::domain::inventory::{RestartPolicy, labels};
+use crate::domain::inventory::RestartPolicy;
 use crate::domain::order::{Edge, waves};
 use crate::domain::run::{Condition, Run, RunState};
 use crate::domain::target::{Subject, TargetType};
@@ -22,7 +23,7 @@ use crate::web::page::Page;
 use crate::web::pages;
 use crate::web::pages::actions::Act;
 use crate::web::pages::choices::WINDOWS;
-use crate::web::pages::containers::shown_labels;
+use crate::web::pages::containers::{ShownLabel, shown_labels};
 use crate::web::pages::runs::words;
 use crate::web::pages::schedules::{ScheduleLine, orphans};
 use crate::web::picture::{Bars, Graph, Week};
@@ -64,6 +65,8 @@ struct StackPage<'a> {
     /// The newest runs of the stack.
     runs: &'a [Run],
     schedules: Vec<ScheduleLine>,
+    /// What is wrong with labels.
+    faults: LabelFaults,
     /// The start order: which containers wait for which.
     waits: Vec<Waits>,
     /// Containers that may wake the stack.
@@ -172,9 +175,9 @@ impl StackPage<'_> {
     }
 
     /// The labels that the reader may see, for each container that has any.
-    fn labels(&self) -> Vec<(&str, Vec<(&str, &str)>)> {
+    fn labels(&self) -> Vec<(&str, Vec<ShownLabel<'_>>)> {
         let containers = self.view.containers.iter().map(|one| &one.container);
-        let groups = containers.map(|one| (one.name.as_str(), shown_labels(&one.labels, self.shell)));
+        let groups = containers.map(|one| (one.name.as_str(), shown_labels(one, &self.faults, self.shell)));
         groups.filter(|(_, labels)| !labels.is_empty()).collect()
     }
 }
@@ -212,6 +215,7 @@ pub(super) async fn show(
         wakers: stacks::wakers(app, actor, &host)?,
         upcoming: app.upcoming.of(&target, &RuleBook::load(app).await?.rules, shell.now.at),
         locked: locks::of(app, actor, &target).await?.is_some(),
+        faults: label_faults(app, actor, Some(&host)).await?,
         view: &view,
         runs: &runs,
         schedules,

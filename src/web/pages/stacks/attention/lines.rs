@@ -44,7 +44,7 @@ struct Lines<'a> {
 
 /// All lines, unsorted.
 pub(super) fn all(input: &AttentionInput, shell: &Shell) -> Vec<AttentionItem> {
-    let AttentionInput { overview, runs, left, storage, backup } = input;
+    let AttentionInput { overview, runs, left, storage, backup, .. } = input;
     let lines = Lines { input, shell, now: &shell.now };
     let (stacks, loose) = (|| overview.stacks.iter(), || overview.loose.iter());
     let mut items: Vec<AttentionItem> = storage.map(unstored).into_iter().collect();
@@ -180,7 +180,13 @@ impl<'a> Lines<'a> {
     }
 
     fn odd_label(&self, view: &ContainerView) -> Option<AttentionItem> {
-        let problem = labels::problems(&view.container.labels).into_iter().next()?;
+        let first = self.input.labels.of(&view.container).and_then(|faults| faults.iter().next());
+        let problem = match first {
+            // The sentence about a label that is no rule names it.
+            Some((label, sentence)) if sentence.starts_with(label.as_str()) => sentence.clone(),
+            Some((label, sentence)) => format!("{label}: {sentence}"),
+            None => labels::problems(&view.container.labels).into_iter().next()?,
+        };
         let title = format!(
             "{} has a label DockNap cannot read",
             self.placed(&view.container.name, &view.container.host)

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::attention::{self as service, Hidden};
 use crate::app::backup::copies::{self, Trouble};
+use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
 use crate::domain::ids::HostId;
@@ -105,6 +106,8 @@ pub(super) struct AttentionInput {
     runs: Vec<Run>,
     /// Schedules whose owner's account was deleted, each with that account's name.
     left: Vec<(Schedule, String)>,
+    /// What is wrong with labels.
+    labels: LabelFaults,
     /// Why the database cannot store anything. `None` if it can.
     storage: Option<&'static str>,
     /// What is wrong with the backups; for admins only.
@@ -123,7 +126,8 @@ impl AttentionInput {
             left.retain(|(schedule, _)| schedule.spec.target.host == *host);
         }
         let backup = copies::trouble(app, actor).await?;
-        Ok(Self { overview, runs, left, storage: service::storage_fault(actor)?, backup })
+        let labels = label_faults(app, actor, host).await?;
+        Ok(Self { overview, runs, left, labels, storage: service::storage_fault(actor)?, backup })
     }
 
     /// Whether all hosts were reachable, so that no line is missing.

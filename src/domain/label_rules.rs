@@ -1,0 +1,535 @@
+//! Rules in the `docknap.…` labels of containers: for the container itself, and for its stack.
+//!
+//! Labels are hostile input. Every set of labels can be read; what cannot be used becomes a sentence that says what to
+//! write instead. The texts of a rule are checked when the rule becomes a schedule.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::action::Action;
+use super::cron::Cron;
+use super::day_rules::{EveryWeeks, Nth};
+use super::inventory::{Container, Inventory};
+use super::schedule::MAX_STOP_TIMEOUT;
+use super::target::{ContainerIdentity, Subject, Target, unschedulable_name};
+use super::text::shorten;
+use super::time::zone;
+use super::window::Window;
+
+/// Names the services of the same stack after which a container starts.
+pub const AFTER: &str = "docknap.after";
+
+const PREFIX: &str = "docknap.";
+/// Longest name of a rule, as `night` in `docknap.stop.night`.
+const MAX_RULE_NAME: usize = 40;
+/// The labels without `docknap.` and `stack.`; those of actions may have a name of the rule behind them.
+const KNOWN: [&str; 18] = [
+    "sleep",
+    "awake",
+    "start",
+    "stop",
+    "restart",
+    "pause",
+    "unpause",
+    "timezone",
+    "mode",
+    "stop-timeout",
+    "every-weeks",
+    "anchor",
+    "nth",
+    "protect",
+    "enable",
+    "group",
+    "after",
+    "url",
+];
+
+/// A rule that a label asks for, with the labels of its scope that go with it. The texts are as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelRule {
+    /// The whole name of the label, such as `docknap.stack.sleep`.
+    pub label: String,
+    /// Whether it is a rule for the stack of the container.
+    pub is_of_stack: bool,
+    /// The name behind the action; empty for none.
+    pub name: String,
+    /// `None` for a window.
+    pub action: Option<Action>,
+    pub cron: Option<String>,
+    /// Window text with its first word.
+    pub window: Option<String>,
+    pub timezone: Option<String>,
+    pub mode: Option<String>,
+    pub stop_timeout_seconds: Option<String>,
+    pub every_weeks: Option<String>,
+    pub anchor: Option<String>,
+    pub nth: Option<String>,
+}
+
+impl LabelRule {
+    /// The rule in one text: two rules with the same text are the same.
+    pub fn text(&self) -> String {
+        let when = self.cron.as_deref().or(self.window.as_deref()).unwrap_or_default();
+        let fields = [
+            ("timezone", &self.timezone),
+            ("mode", &self.mode),
+            ("stop-timeout", &self.stop_timeout_seconds),
+            ("every-weeks", &self.every_weeks),
+            ("anchor", &self.anchor),
+            ("nth", &self.nth),
+        ];
+        let mut text = when.to_owned();
+        for (name, value) in fields {
+            if let Some(value) = value {
+                let _ = write!(text, "; {name}={value}");
+            }
+        }
+        text
+    }
+
+    /// The label behind a field of the schedule that the rule becomes.
+    pub fn label_of(&self, field: &str) -> String {
+        let shared = match field {
+            "timezone" => "timezone",
+            "mode" => "mode",
+            "stop_timeout_seconds" => "stop-timeout",
+            "every_weeks" => "every-weeks",
+            "anchor" => "anchor",
+            "nth" => "nth",
+            _ => return self.label.clone(),
+        };
+        full(shared, self.is_of_stack)
+    }
+}
+
+/// The rules of one scope, and what is wrong with its labels, by the whole name of the label.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub rules: Vec<LabelRule>,
+    pub faults: BTreeMap<String, String>,
+}
+
+/// A rule with its target and the container that carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    pub rule: LabelRule,
+    pub target: Target,
+    /// The name of the target.
+    pub target_name: String,
+    pub carrier: ContainerIdentity,
+    pub carrier_name: String,
+    /// Whether its labels are wrong, so that the rule is not used.
+    pub is_faulty: bool,
+}
+
+impl Carried {
+    /// The key of its schedule, which stays when the container is re-created.
+    pub fn source_key(&self) -> String {
+        source_key(&self.target, &self.rule.label)
+    }
+}
+
+/// The key of the schedule for a target by a label.
+pub fn source_key(target: &Target, label: &str) -> String {
+    format!("{}|{label}|{}:{}", target.host, target.target_type(), target.identity_text())
+}
+
+/// The rules in the labels of all containers of an Engine, and what is wrong with these labels.
+#[derive(Clone, Debug, Default)]
+pub struct HostLabels {
+    pub rules: Vec<Carried>,
+    /// By the identity of the container, then by label.
+    pub faults: BTreeMap<ContainerIdentity, BTreeMap<String, String>>,
+}
+
+/// Reads the labels of all ordinary containers.
+pub fn of_inventory(inventory: &Inventory) -> HostLabels {
+    let mut found = HostLabels::default();
+    if !inventory.containers.iter().any(|one| has_any(one)) {
+        return found;
+    }
+    let mut stacks: BTreeMap<String, Vec<&Container>> = BTreeMap::new();
+    let members = inventory.members(&Subject::Host);
+    for one in members.iter().filter(|one| one.is_ordinary() && has_any(one)) {
+        let reading = read(&one.labels, false);
+        for rule in reading.rules {
+            let is_faulty = reading.faults.contains_key(&rule.label);
+            add(&mut found, rule, one.target(), &one.name, one, is_faulty);
+        }
+        note(&mut found, &one.identity, reading.faults);
+        note(&mut found, &one.identity, others(&one.labels));
+        if let Some(stack) = one.stack() {
+            stacks.entry(stack.to_owned()).or_default().push(one);
+        }
+    }
+    for (stack, carriers) in stacks {
+        read_stack(&mut found, inventory, &stack, &carriers);
+    }
+    found
+}
+
+/// Adds the rules for a stack from the labels of all its containers.
+fn read_stack(found: &mut HostLabels, inventory: &Inventory, stack: &str, carriers: &[&Container]) {
+    let mut said: BTreeMap<&str, Vec<(&Container, &str)>> = BTreeMap::new();
+    for one in carriers {
+        for (label, value) in &one.labels {
+            if matches!(word(label), Some((true, word)) if is_of_rules(word)) {
+                said.entry(label.as_str()).or_default().push((*one, value.as_str()));
+            }
+        }
+    }
+    let mut labels = BTreeMap::new();
+    let mut torn = BTreeMap::new();
+    for (label, values) in &said {
+        let Some((first, rest)) = values.split_first() else { continue };
+        labels.insert((*label).to_owned(), first.1.to_owned());
+        if let Some(other) = rest.iter().find(|(_, value)| value.trim() != first.1.trim()) {
+            torn.insert((*label).to_owned(), disagreement(*first, *other));
+        }
+    }
+    let reading = read(&labels, true);
+    for rule in reading.rules {
+        let Some((carrier, _)) = said.get(rule.label.as_str()).and_then(|values| values.first()) else {
+            continue;
+        };
+        let shared_is_torn = torn
+            .keys()
+            .any(|label| matches!(word(label), Some((_, word)) if is_shared(word)) && uses(&rule, label));
+        let is_faulty =
+            shared_is_torn || torn.contains_key(&rule.label) || reading.faults.contains_key(&rule.label);
+        let target = Target::stack(inventory.host.clone(), stack);
+        add(found, rule, target, stack, carrier, is_faulty);
+    }
+    // A disagreement is told rather than what is wrong with one of the values.
+    for (label, sentence) in reading.faults.into_iter().chain(torn) {
+        for (one, _) in said.get(label.as_str()).into_iter().flatten() {
+            note(found, &one.identity, BTreeMap::from([(label.clone(), sentence.clone())]));
+        }
+    }
+}
+
+fn disagreement(one: (&Container, &str), other: (&Container, &str)) -> String {
+    let said = |(container, value): (&Container, &str)| {
+        format!("{} says “{}”", shorten(&container.name), shorten(value))
+    };
+    format!("{}, and {}: neither is used; keep one of the two", said(one), said(other))
+}
+
+fn add(
+    found: &mut HostLabels,
+    rule: LabelRule,
+    target: Target,
+    name: &str,
+    carrier: &Container,
+    is_faulty: bool,
+) {
+    let (identity, carried_by) = (target.identity_text(), carrier.identity.to_text());
+    let names = [name, identity.as_str(), carrier.name.as_str(), carried_by.as_str()];
+    if names.into_iter().any(|text| unschedulable_name(text).is_some()) {
+        return;
+    }
+    found.rules.push(Carried {
+        rule,
+        target,
+        target_name: name.to_owned(),
+        carrier: carrier.identity.clone(),
+        carrier_name: carrier.name.clone(),
+        is_faulty,
+    });
+}
+
+fn note(found: &mut HostLabels, carrier: &ContainerIdentity, faults: BTreeMap<String, String>) {
+    if !faults.is_empty() {
+        found.faults.entry(carrier.clone()).or_default().extend(faults);
+    }
+}
+
+fn has_any(container: &Container) -> bool {
+    container.labels.keys().any(|label| label.starts_with(PREFIX))
+}
+
+/// Whether a label is for the stack, and its name without `docknap.` and `stack.`.
+fn word(label: &str) -> Option<(bool, &str)> {
+    let rest = label.strip_prefix(PREFIX)?;
+    Some(rest.strip_prefix("stack.").map_or((false, rest), |rest| (true, rest)))
+}
+
+fn full(word: &str, is_of_stack: bool) -> String {
+    format!("{PREFIX}{}{word}", if is_of_stack { "stack." } else { "" })
+}
+
+/// The labels that go with every rule of their scope to which they apply.
+fn is_shared(word: &str) -> bool {
+    matches!(word, "timezone" | "mode" | "stop-timeout" | "every-weeks" | "anchor" | "nth")
+}
+
+/// The action of a label, and the name of the rule behind it.
+fn action(word: &str) -> Option<(Action, &str)> {
+    let (action, name) = word.split_once('.').unwrap_or((word, ""));
+    matches!(action, "start" | "stop" | "restart" | "pause" | "unpause")
+        .then(|| action.parse().ok())
+        .flatten()
+        .map(|action| (action, name))
+}
+
+fn is_window(word: &str) -> bool {
+    matches!(word, "sleep" | "awake")
+}
+
+fn is_of_rules(word: &str) -> bool {
+    is_window(word) || is_shared(word) || action(word).is_some()
+}
+
+/// Whether a rule has the label's text in one of its fields.
+fn uses(rule: &LabelRule, label: &str) -> bool {
+    let fields = ["timezone", "mode", "stop_timeout_seconds", "every_weeks", "anchor", "nth"];
+    let texts =
+        [&rule.timezone, &rule.mode, &rule.stop_timeout_seconds, &rule.every_weeks, &rule.anchor, &rule.nth];
+    fields.into_iter().zip(texts).any(|(field, text)| text.is_some() && rule.label_of(field) == label)
+}
+
+/// The rules of one scope: those of the container, or those of its stack.
+pub fn read(labels: &BTreeMap<String, String>, is_of_stack: bool) -> Reading {
+    let mut reading = Reading::default();
+    let shared = |word: &str| {
+        let value = labels.get(&full(word, is_of_stack))?.trim();
+        Some(value.to_owned())
+    };
+    let own = labels.iter().filter_map(|(label, value)| {
+        let (of_stack, word) = word(label)?;
+        (of_stack == is_of_stack && is_of_rules(word)).then_some((label, word, value.trim()))
+    });
+    let own: Vec<(&String, &str, &str)> = own.collect();
+    for (label, word, value) in &own {
+        if let Some(sentence) = problem_of_rule(word, value) {
+            reading.faults.insert((*label).clone(), sentence);
+        }
+        if is_shared(word) {
+            continue;
+        }
+        let mut rule = LabelRule { label: (*label).clone(), is_of_stack, ..LabelRule::default() };
+        rule.timezone = shared("timezone");
+        let is_stopping = match action(word) {
+            Some((action, name)) => {
+                rule.action = Some(action);
+                name.clone_into(&mut rule.name);
+                rule.cron = Some((*value).to_owned());
+                matches!(action, Action::Stop | Action::Restart)
+            }
+            None => {
+                rule.window = Some(format!("{word} {value}"));
+                rule.mode = shared("mode");
+                true
+            }
+        };
+        if is_stopping {
+            rule.stop_timeout_seconds =
+                shared("stop-timeout").map(|text| seconds(&text).map_or(text, |seconds| seconds.to_string()));
+        }
+        if *word != "awake" {
+            rule.every_weeks = shared("every-weeks");
+            rule.anchor = shared("anchor");
+            rule.nth = shared("nth");
+        }
+        reading.rules.push(rule);
+    }
+    let weeks = [shared("every-weeks"), shared("anchor")];
+    EveryWeeks::read(weeks[0].as_deref(), weeks[1].as_deref(), |field, sentence| {
+        let named = if field == "anchor" { "anchor" } else { "every-weeks" };
+        // The one that is there is told, where the other is missing.
+        let told = [named, "every-weeks", "anchor"].map(|word| full(word, is_of_stack));
+        if let Some(label) = told.into_iter().find(|label| labels.contains_key(label)) {
+            reading.faults.entry(label).or_insert_with(|| sentence.to_owned());
+        }
+    });
+    let unused: Vec<String> = own
+        .iter()
+        .filter(|(label, word, _)| is_shared(word) && !reading.rules.iter().any(|rule| uses(rule, label)))
+        .map(|(label, ..)| (*label).clone())
+        .collect();
+    for label in unused {
+        let sentence = "there is no rule here that it goes with; a rule is a label such as docknap.sleep";
+        reading.faults.entry(label).or_insert_with(|| sentence.to_owned());
+    }
+    reading
+}
+
+/// What is wrong with the labels that are no rules and go with none, by label.
+fn others(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let problem = |(label, value): (&String, &String)| {
+        let name = label.strip_prefix(PREFIX)?;
+        let is_other = word(label).is_some_and(|(_, word)| !is_of_rules(word));
+        let problem = is_other.then(|| super::inventory::labels::problem(name, value)).flatten()?;
+        Some((label.clone(), problem))
+    };
+    labels.iter().filter_map(problem).collect()
+}
+
+/// What is wrong with the value of a rule's label, given without `docknap.` and `stack.`; `None` if it is valid, or is
+/// no label of a rule.
+pub fn problem_of_rule(word: &str, value: &str) -> Option<String> {
+    let value = value.trim();
+    if let Some((_, name)) = action(word) {
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if !is_plain || name.len() > MAX_RULE_NAME || word.ends_with('.') {
+            return Some(format!(
+                "`{}` is no name of a rule: use up to {MAX_RULE_NAME} letters, digits and hyphens",
+                shorten(name)
+            ));
+        }
+        return Cron::parse(value).err().map(|error| format!("{}: {error}", error.field));
+    }
+    match word {
+        "sleep" | "awake" => Window::parse(&format!("{word} {value}")).err().map(|error| error.to_string()),
+        "timezone" => zone(value).err().map(|error| error.to_string()),
+        "mode" => (!matches!(value, "stop" | "pause")).then(|| "use stop or pause".to_owned()),
+        "stop-timeout" => match seconds(value) {
+            Some(seconds) if seconds <= MAX_STOP_TIMEOUT => None,
+            _ => Some("use seconds or minutes, at most an hour, such as 30s or 5m".to_owned()),
+        },
+        "nth" => Nth::parse(value).err().map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// Whether a label without `docknap.` and `stack.` is one of a rule.
+pub fn is_known_rule(word: &str) -> bool {
+    is_of_rules(word)
+}
+
+/// The label that an unknown one is probably meant to be, one edit away; without `docknap.`.
+pub fn near(name: &str) -> Option<String> {
+    let (stack, word) = name.strip_prefix("stack.").map_or(("", name), |word| ("stack.", word));
+    let first = word.split('.').next().unwrap_or_default();
+    let rest = word.strip_prefix(first).unwrap_or_default();
+    // The cost of a comparison grows with the length.
+    let is_short = first.len() <= 64;
+    let found = KNOWN.iter().find(|known| is_short && strsim::osa_distance(first, known) == 1)?;
+    Some(format!("{stack}{found}{rest}"))
+}
+
+/// A stop timeout such as `30s`, `5m`, `1h` or `30` in seconds.
+fn seconds(text: &str) -> Option<i64> {
+    let (digits, unit) = match text.bytes().last()? {
+        b's' => (text.strip_suffix('s')?, 1),
+        b'm' => (text.strip_suffix('m')?, 60),
+        b'h' => (text.strip_suffix('h')?, 3600),
+        _ => (text, 1),
+    };
+    let is_plain =
+        !digits.is_empty() && digits.len() <= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| digits.parse::<i64>().ok()).flatten().map(|number| number * unit)
+}
+
+/// The services that a `docknap.after` label names.
+pub fn after(value: &str) -> impl Iterator<Item = &str> {
+    const MOST: usize = 64;
+    value.split([',', ' ']).map(str::trim).filter(|service| !service.is_empty()).take(MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_scope_has_its_rules_with_what_goes_with_each() {
+        let labels = labels(&[
+            ("docknap.sleep", "Mon-Fri 23:00-07:00"),
+            ("docknap.restart.weekly", "0 4 * * 0"),
+            ("docknap.awake", "08:00-20:00"),
+            ("docknap.timezone", "Europe/Berlin"),
+            ("docknap.mode", "pause"),
+            ("docknap.stop-timeout", "5m"),
+            ("docknap.nth", "1,-1"),
+            ("docknap.stack.stop", "0 22 * * *"),
+        ]);
+        let reading = read(&labels, false);
+        assert_eq!(reading.faults, BTreeMap::new());
+        let said: Vec<(&str, String)> =
+            reading.rules.iter().map(|rule| (rule.label.as_str(), rule.text())).collect();
+        assert_eq!(
+            said,
+            [
+                (
+                    "docknap.awake",
+                    "awake 08:00-20:00; timezone=Europe/Berlin; mode=pause; stop-timeout=300".to_owned()
+                ),
+                (
+                    "docknap.restart.weekly",
+                    "0 4 * * 0; timezone=Europe/Berlin; stop-timeout=300; nth=1,-1".to_owned()
+                ),
+                (
+                    "docknap.sleep",
+                    "sleep Mon-Fri 23:00-07:00; timezone=Europe/Berlin; mode=pause; stop-timeout=300; \
+                     nth=1,-1"
+                        .to_owned()
+                ),
+            ]
+        );
+        let of_stack = read(&labels, true);
+        assert_eq!(of_stack.rules.len(), 1);
+        assert_eq!(
+            (of_stack.rules[0].action, of_stack.rules[0].timezone.clone()),
+            (Some(Action::Stop), None)
+        );
+    }
+
+    #[test]
+    fn each_bad_label_is_named() {
+        for (label, value, words) in [
+            ("docknap.sleep", "25:00-07:00", "25"),
+            ("docknap.stop", "0 25 * * *", "hour"),
+            ("docknap.stop.a/b", "0 23 * * *", "is no name of a rule"),
+            ("docknap.timezone", "Mars/Olympus", "Mars"),
+            ("docknap.mode", "doze", "use stop or pause"),
+            ("docknap.stop-timeout", "soon", "such as 30s or 5m"),
+            ("docknap.stop-timeout", "2h", "at most an hour"),
+            ("docknap.nth", "9", "from 1 to 5"),
+            ("docknap.every-weeks", "2", "which weeks"),
+            ("docknap.anchor", "2026-11-30", "every how many weeks"),
+        ] {
+            let mut all = labels(&[("docknap.start", "0 7 * * *")]);
+            all.insert(label.to_owned(), value.to_owned());
+            let faults = read(&all, false).faults;
+            let said = faults.get(label).cloned().unwrap_or_default();
+            assert!(said.contains(words), "{label}={value}: {said:?}");
+        }
+        let alone = read(&labels(&[("docknap.mode", "stop")]), false).faults;
+        assert!(alone["docknap.mode"].contains("no rule here"), "{alone:?}");
+    }
+
+    #[test]
+    fn a_name_one_edit_away_is_suggested() {
+        for (name, meant) in [
+            ("slep", Some("sleep")),
+            ("stack.awaek", Some("stack.awake")),
+            ("stpo.night", Some("stop.night")),
+            ("protekt", Some("protect")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(near(name).as_deref(), meant, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_label_text_panics(word in "(stack\\.)?(sleep|awake|stop|start\\.x|mode|nth|anchor|every-weeks|\
+                                 stop-timeout|timezone|after|.{0,20})", value in ".{0,60}") {
+            let labels = labels(&[(&format!("docknap.{word}"), &value), ("docknap.stop", "0 1 * * *")]);
+            for scope in [false, true] {
+                for rule in read(&labels, scope).rules {
+                    prop_assert!(rule.cron.is_some() != rule.window.is_some());
+                    let _ = rule.text();
+                }
+            }
+            let _ = (others(&labels), near(&word), after(&value).count());
+        }
+    }
+}
