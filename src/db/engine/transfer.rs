@@ -11,8 +11,8 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{
-    AssertSqlSafe, ColumnIndex, ConnectOptions, Connection, Database, Decode, Encode, IntoArguments,
-    PgConnection, Postgres, Row, Sqlite, Type,
+    AssertSqlSafe, ColumnIndex, Connection, Database, Decode, Encode, IntoArguments, PgConnection, Postgres,
+    Row, Sqlite, Type,
 };
 
 use super::super::{DbError, Result};
