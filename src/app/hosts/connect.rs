@@ -11,6 +11,7 @@ use super::{outages, records};
 use crate::app::rulebook::RuleBook;
 use crate::app::{App, Live, Result, locks, memberships, notices, order, traces};
 use crate::config::Config;
+use crate::db;
 use crate::docker::{Address, Endpoint, Host, Settings, TlsSource};
 use crate::domain::host::{HostRecord, HostSource, HostTls};
 use crate::tasks::keep_alive;
@@ -64,6 +65,15 @@ pub async fn sync(app: &App) -> Result<()> {
     memberships::copy_to(&app.hosts.all(), RuleBook::load(app).await?.rules.groups());
     app.rules_changed(Live::Hosts);
     Ok(())
+}
+
+/// As [`sync`], where another process has added or changed a stored host.
+pub(crate) async fn follow(app: &App) -> Result<()> {
+    let is_new = |record: &HostRecord| {
+        let known = app.hosts.get(&record.id);
+        !app.config.has_host(&record.id) && known.is_none_or(|host| *host.revision() != revision(record))
+    };
+    if db::hosts::all(&app.db).await?.iter().any(is_new) { sync(app).await } else { Ok(()) }
 }
 
 /// A host with the settings of a record, not connected yet. A host whose address cannot be used says why.

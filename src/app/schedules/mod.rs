@@ -5,6 +5,7 @@ mod check;
 mod draft;
 mod elsewhere;
 mod lint;
+mod planned;
 mod preview;
 mod rezone;
 mod target;
@@ -19,6 +20,9 @@ pub(in crate::app) use change::{leave_host, of_host};
 pub use draft::{Draft, GuardDraft};
 pub use elsewhere::{Elsewhere, copy, counterpart, move_to, same_name};
 pub use lint::Clash;
+pub(in crate::app) use planned::{
+    Planned, changed_fields, delete_in, planned, put_in, slug_base, switch_off_in, tell,
+};
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use rezone::rezone;
 pub(crate) use rezone::{switched_on, time_anew};

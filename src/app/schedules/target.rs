@@ -34,6 +34,9 @@ pub(super) fn target(
     book: &RuleBook,
     faults: &mut Faults,
 ) -> Option<Found> {
+    if let Some(known) = &draft.known {
+        return of_file(app, known, draft.target_id.as_deref().unwrap_or_default(), action, faults);
+    }
     let target_type = draft.target_type.text().and_then(TargetType::parse);
     if let Some(target_type @ (TargetType::Host | TargetType::Group)) = target_type {
         let (host, id) = (draft.host.as_deref(), draft.target_id.as_deref());
@@ -81,6 +84,31 @@ pub(super) fn target(
     }
     judge(&inventory, &target, &name, action, &mut warnings, faults)?;
     Some(Found { target, name, warnings })
+}
+
+/// The target that a rules file names. What is not there is waited for.
+fn of_file(
+    app: &App,
+    known: &Target,
+    name: &str,
+    action: Option<Action>,
+    faults: &mut Faults,
+) -> Option<Found> {
+    let found = |warnings| Found { target: known.clone(), name: name.to_owned(), warnings };
+    if known.is_wide() {
+        return Some(found(wide_warnings(app, known, action)));
+    }
+    let inventory = app.hosts.get(&known.host).map(|host| host.inventory());
+    let mut warnings = Vec::new();
+    match inventory.filter(|inventory| !inventory.members(&known.subject).is_empty()) {
+        Some(inventory) => judge(&inventory, known, name, action, &mut warnings, faults)?,
+        None => warnings.push(format!(
+            "There is no {} `{name}` on {} now, as far as is known; the schedule waits for it.",
+            known.target_type(),
+            known.host
+        )),
+    }
+    Some(found(warnings))
 }
 
 /// A target and its current name, by exact name, otherwise by key.

@@ -61,6 +61,7 @@ impl Row<'_> {
             Source::Api => Some("API"),
             Source::Label => Some("Label"),
             Source::Import => Some("Import"),
+            Source::File => Some("File"),
         }
     }
 
@@ -80,7 +81,7 @@ impl Row<'_> {
 
     /// Whether the schedule can be changed in the form.
     fn is_editable(&self) -> bool {
-        self.view.schedule.source != Source::Label
+        self.view.schedule.source.is_editable()
     }
 }
 

@@ -1,0 +1,16 @@
+//! Rules as files: everything that decides when targets sleep can be written to a YAML file and read back. A file is
+//! planned first ([`plan`]), so that a person sees what changes, and then stored in one transaction ([`apply`]).
+
+mod aim;
+mod apply;
+mod document;
+mod export;
+mod keys;
+mod plan;
+mod tree;
+
+pub use apply::{apply, apply_exactly};
+pub use document::{Document, Section};
+pub use export::{Export, export, export_schedules};
+pub use plan::{Deed, Plan, Step, plan};
+pub use tree::MAX_BYTES;
