@@ -8,7 +8,7 @@ mod outages;
 mod view;
 
 pub(crate) use connect::follow;
-pub use connect::{keep, local_endpoint, sync};
+pub use connect::{glance, keep, local_endpoint, sync};
 pub use draft::{HostDraft, SchedulesOfHost};
 pub use view::{HostView, get, list};
 

@@ -59,6 +59,30 @@ pub struct Step {
     pub changes: Vec<Change>,
 }
 
+impl Step {
+    /// The step in words: `change schedule Night: cron from 0 23 * * * to 0 22 * * *`.
+    pub fn sentence(&self) -> String {
+        let head = format!("{} {} {}", self.deed.as_str(), self.section.noun(), self.name);
+        let value = |text: &Option<String>| text.as_deref().map_or_else(|| "nothing".to_owned(), one_line);
+        let changes = self.changes.iter();
+        let changes: Vec<String> = changes
+            .map(|change| format!("{} from {} to {}", change.field, value(&change.old), value(&change.new)))
+            .collect();
+        if changes.is_empty() { head } else { format!("{head}: {}", changes.join(", ")) }
+    }
+}
+
+/// A value in one line, cut where it is long.
+fn one_line(text: &str) -> String {
+    /// The most characters that are shown.
+    const SHOWN: usize = 80;
+    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Whose rules a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
