@@ -18,6 +18,7 @@ pub mod openapi;
 pub mod order;
 mod overrides;
 mod report;
+pub mod rules;
 pub mod runs;
 pub mod schedules;
 mod schema;
@@ -43,6 +44,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(calendars::routes())
         .merge(groups::routes())
         .merge(hosts::routes())
+        .merge(rules::routes())
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(summary::routes())

@@ -68,8 +68,8 @@ mod tests {
 
     use super::*;
     use crate::web::api::{
-        actions, audit, auth, calendars, containers, groups, hosts, locks, order, overrides, report, runs,
-        schedules, simulate, stacks, summary,
+        actions, audit, auth, calendars, containers, groups, hosts, locks, order, overrides, report, rules,
+        runs, schedules, simulate, stacks, summary,
     };
 
     /// The whole description in one document.
@@ -93,6 +93,7 @@ mod tests {
             hosts::disable,
             groups::list, groups::create, groups::get, groups::put, groups::delete, groups::add_member,
             groups::remove_member,
+            rules::export, rules::import,
             runs::list, runs::get, runs::cancel, runs::undo, runs::retry,
             audit::list, summary::get, report::get,
         ),

@@ -24,6 +24,7 @@ pub mod feeds;
 pub mod groups;
 pub mod health;
 pub mod hosts;
+pub mod import;
 pub mod invite;
 pub mod login;
 pub mod order;
@@ -61,6 +62,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(audit::routes())
         .merge(report::routes())
         .merge(settings::routes())
+        .merge(import::routes())
         .merge(health::routes())
         .merge(profile::routes())
         .merge(feeds::routes())
