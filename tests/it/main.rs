@@ -69,6 +69,7 @@ mod report;
 mod report_web;
 mod rezone;
 mod rulebook;
+mod rules_files;
 mod runs_pages;
 mod scheduler;
 mod schedules;

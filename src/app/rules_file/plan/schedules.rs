@@ -105,22 +105,17 @@ impl Planner<'_> {
             }
         };
         draft.id = None;
-        draft.calendar_id = match item.text("calendar") {
-            None => None,
-            Some(name) => {
-                let lower = name.to_lowercase();
-                let found = self.book.calendars.iter().find(|one| one.name.to_lowercase() == lower);
-                let id = found.map(|one| one.id.to_string());
-                if id.is_none() {
-                    self.fault(
-                        item,
-                        "calendar",
-                        "there is no calendar of this name, neither here nor in the file",
-                    );
-                }
-                Some(id?)
+        draft.calendar_id = None;
+        if let Some(name) = item.text("calendar") {
+            let lower = name.to_lowercase();
+            let found = self.book.calendars.iter().find(|one| one.name.to_lowercase() == lower);
+            draft.calendar_id = found.map(|one| one.id.to_string());
+            if draft.calendar_id.is_none() {
+                draft.calendar_effect = None;
+                let message = "there is no calendar of this name, neither here nor in the file";
+                self.fault(item, "calendar", message);
             }
-        };
+        }
         draft.target_id = Some(name);
         draft.known = Some(target.clone());
         Some(Aimed { item, draft, target, key })
