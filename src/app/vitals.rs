@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::metrics::Counters;
+use super::rules_file::Folder;
 use crate::db;
 use crate::domain::time::{from_ms, to_ms};
 
@@ -35,6 +36,8 @@ pub struct Vitals {
     beats: Mutex<VecDeque<(Timestamp, u64)>>,
     /// Counters for the metrics.
     pub counters: Counters,
+    /// What is known of the watched directory.
+    pub folder: Folder,
 }
 
 impl Vitals {
@@ -48,6 +51,7 @@ impl Vitals {
             last_check: tokio::sync::Mutex::new((0, true)),
             beats: Mutex::default(),
             counters: Counters::new(now),
+            folder: Folder::default(),
         }
     }
 

@@ -291,6 +291,19 @@ impl Document {
         Self { sections: vec![(Section::Schedules, items.into_iter().enumerate().map(item).collect())] }
     }
 
+    /// Adds the items of another file.
+    pub(super) fn join(&mut self, file: &str, other: Self) {
+        for (section, mut items) in other.sections {
+            for item in &mut items {
+                item.path = format!("{file}: {}", item.path);
+            }
+            match self.sections.iter_mut().find(|(known, _)| *known == section) {
+                Some((_, known)) => known.extend(items),
+                None => self.sections.push((section, items)),
+            }
+        }
+    }
+
     /// The items of a section; `None` where the file does not have it.
     pub(super) fn section(&self, wanted: Section) -> Option<&[Item]> {
         self.sections.iter().find(|(section, _)| *section == wanted).map(|(_, items)| items.as_slice())

@@ -5,6 +5,7 @@ use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use crate::app::rules_file::{self, FolderFault};
 use crate::app::settings::{self, PricesDraft};
 use crate::app::{Error, FieldError, Result, backup};
 use crate::config::table::{Kind, SETTINGS, Setting};
@@ -91,7 +92,13 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
     (
         "retention",
         "What is kept",
-        &["DOCKNAP_DATA_DIR", "DOCKNAP_DATABASE_URL", "DOCKNAP_HISTORY_DAYS", "DOCKNAP_AUDIT_DAYS"],
+        &[
+            "DOCKNAP_DATA_DIR",
+            "DOCKNAP_DATABASE_URL",
+            "DOCKNAP_RULES_DIR",
+            "DOCKNAP_HISTORY_DAYS",
+            "DOCKNAP_AUDIT_DAYS",
+        ],
     ),
     (
         "logs",
@@ -110,6 +117,8 @@ struct SettingsPage<'a> {
     via: Via,
     form: Refill,
     last_backup: Option<Timestamp>,
+    /// What is wrong with the watched directory.
+    folder: Option<FolderFault>,
     /// The settings of the configuration.
     groups: Vec<Group<'a>>,
 }
@@ -188,7 +197,9 @@ async fn filled<'a>(
         form.typed.set(name, typed.get(name));
     }
     let last_backup = backup::last(&page.app).await?;
-    Ok(SettingsPage { shell: &page.shell, config, via: page.via, form, last_backup, groups: groups(config) })
+    let folder = rules_file::folder_fault(&page.app, &page.actor)?;
+    let groups = groups(config);
+    Ok(SettingsPage { shell: &page.shell, config, via: page.via, form, last_backup, folder, groups })
 }
 
 async fn show(page: Page<Admin>, RestoredForm(restored): RestoredForm) -> Result<Response> {

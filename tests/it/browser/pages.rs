@@ -47,7 +47,7 @@ pub struct PageOf {
 }
 
 /// Routes that answer a GET, and are no page of their own.
-const NO_PAGES: [(&str, &str); 20] = [
+const NO_PAGES: [(&str, &str); 21] = [
     ("/audit.csv", "a file"),
     ("/audit.json", "a file"),
     ("/calendar/{file}", "a file for calendar apps"),
@@ -64,6 +64,7 @@ const NO_PAGES: [(&str, &str); 20] = [
     ("/runs/newer", "a button of the list of runs"),
     ("/schedules.yaml", "a file"),
     ("/schedules/zones", "the choices of a field"),
+    ("/settings/rules.yaml", "a file"),
     ("/setup", "there is somebody already; first_run.rs goes through it"),
     ("/simulate", "leads to the timeline"),
     ("/stacks/{key}/tile", "a row of the first page"),
@@ -132,6 +133,7 @@ pub fn every(things: &Things) -> Vec<PageOf> {
         page("user", &format!("/users/{user}")),
         page("user-delete-question", &format!("/users/{user}/delete")),
         page("settings", "/settings"),
+        page("import", "/settings/import"),
         page("health", "/health"),
         page("welcome-docker", "/welcome/docker"),
         page("welcome-nap", "/welcome/nap"),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::app::attention::{self as service, Hidden};
+use crate::app::rules_file::{self, FolderFault};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
 use crate::domain::ids::HostId;
@@ -106,6 +107,8 @@ pub(super) struct AttentionInput {
     left: Vec<(Schedule, String)>,
     /// Why the database cannot store anything. `None` if it can.
     storage: Option<&'static str>,
+    /// What is wrong with the watched directory.
+    folder: Option<FolderFault>,
 }
 
 impl AttentionInput {
@@ -119,7 +122,8 @@ impl AttentionInput {
             runs.retain(|run| run.target.host == *host);
             left.retain(|(schedule, _)| schedule.spec.target.host == *host);
         }
-        Ok(Self { overview, runs, left, storage: service::storage_fault(actor)? })
+        let folder = rules_file::folder_fault(app, actor)?;
+        Ok(Self { overview, runs, left, storage: service::storage_fault(actor)?, folder })
     }
 
     /// Whether all hosts were reachable, so that no line is missing.
@@ -127,7 +131,7 @@ impl AttentionInput {
         self.overview.hosts.iter().all(|host| matches!(host.link, Link::Connected { .. } | Link::Disabled))
     }
 
-    /// All lines: a faulty database, unreachable hosts, unhealthy or crashed containers, stacks that are only partly
+    /// All lines: a faulty database, a faulty watched directory, unreachable hosts, unhealthy or crashed containers, stacks that are only partly
     /// up, targets that are not in the wanted state, unreadable labels, schedules without an owner, and targets whose
     /// newest run failed recently. Lines that cannot be hidden come first, then the newest conditions. Lines without a
     /// known beginning come last.
