@@ -1,5 +1,5 @@
-//! The targets that a file names. They need not be there: a file may be older or newer than the containers, and its hosts
-//! may be new.
+//! The targets that a file names. They need not be there: a file may be older or newer than the containers, and its
+//! hosts may be new.
 
 use serde_json::{Map, Value};
 

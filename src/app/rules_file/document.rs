@@ -458,7 +458,8 @@ mod tests {
 
     #[test]
     fn a_wrong_type_is_named_with_its_line() {
-        let text = "version: 1\nschedules:\n  - name: true\n    cron: [x]\n    enabled: no\n    guard: 3\n  - x\nlocks: 7\n";
+        let text = "version: 1\nschedules:\n  - name: true\n    cron: [x]\n    enabled: no\n    guard: 3\n  - x\n\
+                    locks: 7\n";
         let found: Vec<String> = faults(text).into_iter().map(|(field, _)| field).collect();
         let fields = [
             "schedules[0].name",

@@ -39,8 +39,8 @@ impl Export {
     }
 }
 
-/// Everything that the caller may read. Hosts, whose addresses are in it, only for admins; no secret is in it. What comes
-/// from labels and files, and single instants that have passed, are left out.
+/// Everything that the caller may read. Hosts, whose addresses are in it, only for admins; no secret is in it. What
+/// comes from labels and files, and single instants that have passed, are left out.
 pub async fn export(app: &App, actor: &Actor) -> Result<Export> {
     actor.require(Permission::View)?;
     let mut sections = Vec::new();

@@ -1,6 +1,6 @@
 //! The watched directory: rules files that are mounted read-only, for example from a git repository. They are read at
-//! the start and every 30 s; without a change of their content nothing happens. Whatever is wrong with the directory or a
-//! file, the last good rules stay, and a message names the file and the fault.
+//! the start and every 30 s; without a change of their content nothing happens. Whatever is wrong with the directory or
+//! a file, the last good rules stay, and a message names the file and the fault.
 
 use std::fs;
 use std::io::Read as _;

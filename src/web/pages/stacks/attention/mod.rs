@@ -131,10 +131,10 @@ impl AttentionInput {
         self.overview.hosts.iter().all(|host| matches!(host.link, Link::Connected { .. } | Link::Disabled))
     }
 
-    /// All lines: a faulty database, a faulty watched directory, unreachable hosts, unhealthy or crashed containers, stacks that are only partly
-    /// up, targets that are not in the wanted state, unreadable labels, schedules without an owner, and targets whose
-    /// newest run failed recently. Lines that cannot be hidden come first, then the newest conditions. Lines without a
-    /// known beginning come last.
+    /// All lines: a faulty database, a faulty watched directory, unreachable hosts, unhealthy or crashed containers,
+    /// stacks that are only partly up, targets that are not in the wanted state, unreadable labels, schedules without an
+    /// owner, and targets whose newest run failed recently. Lines that cannot be hidden come first, then the newest
+    /// conditions. Lines without a known beginning come last.
     pub(super) fn needs(&self, shell: &Shell) -> Vec<AttentionItem> {
         let mut needs = lines::all(self, shell);
         needs.sort_by_key(|need| (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second))));
