@@ -166,7 +166,7 @@ fn read_all(directory: &Path) -> std::result::Result<Vec<(String, String)>, Fiel
 /// Stores the rules of the files, unless that is done already.
 async fn store(app: &App, files: &[(String, String)]) -> Result<()> {
     let digest = digest(files);
-    if app.vitals.folder.0.lock().stored.as_ref() == Some(&digest) {
+    if is_stored(app, &digest) {
         return Ok(());
     }
     let document = document(files).map_err(Error::Invalid)?;
@@ -184,6 +184,16 @@ async fn store(app: &App, files: &[(String, String)]) -> Result<()> {
     state.stored = Some(digest);
     state.seen = None;
     Ok(())
+}
+
+/// Whether the rules of this content are the stored ones. Then nothing waits to be removed.
+fn is_stored(app: &App, digest: &str) -> bool {
+    let mut state = app.vitals.folder.0.lock();
+    let is_so = state.stored.as_deref() == Some(digest);
+    if is_so {
+        state.seen = None;
+    }
+    is_so
 }
 
 fn removes(plan: &Plan) -> bool {
