@@ -51,7 +51,9 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, op: &Op, plan: &Plan) -> R
         },
         Op::Group(group) => groups::put_in(tx, app, actor, group.0.as_ref(), &group.1).await,
         Op::Member(of) => groups::add_member_in(tx, app, actor, &of.0, &of.1).await.map(drop),
-        Op::MemberGone(of) => groups::remove_member_in(tx, app, actor, &of.0, (&of.1, &of.2)).await.map(drop),
+        Op::MemberGone(of) => {
+            groups::remove_member_in(tx, app, actor, &of.0, (&of.1, of.2.as_str())).await.map(drop)
+        }
         Op::GroupDelete(group) => groups::delete_in(tx, app, actor, group).await,
         Op::Calendar(calendar) => match &**calendar {
             (None, new) => calendars::insert_in(tx, app, actor, new).await,

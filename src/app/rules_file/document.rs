@@ -345,6 +345,9 @@ fn fields(
 ) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, node) in given {
+        if faults.len() >= MAX_FAULTS {
+            break;
+        }
         let Some((_, shape)) = known.iter().find(|(field, _)| *field == name) else {
             faults.push(unknown(path, &name, node.line, known.iter().map(|(field, _)| *field)));
             continue;

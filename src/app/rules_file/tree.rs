@@ -12,6 +12,8 @@ use crate::domain::text::shorten;
 
 /// The largest file, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
+/// The most fields of one mapping.
+const MAX_FIELDS: usize = 100;
 /// How deep lists and mappings may be nested.
 const MAX_DEPTH: usize = 16;
 
@@ -138,8 +140,9 @@ fn read_yaml(text: &str) -> Result<Node, FieldError> {
     whole.ok_or_else(|| fault(0, "the file is empty; begin with `version: 1`"))
 }
 
-const NO_ALIASES: &str = "anchors (`&`), aliases (`*`) and tags (`!`) are not read; write the value out, in quotes where \
-                          it begins with such a character";
+const NO_ALIASES: &str = "anchors (`&`), aliases (`*`) and tags (`!`) are not read; write the value out, in quotes \
+                          where it begins with such a character";
+const TOO_MANY: &str = "a mapping holds at most 100 fields";
 
 fn plain(line: usize, anchor: usize, is_tagged: bool) -> Result<(), FieldError> {
     if anchor == 0 && !is_tagged { Ok(()) } else { Err(fault(line, NO_ALIASES)) }
@@ -161,6 +164,9 @@ fn new_key(fields: &[(String, Node)], key: Node) -> Result<String, FieldError> {
             return Err(fault(key.line, "the name of a field is a word"));
         }
     };
+    if fields.len() >= MAX_FIELDS {
+        return Err(fault(key.line, TOO_MANY));
+    }
     if fields.iter().any(|(known, _)| *known == name) {
         return Err(fault(key.line, format!("`{}` is there twice", shorten(&name))));
     }
@@ -245,6 +251,9 @@ impl<'de> Visitor<'de> for Values {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
         let mut fields: Vec<(String, Node)> = Vec::new();
         while let Some((name, value)) = map.next_entry::<String, Node>()? {
+            if fields.len() >= MAX_FIELDS {
+                return Err(A::Error::custom(TOO_MANY));
+            }
             if fields.iter().any(|(known, _)| *known == name) {
                 return Err(A::Error::custom(format!("`{}` is there twice", shorten(&name))));
             }

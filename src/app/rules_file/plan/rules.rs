@@ -16,9 +16,8 @@ use crate::domain::calendar::CalendarDraft;
 use crate::domain::dependency::AddedEdge;
 use crate::domain::group::{Group, GroupSource, Member};
 use crate::domain::host::id_from;
-use crate::domain::ids::HostId;
 use crate::domain::inventory::Inventory;
-use crate::domain::target::{Subject, Target, TargetType};
+use crate::domain::target::{Target, TargetType};
 
 const TWICE: &str = "the file holds it twice; take one out";
 
@@ -377,10 +376,7 @@ fn named_id(item: &Item) -> String {
 }
 
 fn is_same_pair(one: &AddedEdge, other: &AddedEdge) -> bool {
-    let of = |edge: &AddedEdge| -> (HostId, Subject, Subject) {
-        (edge.host.clone(), edge.dependant.clone(), edge.dependency.clone())
-    };
-    of(one) == of(other)
+    one.host == other.host && one.dependant == other.dependant && one.dependency == other.dependency
 }
 
 fn title(edge: &AddedEdge) -> String {
