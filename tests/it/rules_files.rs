@@ -612,3 +612,26 @@ async fn a_rule_that_leaves_is_switched_off_and_deleted_after_a_month() {
     let left: Vec<String> = listed(&test).await.into_iter().map(|one| one.0).collect();
     assert_eq!(left, ["One"]);
 }
+
+#[tokio::test]
+async fn a_lock_that_a_command_stores_is_followed_by_the_server() {
+    let test = TestApp::over(Bench::new(NOW, world()).await).await;
+    let mut viewer = test.bearer(Role::Viewer).await;
+    test.bench().tick().await;
+    assert!(!viewer.get("/api/stacks/local/media").await.body.contains("locked by"));
+    let lock = docknap::domain::lock::Lock {
+        target: Bench::stack("media"),
+        target_name: "media".to_owned(),
+        reason: "on purpose".to_owned(),
+        author_id: None,
+        author: "command line".to_owned(),
+        created_at: test.clock.now(),
+    };
+    // As another process writes it: nothing in this one is told.
+    let mut tx = test.app.db.begin().await.expect("it begins");
+    db::locks::put(&mut tx, &lock).await.expect("it is stored");
+    tx.commit().await.expect("it is stored");
+    test.bench().tick().await;
+    let stack = viewer.get("/api/stacks/local/media").await;
+    assert!(stack.body.contains("locked by command line: on purpose"), "{}", stack.body);
+}
