@@ -175,12 +175,12 @@ impl Plan {
     }
 }
 
-/// Plans what reading a file would change. With `prune`, what the sections of the file do not hold is deleted, but for
+/// Plans what reading a file would change. With `prune`, what the sections of the file do not hold is deleted, except
 /// hosts.
 ///
 /// # Errors
-/// [`Error::Invalid`] with every fault by line and path; [`Error::Forbidden`] where the caller may not change one of the
-/// sections by hand.
+/// [`Error::Invalid`] with every fault by line and path; [`Error::Forbidden`] where the caller may not change one of
+/// the sections by hand.
 pub async fn plan(app: &App, actor: &Actor, document: &Document, prune: bool) -> Result<Plan> {
     plan_from(app, actor, document, prune, Origin::Import).await
 }

@@ -180,11 +180,12 @@ mod tests {
         }
     }
 
+    const WORDS: &[&str] =
+        &["docker", "compose", "-p", "-f", "=", "cd", "&&", "stop", "-t", "\"", "a/", "/", "up", "--file=/"];
+
     proptest::proptest! {
         #[test]
-        fn no_command_makes_it_panic(words in proptest::collection::vec(
-            proptest::sample::select(vec!["docker", "compose", "-p", "-f", "=", "cd", "&&", "stop", "-t", "\"", "a/", "/"]), 0..8,
-        )) {
+        fn no_command_makes_it_panic(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..8)) {
             let _ = read(&words.join(" "));
         }
 

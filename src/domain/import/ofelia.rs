@@ -146,8 +146,8 @@ mod tests {
     fn an_ini_file_is_read() {
         let text = "[global]\nsave-folder = /x\n[job-local \"night\"]\nschedule = 0 0 23 * * *\n\
                     command = docker stop web\n[job-run \"odd\"]\nschedule = 30 0 23 * * *\ncommand = docker stop web\n\
-                    [job-exec \"dump\"]\nschedule = @daily\ncontainer = db\ncommand = pg_dumpall\n[job-local \"half\"]\n\
-                    command = docker stop web\n";
+                    [job-exec \"dump\"]\nschedule = @daily\ncontainer = db\ncommand = pg_dumpall\n\
+                    [job-local \"half\"]\ncommand = docker stop web\n";
         let night = ("night".to_owned(), "0 23 * * *".to_owned(), "web".to_owned(), Action::Stop);
         assert_eq!(jobs(text), [night]);
         let left: Vec<usize> = read(text).left.iter().map(|left| left.line).collect();

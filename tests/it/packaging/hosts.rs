@@ -1,4 +1,4 @@
-//! The examples of other hosts and of rules in git as a user takes them: their files, their certificates and the image.
+//! The examples of other hosts and of rules in git as a user takes them: files, certificates and the image.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
