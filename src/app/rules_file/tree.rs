@@ -370,7 +370,7 @@ mod tests {
         assert!(refused("a: !!binary aGk=\n").contains("tags"));
         assert!(refused("a: 1\na: 2\n").starts_with("line 2: `a` is there twice"));
         assert!(refused("a: 1\n---\nb: 2\n").contains("one document"));
-        assert!(refused(&"[".repeat(17)).contains("16 deep"));
+        assert!(!refused(&"[".repeat(100_000)).is_empty());
         assert!(refused(&format!("a: {}{}", "[".repeat(16), "]".repeat(16))).contains("16 deep"));
         assert!(refused("a:\n\t- 1\n").starts_with("line "));
         assert!(refused("a: \"\u{0}\"\n").starts_with("line "));
