@@ -596,6 +596,8 @@ async fn a_rule_that_leaves_is_switched_off_and_deleted_after_a_month() {
     look(&test).await;
     let switches: Vec<bool> = listed(&test).await.into_iter().map(|one| one.2).collect();
     assert_eq!(switches, [true, false]);
+    let why = test.audit().await.into_iter().find(|row| row.0 == "schedule.disable").expect("it is told");
+    assert_eq!((why.3.as_str(), why.4.as_deref()), ("Two", Some("its rule has left the watched directory")));
 
     // It comes back as it was.
     put(&directory, "a.yaml", &rules(&["One", "Two"]));

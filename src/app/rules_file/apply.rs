@@ -76,7 +76,8 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, op: &Op, plan: &Plan) -> R
         Op::ScheduleBack(schedule) => Ok(db::slugs::set_gone(tx, &schedule.id, None).await?),
         Op::ScheduleGone(schedule) => {
             if schedule.spec.enabled {
-                schedules::switch_off_in(tx, app, actor, schedule, &plan.book, now).await?;
+                let reason = "its rule has left the watched directory";
+                schedules::switch_off_in(tx, app, actor, schedule, &plan.book, reason).await?;
             }
             Ok(db::slugs::set_gone(tx, &schedule.id, Some(now)).await?)
         }

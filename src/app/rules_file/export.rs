@@ -1,6 +1,6 @@
 //! The rules of this DockNap as a file. Reading it back changes nothing; into an empty DockNap it makes the same rules.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ pub async fn export(app: &App, actor: &Actor) -> Result<Export> {
 }
 
 /// The schedules with these ids alone.
-pub async fn export_schedules(app: &App, actor: &Actor, ids: &HashSet<ScheduleId>) -> Result<Export> {
+pub async fn export_schedules(app: &App, actor: &Actor, ids: &BTreeSet<ScheduleId>) -> Result<Export> {
     actor.require(Permission::View)?;
     let schedules = schedules(app, |schedule| ids.contains(&schedule.id)).await?;
     Ok(Export { sections: vec![(Section::Schedules.as_str(), schedules)] })

@@ -510,7 +510,7 @@ async fn require_host(tx: &mut Tx, app: &App, target: &Target) -> Result<()> {
 }
 
 /// The error of a failed update: a newer revision, or no such schedule.
-async fn stale(tx: &mut Tx, id: &ScheduleId) -> Result<Error> {
+pub(super) async fn stale(tx: &mut Tx, id: &ScheduleId) -> Result<Error> {
     Ok(match db::schedules::get_in(tx, id).await? {
         Some(schedule) if schedule.deleted_at.is_none() => Error::Stale { current_rev: schedule.rev },
         _ => not_found(id),

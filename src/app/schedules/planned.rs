@@ -1,14 +1,13 @@
 //! Schedules of a rules file: checked first, stored later in one transaction with the other items of the file.
 
-use jiff::Timestamp;
-
-use super::change::{anew, changed, changes, deleted, insert_in, replace_in, touch};
+use super::change::{anew, changed, changes, deleted, insert_in, replace_in, stale, touch};
 use super::check::check;
 use super::draft::Draft;
+use crate::app::audit::Audit;
 use crate::app::draft::Field;
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result};
-use crate::db::Tx;
+use crate::db::{self, Tx};
 use crate::domain::audit::Change;
 use crate::domain::host::id_from;
 use crate::domain::schedule::{Schedule, Source};
@@ -66,19 +65,24 @@ pub(in crate::app) async fn delete_in(tx: &mut Tx, app: &App, actor: &Actor, old
     replace_in(tx, app, actor, "schedule.delete", old, &deleted(old, app.clock.now())).await
 }
 
-/// Disables a schedule whose rule has left its file.
+/// Disables a schedule; the audit row says why.
 pub(in crate::app) async fn switch_off_in(
     tx: &mut Tx,
     app: &App,
     actor: &Actor,
     old: &Schedule,
     book: &RuleBook,
-    now: Timestamp,
+    reason: &str,
 ) -> Result<()> {
     let mut new = old.clone();
     new.spec.enabled = false;
-    touch(&mut new, book, now);
-    replace_in(tx, app, actor, "schedule.disable", old, &new).await
+    touch(&mut new, book, app.clock.now());
+    if !db::schedules::update(tx, &new, old.rev).await? {
+        return Err(stale(tx, &old.id).await?);
+    }
+    let row = Audit::new(app, actor, "schedule.disable");
+    let row = row.object("schedule", Some(new.id.as_str()), &new.title()).on(&new.spec.target.host);
+    row.changes(changed_fields(old, &new)).reason(reason).store(tx).await
 }
 
 /// The fields that differ between two versions of a schedule.

@@ -1,7 +1,7 @@
 //! The list of schedules. Each row shows the rule, the next instant and the newest run; the list can be sorted and
 //! grouped.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::Query;
@@ -210,7 +210,7 @@ pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Res
 /// The schedules as a rules file, with the same filters as the list.
 pub(super) async fn file(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
     let filter = filter(&ListQuery::new("/schedules", &URL, typed), &page.shell)?;
-    let (mut ids, mut cursor) = (HashSet::new(), None);
+    let (mut ids, mut cursor) = (BTreeSet::new(), None);
     loop {
         let part = paging::Page { limit: paging::MAX_LIMIT, cursor };
         let found = service::list(&page.app, &page.actor, &filter, &part).await?;
