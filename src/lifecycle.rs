@@ -20,7 +20,7 @@ use crate::app::auth::{KeyError, OpenError, setup};
 use crate::app::backup::upload;
 use crate::app::execute::runner;
 use crate::app::{Activator, ActiveRuns, App, Auth, Bus, ExternalChanges, IdSource, Parts, Vitals};
-use crate::app::{hosts, report};
+use crate::app::{hosts, report, rules_file};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::engine::{Durability, FileLock, Holder, Lease};
@@ -256,6 +256,10 @@ pub async fn serve(
     let (housekeeping_app, stop_housekeeping) = (app.clone(), stop.clone());
     loops.spawn(keep_alive("housekeeping", app.clock.clone(), stop.clone(), move || {
         housekeeping::run(housekeeping_app.clone(), stop_housekeeping.clone())
+    }));
+    let (rules_app, stop_rules) = (app.clone(), stop.clone());
+    loops.spawn(keep_alive("watched directory", app.clock.clone(), stop.clone(), move || {
+        rules_file::keep(rules_app.clone(), stop_rules.clone())
     }));
     let router = web::router(Web::new(app.clone(), demo));
     let trusted = app.config.trusted_proxies.clone();

@@ -96,15 +96,29 @@ pub async fn users(app: &App, actor: &Actor, id: &CalendarId) -> Result<Vec<(Sch
 /// [`Error::Invalid`] with every field that is wrong; nothing is stored then.
 pub async fn create(app: &App, actor: &Actor, draft: &CalendarDraft) -> Result<Calendar> {
     actor.require(Permission::Administer)?;
-    let spec = checked(app, draft).await?;
-    let now = app.clock.now();
-    let calendar = Calendar { id: app.ids.next(now), spec, rev: 1, created_at: now, updated_at: now };
+    let calendar = planned(app, draft, None).await?;
     let mut tx = app.db.begin().await?;
-    db::calendars::insert(&mut tx, &calendar).await.map_err(name_taken)?;
-    record(&mut tx, app, actor, "calendar.create", &calendar, changes(None, Some(&calendar.spec))).await?;
+    insert_in(&mut tx, app, actor, &calendar).await?;
     tx.commit().await?;
     app.rules_changed(Live::Schedules);
     Ok(calendar)
+}
+
+/// The calendar of a draft, in the place of `old` where there is one; nothing is stored.
+pub(super) async fn planned(app: &App, draft: &CalendarDraft, old: Option<&Calendar>) -> Result<Calendar> {
+    let spec = checked(app, draft).await?;
+    let now = app.clock.now();
+    Ok(match old {
+        None => Calendar { id: app.ids.next(now), spec, rev: 1, created_at: now, updated_at: now },
+        Some(old) if old.spec == spec => old.clone(),
+        Some(old) => Calendar { spec, rev: old.rev + 1, updated_at: now, ..old.clone() },
+    })
+}
+
+/// Stores a new calendar.
+pub(super) async fn insert_in(tx: &mut Tx, app: &App, actor: &Actor, calendar: &Calendar) -> Result<()> {
+    db::calendars::insert(tx, calendar).await.map_err(name_taken)?;
+    record(tx, app, actor, "calendar.create", calendar, changes(None, Some(&calendar.spec))).await
 }
 
 /// Replaces the content of a calendar; fields missing in the draft become empty. The new dates apply to schedules at
@@ -128,15 +142,31 @@ pub async fn update(
     let dates = expand(new.clone(), today(app).first_of_month()).await?;
     let book = RuleBook::load(app).await?.with_dates(dates);
     let mut tx = app.db.begin().await?;
-    if !db::calendars::update(&mut tx, &new, old.rev).await.map_err(name_taken)? {
-        return Err(stale(&mut tx, id).await?);
-    }
-    reschedule(&mut tx, app, &new, &book).await?;
-    let changes = changes(Some(&old.spec), Some(&new.spec));
-    record(&mut tx, app, actor, "calendar.update", &new, changes).await?;
+    replace_in(&mut tx, app, actor, &old, &new, &book).await?;
     tx.commit().await?;
     app.rules_changed(Live::Schedules);
     Ok(new)
+}
+
+/// Stores the new content of a calendar; `book` has its dates.
+pub(super) async fn replace_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    old: &Calendar,
+    new: &Calendar,
+    book: &RuleBook,
+) -> Result<()> {
+    if !db::calendars::update(tx, new, old.rev).await.map_err(name_taken)? {
+        return Err(stale(tx, &old.id).await?);
+    }
+    reschedule(tx, app, new, book).await?;
+    record(tx, app, actor, "calendar.update", new, changed_fields(old, new)).await
+}
+
+/// The fields that differ between two versions of a calendar.
+pub(super) fn changed_fields(old: &Calendar, new: &Calendar) -> Vec<Change> {
+    changes(Some(&old.spec), Some(&new.spec))
 }
 
 /// Deletes a calendar that no schedule uses.
@@ -147,14 +177,19 @@ pub async fn delete(app: &App, actor: &Actor, id: &CalendarId, rev: Option<i64>)
     actor.require(Permission::Administer)?;
     let old = stored(app, id, rev).await?;
     let mut tx = app.db.begin().await?;
-    require_unused(&db::calendars::users(&mut tx, id).await?)?;
-    if !db::calendars::delete(&mut tx, id, old.rev).await? {
-        return Err(stale(&mut tx, id).await?);
-    }
-    record(&mut tx, app, actor, "calendar.delete", &old, changes(Some(&old.spec), None)).await?;
+    delete_in(&mut tx, app, actor, &old).await?;
     tx.commit().await?;
     app.rules_changed(Live::Schedules);
     Ok(())
+}
+
+/// Deletes a calendar that no schedule uses.
+pub(super) async fn delete_in(tx: &mut Tx, app: &App, actor: &Actor, old: &Calendar) -> Result<()> {
+    require_unused(&db::calendars::users(&mut *tx, &old.id).await?)?;
+    if !db::calendars::delete(tx, &old.id, old.rev).await? {
+        return Err(stale(tx, &old.id).await?);
+    }
+    record(tx, app, actor, "calendar.delete", old, changes(Some(&old.spec), None)).await
 }
 
 /// Checks that a calendar may be deleted and returns the calendar.

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::audit::Audit;
 use super::{Actor, App, Error, Live, Result, targets};
-use crate::db;
+use crate::db::{self, Tx};
 use crate::docker::Host;
 use crate::domain::ids::HostId;
 use crate::domain::lock::{Lock, Locks, MAX_REASON};
@@ -57,27 +57,69 @@ pub async fn lock(
     reason: &str,
 ) -> Result<Lock> {
     actor.require(Permission::Operate)?;
-    let reason = reason.trim();
-    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        return Err(Error::field("reason", format!("use one line of {MAX_REASON} characters at most")));
-    }
+    let reason = checked_reason(reason)?;
     let target = targets::resolve(app, host, target_type, name)?;
-    let lock = Lock {
-        target_name: targets::name(app, &target),
-        target,
-        reason: reason.to_owned(),
-        author_id: actor.reference.id.clone(),
-        author: actor.reference.name.clone(),
-        created_at: app.clock.now(),
-    };
+    let target_name = targets::name(app, &target);
+    let lock = planned(app, actor, target, target_name, reason)?;
     let mut tx = app.db.begin().await?;
-    db::locks::put(&mut tx, &lock).await?;
-    let row = Audit::new(app, actor, format!("{target_type}.lock")).target(&lock.target, &lock.target_name);
-    row.reason(reason).store(&mut tx).await?;
+    put_in(&mut tx, app, actor, &lock).await?;
     tx.commit().await?;
     restore(app).await?;
     changed(app, &lock.target);
     Ok(lock)
+}
+
+fn checked_reason(reason: &str) -> Result<&str> {
+    let reason = reason.trim();
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Error::field("reason", format!("use one line of {MAX_REASON} characters at most")));
+    }
+    Ok(reason)
+}
+
+/// The lock of a target, with the caller as its author; nothing is stored.
+pub(super) fn planned(
+    app: &App,
+    actor: &Actor,
+    target: Target,
+    target_name: String,
+    reason: &str,
+) -> Result<Lock> {
+    Ok(Lock {
+        reason: checked_reason(reason)?.to_owned(),
+        target_name,
+        target,
+        author_id: actor.reference.id.clone(),
+        author: actor.reference.name.clone(),
+        created_at: app.clock.now(),
+    })
+}
+
+/// Stores a lock; an existing lock of the target is replaced.
+pub(super) async fn put_in(tx: &mut Tx, app: &App, actor: &Actor, lock: &Lock) -> Result<()> {
+    db::locks::put(tx, lock).await?;
+    let event = format!("{}.lock", lock.target.target_type());
+    let row = Audit::new(app, actor, event).target(&lock.target, &lock.target_name);
+    row.reason(&*lock.reason).store(tx).await
+}
+
+/// Removes the lock of a target; `false` where there is none.
+pub(super) async fn remove_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    target: &Target,
+    name: &str,
+) -> Result<bool> {
+    if !db::locks::remove(tx, target).await? {
+        return Ok(false);
+    }
+    for identity in &up_members(app, target) {
+        db::applied::forget_sleep(tx, &target.host, identity).await?;
+    }
+    let event = format!("{}.unlock", target.target_type());
+    Audit::new(app, actor, event).target(target, name).store(tx).await?;
+    Ok(true)
 }
 
 /// Removes a lock; nothing changes where there is none.
@@ -106,14 +148,8 @@ pub async fn unlock(
             (target, name)
         }
     };
-    let up = up_members(app, &target);
     let mut tx = app.db.begin().await?;
-    if db::locks::remove(&mut tx, &target).await? {
-        for identity in &up {
-            db::applied::forget_sleep(&mut tx, &target.host, identity).await?;
-        }
-        let row = Audit::new(app, actor, format!("{target_type}.unlock")).target(&target, &name);
-        row.store(&mut tx).await?;
+    if remove_in(&mut tx, app, actor, &target, &name).await? {
         tx.commit().await?;
         restore(app).await?;
         changed(app, &target);

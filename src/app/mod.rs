@@ -49,6 +49,7 @@ pub mod paging;
 pub mod profile;
 pub mod report;
 pub mod rulebook;
+pub mod rules_file;
 pub mod schedules;
 pub mod settings;
 pub mod simulate;

@@ -12,7 +12,7 @@ use super::{Actor, App, Error, FieldError, Live, Result, draft, targets};
 use crate::db;
 use crate::docker::Host;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::Container;
+use crate::domain::inventory::{Container, Inventory};
 use crate::domain::label_rules;
 use crate::domain::order::added::{self, AddedEdge, MAX_WAIT};
 use crate::domain::permission::Permission;
@@ -98,6 +98,27 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
         draft.dependency_id.as_ref(),
         &mut faults,
     );
+    let (condition, wait_seconds) = terms(draft, &mut faults);
+    let (Some(dependant), Some(dependency), true) = (dependant, dependency, faults.is_empty()) else {
+        return Err(Error::Invalid(faults));
+    };
+    let named = |target: Target| (targets::name(app, &target), target);
+    let edge = planned(app, actor, named(dependant), named(dependency), (condition, wait_seconds));
+    let inventory = app.hosts.get(&host).map(|host| host.inventory());
+    let Some(inventory) = inventory else {
+        return Err(Error::field("dependency_id", "there is no such host"));
+    };
+    refuse_cycle(&edge, &inventory)?;
+    let mut tx = app.db.begin().await?;
+    insert_in(&mut tx, app, actor, &edge).await?;
+    tx.commit().await?;
+    restore(app).await?;
+    notify_pages(app, &edge);
+    Ok(edge)
+}
+
+/// The condition and the longest wait of a draft.
+pub(super) fn terms(draft: &Draft, faults: &mut Vec<FieldError>) -> (Condition, Option<i64>) {
     let condition = match draft.condition.as_deref().map(str::trim).filter(|word| !word.is_empty()) {
         None => Some(Condition::ServiceStarted),
         Some(word) => Condition::parse(word).filter(|condition| *condition != Condition::Stopped),
@@ -119,39 +140,51 @@ pub async fn add(app: &App, actor: &Actor, draft: &Draft) -> Result<AddedEdge> {
             seconds
         }
     };
-    let (Some(dependant), Some(dependency), Some(condition), true) =
-        (dependant, dependency, condition, faults.is_empty())
-    else {
-        return Err(Error::Invalid(faults));
-    };
-    let edge = AddedEdge {
+    (condition.unwrap_or(Condition::ServiceStarted), wait_seconds)
+}
+
+/// An edge between two targets of one host, each with its name; nothing is stored.
+pub(super) fn planned(
+    app: &App,
+    actor: &Actor,
+    (dependant_name, dependant): (String, Target),
+    (dependency_name, dependency): (String, Target),
+    (condition, wait_seconds): (Condition, Option<i64>),
+) -> AddedEdge {
+    AddedEdge {
         id: app.ids.next::<crate::domain::ids::AuditId>(app.clock.now()).0,
-        host: host.clone(),
-        dependant_name: targets::name(app, &dependant),
+        host: dependant.host,
+        dependant_name,
         dependant: dependant.subject,
-        dependency_name: targets::name(app, &dependency),
+        dependency_name,
         dependency: dependency.subject,
         condition,
         wait_seconds,
         author_id: actor.reference.id.clone(),
         author: actor.reference.name.clone(),
         created_at: app.clock.now(),
-    };
-    refuse_cycle(app, &edge)?;
-    let mut tx = app.db.begin().await?;
-    if !db::order_edges::insert(&mut tx, &edge).await? {
+    }
+}
+
+/// Stores an edge.
+pub(super) async fn insert_in(tx: &mut db::Tx, app: &App, actor: &Actor, edge: &AddedEdge) -> Result<()> {
+    if !db::order_edges::insert(tx, edge).await? {
         let message = format!("{} waits for {} already", edge.dependant_name, edge.dependency_name);
         return Err(Error::field("dependency_id", message));
     }
-    record(&mut tx, app, actor, "order.add", &edge).await?;
-    tx.commit().await?;
-    restore(app).await?;
-    notify_pages(app, &edge);
-    Ok(edge)
+    record(tx, app, actor, "order.add", edge).await
+}
+
+/// Removes an edge.
+pub(super) async fn remove_in(tx: &mut db::Tx, app: &App, actor: &Actor, edge: &AddedEdge) -> Result<()> {
+    if !db::order_edges::remove(tx, &edge.id).await? {
+        return Err(Error::not_found("edge", shorten(&edge.id)));
+    }
+    record(tx, app, actor, "order.remove", edge).await
 }
 
 /// Notifies the pages of both targets.
-fn notify_pages(app: &App, edge: &AddedEdge) {
+pub(super) fn notify_pages(app: &App, edge: &AddedEdge) {
     for subject in [&edge.dependant, &edge.dependency] {
         app.bus.send(Live::Target(Target { host: edge.host.clone(), subject: subject.clone() }));
     }
@@ -184,7 +217,7 @@ fn endpoint(
 }
 
 /// Refuses an edge from a target to itself or to its own stack, and an edge that closes a cycle.
-fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
+pub(super) fn refuse_cycle(edge: &AddedEdge, inventory: &Inventory) -> Result<()> {
     let refused = |message: String| Err(Error::field("dependency_id", message));
     let stack_of = |subject: &Subject| match subject {
         Subject::Stack(name) => Some(name.clone()),
@@ -193,8 +226,6 @@ fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
     if edge.dependant == edge.dependency {
         return refused("it cannot wait for itself".to_owned());
     }
-    let inventory = app.hosts.get(&edge.host).map(|host| host.inventory());
-    let Some(inventory) = inventory else { return refused("there is no such host".to_owned()) };
     for (stack, other) in [(&edge.dependant, &edge.dependency), (&edge.dependency, &edge.dependant)] {
         if let Some(name) = stack_of(stack)
             && inventory.containers.iter().any(|one| added::names(other, one) && one.stack() == Some(&name))
@@ -202,7 +233,7 @@ fn refuse_cycle(app: &App, edge: &AddedEdge) -> Result<()> {
             return refused(format!("one is part of the other: choose two services of {name} instead"));
         }
     }
-    match added::cycle(edge, &inventory) {
+    match added::cycle(edge, inventory) {
         Some(way) => refused(format!("that would be a cycle: {}", way.join(" → "))),
         None => Ok(()),
     }
@@ -216,10 +247,7 @@ pub async fn remove(app: &App, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::Operate)?;
     let edge = get(app, actor, id).await?;
     let mut tx = app.db.begin().await?;
-    if !db::order_edges::remove(&mut tx, id).await? {
-        return Err(Error::not_found("edge", shorten(id)));
-    }
-    record(&mut tx, app, actor, "order.remove", &edge).await?;
+    remove_in(&mut tx, app, actor, &edge).await?;
     tx.commit().await?;
     restore(app).await?;
     notify_pages(app, &edge);

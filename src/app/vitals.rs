@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::backup::copies::Noted;
 use super::metrics::Counters;
+use super::rules_file::Folder;
 use crate::db;
 use crate::domain::time::{from_ms, to_ms};
 
@@ -38,6 +39,8 @@ pub struct Vitals {
     pub counters: Counters,
     /// The copies of the database.
     pub backups: Noted,
+    /// What is known of the watched directory.
+    pub folder: Folder,
 }
 
 impl Vitals {
@@ -52,6 +55,7 @@ impl Vitals {
             beats: Mutex::default(),
             counters: Counters::new(now),
             backups: Noted::default(),
+            folder: Folder::default(),
         }
     }
 

@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 
+use crate::app::rules_file::Foreign;
 use crate::config::table::{CONFIG_FILE, SETTINGS};
 use crate::config::{Config, Given};
 use crate::domain::permission::Role;
@@ -18,6 +19,7 @@ mod backup;
 mod demo;
 pub mod explain;
 mod healthcheck;
+mod rules;
 mod serve;
 mod users;
 mod version;
@@ -100,6 +102,7 @@ fn dispatch(matches: &ArgMatches) -> Outcome {
         Some(("healthcheck", matches)) => healthcheck::run(matches),
         Some(("backup", matches)) => backup::backup(matches),
         Some(("restore", matches)) => backup::restore(matches),
+        Some((command @ ("export" | "import" | "diff"), matches)) => rules::run(command, matches),
         Some(("user", matches)) => users::run(matches),
         Some(("demo", matches)) => demo::run(matches),
         Some(("version", _)) => version::run(),
@@ -146,6 +149,7 @@ fn command() -> Command {
                 .arg(file("A file made by `docknap backup`"))
                 .args(&settings),
         )
+        .subcommands(rules_commands(&settings))
         .subcommand(
             Command::new("user")
                 .about("Keeps accounts; passwords come by prompt or standard input")
@@ -176,6 +180,43 @@ fn command() -> Command {
 }
 
 /// Command-line flags: one for every setting of the table, and one for the settings file.
+/// The commands for rules as files.
+fn rules_commands(settings: &[Arg]) -> [Command; 3] {
+    let file = |help: &'static str| Arg::new("file").value_name("FILE").help(help);
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    let prune = || flag("prune", "Deletes what the sections of the file do not hold, except hosts");
+    let from = || {
+        let words = Foreign::ALL.map(|(_, word, _)| word);
+        Arg::new("from")
+            .long("from")
+            .value_name("PROGRAM")
+            .value_parser(words)
+            .help("Reads another program's file")
+    };
+    let read = "A rules file in YAML or JSON; - for standard input";
+    [
+        Command::new("export")
+            .about("Writes schedules, calendars, groups, locks, order and hosts as YAML, without secrets")
+            .arg(file("Where the file goes; standard output without it"))
+            .args(settings),
+        Command::new("import")
+            .about("Reads rules from FILE: all of them, or none where one is wrong")
+            .arg(file(read).required(true))
+            .arg(flag("dry-run", "Says what would change, and changes nothing"))
+            .arg(prune())
+            .arg(from())
+            .args(settings),
+        Command::new("diff")
+            .about("Says what `import FILE` would change: exit 0 nothing, 1 something, 2 the file is wrong")
+            .arg(file(read).required(true))
+            .arg(prune())
+            .arg(from())
+            .args(settings),
+    ]
+}
+
 fn setting_args() -> Vec<Arg> {
     let flag = |name: &str, long: String, help: String| {
         Arg::new(name.to_owned())

@@ -277,6 +277,7 @@ fn build(found: &BTreeMap<&'static str, Found>, faults: &mut Vec<Fault>) -> Conf
         log_format: reader.value("DOCKNAP_LOG_FORMAT", LogFormat::Text, |kind, text| {
             Ok(if choice(kind, text)? == "json" { LogFormat::Json } else { LogFormat::Text })
         }),
+        rules_dir: reader.value("DOCKNAP_RULES_DIR", None, |_, text| Ok(Some(PathBuf::from(text)))),
         protect: reader.value("DOCKNAP_PROTECT", Vec::new(), |_, text| Ok(parse::names(text))),
         parallelism: reader
             .value("DOCKNAP_PARALLELISM", 1, |kind, text| number(kind, text).map(|n| n as usize)),

@@ -54,6 +54,8 @@ pub struct Config {
     pub log: String,
     /// Format of the log.
     pub log_format: LogFormat,
+    /// The watched directory with rules files; `None` = none.
+    pub rules_dir: Option<PathBuf>,
     /// Names of stacks and containers that DockNap never changes.
     pub protect: Vec<String>,
     /// Container operations that may run at the same time on one host.

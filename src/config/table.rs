@@ -234,6 +234,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "At least 16 characters that Prometheus sends with `DOCKNAP_METRICS=token`.",
     },
     Setting {
+        name: "DOCKNAP_RULES_DIR",
+        kind: Kind::Path,
+        default: "",
+        unit: "",
+        help: "Directory of rules files that DockNap follows, as docs/files.md describes.",
+    },
+    Setting {
         name: "DOCKNAP_PROTECT",
         kind: Kind::Names,
         default: "",

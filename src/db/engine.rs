@@ -114,7 +114,7 @@ pub(super) fn for_each(
 /// The tables that `app::rulebook` reads, each with the version column (`db::rulebook`) that counts the writes to the
 /// table. The counting is done by triggers, so no write is missed. A table that `app::rulebook` reads must be listed
 /// here.
-const COUNTED: [(&str, &str); 8] = [
+const COUNTED: [(&str, &str); 11] = [
     ("schedules", "rules"),
     ("overrides", "rules"),
     ("calendars", "rules"),
@@ -122,6 +122,10 @@ const COUNTED: [(&str, &str); 8] = [
     ("groups", "rules"),
     ("group_members", "rules"),
     ("targets", "rules"),
+    // Not part of the rule book: the scheduler copies them to the hosts after a change by another process.
+    ("locks", "rules"),
+    ("order_edges", "rules"),
+    ("hosts", "rules"),
     ("naps", "naps"),
 ];
 

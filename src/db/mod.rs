@@ -41,6 +41,7 @@ pub mod schedules;
 pub mod sessions;
 pub mod settings;
 pub mod sleeps;
+pub mod slugs;
 pub mod steps;
 pub mod storage;
 pub mod targets;

@@ -143,14 +143,18 @@ fn changeable_columns(schedule: &Schedule) -> Columns {
     // The key of a deleted schedule is free for a new one.
     let key = label.filter(|_| schedule.deleted_at.is_none());
     let key = key.map(|one| source_key(&spec.target, &one.label));
-    row![
-        "source_key" => key,
-        "label_name" => label.map(|one| one.label.as_str()),
-        "carrier" => label.map(|one| &one.carrier),
-        "carrier_name" => label.map(|one| one.carrier_name.as_str()),
-        "label_text" => label.map(|one| one.text.as_str()),
-        "off_reason" => label.and_then(|one| one.off),
-        "gone_ms" => label.and_then(|one| one.gone_at),
+    let of_label = label.map(|one| {
+        row![
+            "source_key" => key,
+            "label_name" => one.label,
+            "carrier" => one.carrier,
+            "carrier_name" => one.carrier_name,
+            "label_text" => one.text,
+            "off_reason" => one.off,
+            "gone_ms" => one.gone_at,
+        ]
+    });
+    let all = row![
         "name" => spec.name,
         "host_id" => spec.target.host,
         "target_type" => spec.target.target_type(),
@@ -182,7 +186,8 @@ fn changeable_columns(schedule: &Schedule) -> Columns {
         "rev" => schedule.rev,
         "updated_ms" => schedule.updated_at,
         "deleted_ms" => schedule.deleted_at,
-    ]
+    ];
+    all.into_iter().chain(of_label.into_iter().flatten()).collect()
 }
 
 /// Adds a schedule.

@@ -22,6 +22,7 @@ pub mod group;
 pub mod guard;
 pub mod host;
 pub mod ids;
+pub mod import;
 pub mod inventory;
 pub mod label_rules;
 pub mod lock;

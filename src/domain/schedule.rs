@@ -41,6 +41,8 @@ words! {
         Label,
         /// An imported file.
         Import,
+        /// A file of the watched directory. Such a schedule is read-only.
+        File,
     }
 }
 
@@ -283,6 +285,16 @@ pub struct Schedule {
     pub updated_at: Timestamp,
     /// The instant of deletion. The row stays, because runs refer to its name.
     pub deleted_at: Option<Timestamp>,
+}
+
+impl Source {
+    /// Whether the pages and the API may change the settings of such a schedule; it can be switched and skipped anyway.
+    pub fn is_editable(self) -> bool {
+        match self {
+            Self::Ui | Self::Api | Self::Import => true,
+            Self::Label | Self::File => false,
+        }
+    }
 }
 
 impl Schedule {

@@ -345,7 +345,7 @@ fn request(schedule: &Schedule, at: Timestamp, late: bool) -> Request {
     let trigger = match schedule.source {
         _ if late => Trigger::CatchUp,
         Source::Label => Trigger::Label,
-        Source::Ui | Source::Api | Source::Import => Trigger::Schedule,
+        Source::Ui | Source::Api | Source::Import | Source::File => Trigger::Schedule,
     };
     Request {
         schedule: Some((schedule.id.clone(), schedule.title())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::backup::copies;
-use crate::app::{App, Result, auth, hosts, traces};
+use crate::app::{App, Result, auth, hosts, rules_file, traces};
 use crate::db;
 use crate::domain::text::chain;
 
@@ -37,6 +37,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     hosts::expiry::tell_all(app);
     auth::prune(app).await?;
     traces::sweep(app).await?;
+    rules_file::sweep(app).await?;
     let now = app.clock.now();
     let days = |days: u32| now - DAY * days;
     let mut tx = app.db.begin().await?;

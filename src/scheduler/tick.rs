@@ -18,7 +18,7 @@ use super::batch::{Batch, end};
 use super::reconcile::reconcile;
 use crate::app::execute::{self, Prepared};
 use crate::app::manual_changes::ManualChange;
-use crate::app::{Actor, App, Live, Result, memberships, schedules, upcoming};
+use crate::app::{Actor, App, Live, Result, hosts, locks, memberships, order, schedules, upcoming};
 use crate::db::schedules::OccurrenceClaim;
 use crate::db::{self, Tx};
 use crate::domain::action::Action;
@@ -69,7 +69,14 @@ pub async fn tick(app: &App) -> Result<Ticked> {
         }
     }
     let is_past = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-    if app.rulebook.look_at(versions)
+    let is_changed = app.rulebook.look_at(versions);
+    if is_changed {
+        // Another process may have changed what the hosts have copies of.
+        hosts::follow(app).await?;
+        locks::restore(app).await?;
+        order::restore(app).await?;
+    }
+    if is_changed
         || needs_reconcile
         || is_past(db::overrides::next_end(&app.db).await?)
         || is_past(db::applied::next_put_back(&app.db).await?)

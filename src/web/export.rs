@@ -1,7 +1,5 @@
-//! Lists as downloadable files: CSV for spreadsheets, JSON for programs, YAML for files kept beside compose files. The
+//! Lists as downloadable files: CSV for spreadsheets, JSON for programs. The
 //! rows are read page by page and streamed, so a file needs the memory of one page only.
-
-use std::fmt::Write as _;
 
 use axum::body::{Body, Bytes};
 use axum::extract::FromRequestParts;
@@ -25,17 +23,11 @@ pub enum Form {
     Csv,
     /// `{"items":[…],"complete":true}`
     Json,
-    /// A list under the name of the file; the values are written as JSON, which is valid YAML.
-    Yaml,
 }
 
 impl Form {
-    const ALL: [(Self, &str, &str); 3] = [
-        (Self::Csv, "csv", "text/csv; charset=utf-8"),
-        (Self::Json, "json", "application/json"),
-        // RFC 9512.
-        (Self::Yaml, "yaml", "application/yaml"),
-    ];
+    const ALL: [(Self, &str, &str); 2] =
+        [(Self::Csv, "csv", "text/csv; charset=utf-8"), (Self::Json, "json", "application/json")];
 
     fn kind(self) -> (&'static str, &'static str) {
         let found = Self::ALL.into_iter().find(|(form, ..)| *form == self);
@@ -60,11 +52,11 @@ pub struct File<T> {
     pub form: Form,
     /// The first part of the file name: `runs`.
     pub name: &'static str,
-    /// The names of the columns; for YAML the fields of [`File::json`] that are written, in this order.
+    /// The names of the columns.
     pub columns: &'static [&'static str],
     /// Makes the cells of a row, for CSV.
     pub cells: fn(&T) -> Vec<String>,
-    /// Makes the JSON of a row, for JSON and YAML.
+    /// Makes the JSON of a row, for JSON.
     pub json: fn(T) -> serde_json::Value,
 }
 
@@ -107,10 +99,6 @@ impl<T: Send + 'static> File<T> {
             match self.form {
                 Form::Csv => text.push_str(&line(self.columns.iter().map(|name| (*name).to_owned()))),
                 Form::Json => text.push_str("{\"items\":["),
-                Form::Yaml => {
-                    let empty = if paged.items.is_empty() { " []" } else { "" };
-                    let _ = writeln!(text, "{}:{empty}", self.name);
-                }
             }
         }
         for row in paged.items.into_iter().take(MOST - written.min(MOST)) {
@@ -120,7 +108,6 @@ impl<T: Send + 'static> File<T> {
                     text.push_str(if written == 0 { "\n" } else { ",\n" });
                     text.push_str(&(self.json)(row).to_string());
                 }
-                Form::Yaml => text.push_str(&entry(self.columns, &(self.json)(row))),
             }
             written += 1;
         }
@@ -130,16 +117,6 @@ impl<T: Send + 'static> File<T> {
     fn end(&self, complete: bool) -> String {
         if self.form == Form::Json { format!("\n],\"complete\":{complete}}}\n") } else { String::new() }
     }
-}
-
-/// An entry of a YAML list, without null and empty values.
-fn entry(fields: &[&str], row: &serde_json::Value) -> String {
-    let has_content = |value: &&serde_json::Value| !value.is_null() && *value != "";
-    let named = fields.iter().filter_map(|name| Some((*name, row.get(*name).filter(has_content)?)));
-    let lines = named.enumerate().map(|(number, (name, value))| {
-        format!("{} {name}: {value}\n", if number == 0 { "  -" } else { "   " })
-    });
-    lines.collect()
 }
 
 /// A line of CSV.
@@ -188,12 +165,5 @@ mod tests {
         ] {
             assert_eq!(cell(text), written, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_yaml_entry_is_quoted_and_leaves_out_empty_values() {
-        let row = serde_json::json!({"b": "on: \"x\"\n# no", "a": 7, "c": null, "d": "", "e": {"f": [1]}, "g": true});
-        let text = entry(&["a", "b", "c", "d", "e", "none"], &row);
-        assert_eq!(text, "  - a: 7\n    b: \"on: \\\"x\\\"\\n# no\"\n    e: {\"f\":[1]}\n");
     }
 }

@@ -136,7 +136,7 @@ pub fn body_of(path: &str) -> usize {
         is_below(noun) || path.strip_prefix("/api").is_some_and(|_| is_below(&format!("/api{noun}")))
     };
     match () {
-        () if is_of("/calendars") => FILE_BODY,
+        () if is_of("/calendars") || is_below("/settings/import") || is_below("/api/import") => FILE_BODY,
         () if is_of("/hosts") => HOST_BODY,
         () if path == UPLOAD => UPLOAD_BODY,
         () => BODY,

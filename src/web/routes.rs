@@ -85,6 +85,17 @@ impl Routes {
         self.add(Method::POST, MethodFilter::POST, path, Guard::new(access), handler)
     }
 
+    /// Adds a POST route of the API that takes a query string.
+    #[must_use]
+    pub fn post_by_query<T: 'static>(
+        self,
+        path: &str,
+        access: Access,
+        handler: impl Handler<T, Web>,
+    ) -> Self {
+        self.add(Method::POST, MethodFilter::POST, path, Guard { takes_query: true, access }, handler)
+    }
+
     /// Adds a PUT route.
     #[must_use]
     pub fn put<T: 'static>(self, path: &str, access: Access, handler: impl Handler<T, Web>) -> Self {

@@ -72,6 +72,8 @@ mod report;
 mod report_web;
 mod rezone;
 mod rulebook;
+mod rules_files;
+mod rules_folder;
 mod runs_pages;
 mod scheduler;
 mod schedules;

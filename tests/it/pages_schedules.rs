@@ -157,7 +157,7 @@ async fn all_of_them_come_as_yaml() {
     let test = site().await;
     let mut otto = test.operator().await;
     let none = otto.get("/schedules.yaml").await;
-    assert_eq!((none.status, none.body.as_str()), (200, "schedules: []\n"));
+    assert_eq!((none.status, none.body.as_str()), (200, "version: 1\nschedules: []\n"));
     make(&mut otto, "Night: \"x\"", "wiki", &NIGHTS).await;
     make(&mut otto, "Noons", "media", &NOONS).await;
     let page = otto.get("/schedules").await;
@@ -165,15 +165,15 @@ async fn all_of_them_come_as_yaml() {
     let file = test.viewer().await.get(&link).await;
     assert_eq!(file.header("content-type"), "application/yaml");
     assert!(file.header("content-disposition").contains("docknap-schedules-"), "{file:?}");
-    let noons = "schedules:\n  - name: \"Noons\"\n    host: \"local\"\n    target_type: \"stack\"\n    \
-                 target_id: \"media\"\n    kind: \"cron\"\n";
+    let noons = "version: 1\nschedules:\n  - key: \"noons\"\n    name: \"Noons\"\n    host: \"local\"\n    \
+                 target_type: \"stack\"\n    target_id: \"media\"\n    kind: \"cron\"\n";
     assert!(file.body.starts_with(noons), "{}", file.body);
     assert!(
         file.body.contains("    cron: \"0 12 * * *\"\n    timezone: \"UTC\"\n    enabled: true\n"),
         "{}",
         file.body
     );
-    assert!(file.body.contains("  - name: \"Night: \\\"x\\\"\"\n"), "{}", file.body);
+    assert!(file.body.contains("    name: \"Night: \\\"x\\\"\"\n"), "{}", file.body);
     assert!(file.body.contains("    window: \"sleep 23:00-07:00\"\n    mode: \"stop\"\n"), "{}", file.body);
     assert!(!file.body.contains("null") && !file.body.contains("note"), "what says nothing is left out");
 }

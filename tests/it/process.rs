@@ -419,3 +419,48 @@ fn explain_answers_on_stdout_and_complains_on_stderr() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(wrong.stdout.is_empty() && stderr(&wrong).starts_with("error: hour: "), "{}", stderr(&wrong));
 }
+
+#[test]
+fn rules_go_out_and_come_back_by_command() {
+    let home = home();
+    std::fs::create_dir_all(home.path().join("data")).expect("a directory");
+    let ask = |args: &[&str]| {
+        let output = docknap(home.path()).args(args).output().expect("it runs");
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), stdout, stderr(&output))
+    };
+    let write = |text: &str| std::fs::write(home.path().join("rules.yaml"), text).expect("it is written");
+    let (code, empty, said) = ask(&["export"]);
+    assert_eq!((code, empty.lines().next()), (Some(0), Some("version: 1")), "{said}");
+
+    write("version: 1\nlocks:\n  - {target_type: stack, target_id: media, reason: \"on purpose\"}\n");
+    let (code, plan, said) = ask(&["diff", "rules.yaml"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(plan.contains("create lock media\n"), "{plan}");
+    assert_eq!(ask(&["import", "rules.yaml", "--dry-run"]).0, Some(0));
+    assert_eq!(ask(&["export"]).1, empty, "a dry run changes nothing");
+    assert_eq!(ask(&["import", "rules.yaml"]).0, Some(0));
+    let (code, plan, said) = ask(&["diff", "rules.yaml"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(plan.starts_with("Nothing changes"), "{plan}");
+    let (_, whole, _) = ask(&["export", "whole.yaml"]);
+    let whole = (whole, std::fs::read_to_string(home.path().join("whole.yaml")).expect("it is written"));
+    assert!(whole.0.is_empty() && whole.1.contains("reason: \"on purpose\""), "{whole:?}");
+
+    write("version: 1\nlocks:\n  - {target_type: stack}\n  - {target_type: host, target_id: local}\n");
+    for command in ["diff", "import"] {
+        let (code, _, said) = ask(&[command, "rules.yaml"]);
+        assert_eq!(code, Some(2), "{said}");
+        let faults: Vec<&str> =
+            said.lines().filter(|line| line.starts_with("docknap: rules.yaml: ")).collect();
+        assert!(faults.len() == 2 && faults[0].contains("locks[0].target_id: line 3: "), "{said}");
+    }
+    write("0 23 * * * docker stop web\n0 3 * * * backup.sh\n");
+    let (code, plan, said) = ask(&["import", "rules.yaml", "--from", "crontab", "--dry-run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        plan.contains("not understood, line 2: ") && plan.contains("create schedule Stop web\n"),
+        "{plan}"
+    );
+    assert_eq!(ask(&["import", "none.yaml"]).0, Some(2));
+}

@@ -24,7 +24,7 @@ use crate::domain::text::shorten;
 const NAMED: usize = 5;
 
 /// Whether a group has a row. One that only a label or the settings file names has none.
-fn is_stored(group: &Group) -> bool {
+pub(super) fn is_stored(group: &Group) -> bool {
     group.rev > 0
 }
 
@@ -35,17 +35,56 @@ fn is_stored(group: &Group) -> bool {
 pub async fn create(app: &App, actor: &Actor, draft: &GroupDraft, source: GroupSource) -> Result<Group> {
     actor.require(Permission::Administer)?;
     let (known, _) = known(app).await?;
-    let (id, spec) = draft::check(draft, None, &known)?;
-    let now = app.clock.now();
-    let group = Group { id, spec, source, rev: 1, created_at: now, updated_at: now };
+    let group = planned(app, draft, None, &known, source)?;
     let mut tx = app.db.begin().await?;
-    if !db::groups::insert(&mut tx, &group).await? {
-        return Err(Error::field("id", "another group has this id; choose another one"));
-    }
-    record(&mut tx, app, actor, "group.create", &group, changes(None, Some(&group.spec))).await?;
+    put_in(&mut tx, app, actor, None, &group).await?;
     tx.commit().await?;
     app.rules_changed(Live::Schedules);
     Ok(group)
+}
+
+/// The group of a draft, in the place of `old` where there is one; nothing is stored. A new one has `source`.
+pub(super) fn planned(
+    app: &App,
+    draft: &GroupDraft,
+    old: Option<&Group>,
+    known: &[Group],
+    source: GroupSource,
+) -> Result<Group> {
+    let (id, spec) = draft::check(draft, old, known)?;
+    let now = app.clock.now();
+    Ok(match old {
+        None => Group { id, spec, source, rev: 1, created_at: now, updated_at: now },
+        Some(old) => Group { spec, rev: old.rev + 1, updated_at: now, ..old.clone() },
+    })
+}
+
+/// Stores a group in the place of `old`, which may have no row.
+pub(super) async fn put_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    old: Option<&Group>,
+    new: &Group,
+) -> Result<()> {
+    let is_done = match old {
+        Some(old) if is_stored(old) => db::groups::update(tx, new, old.rev).await?,
+        _ => db::groups::insert(tx, new).await?,
+    };
+    let event = match old {
+        None if !is_done => {
+            return Err(Error::field("id", "another group has this id; choose another one"));
+        }
+        Some(_) if !is_done => return Err(stale(tx, &new.id).await?),
+        None => "group.create",
+        Some(_) => "group.update",
+    };
+    record(tx, app, actor, event, new, changes(old.map(|old| &old.spec), Some(&new.spec))).await
+}
+
+/// The fields that differ between two versions of a group.
+pub(super) fn changed_fields(old: &Group, new: &Group) -> Vec<Change> {
+    changes(Some(&old.spec), Some(&new.spec))
 }
 
 /// Replaces the settings of a group; fields missing in the draft become empty. Its id and its members stay.
@@ -62,19 +101,9 @@ pub async fn update(
     actor.require(Permission::Administer)?;
     let (known, _) = known(app).await?;
     let old = found(&known, id, rev)?;
-    let (_, spec) = draft::check(draft, Some(&old), &known)?;
-    let new = Group { spec, rev: old.rev + 1, updated_at: app.clock.now(), ..old.clone() };
+    let new = planned(app, draft, Some(&old), &known, old.source)?;
     let mut tx = app.db.begin().await?;
-    let is_done = if is_stored(&old) {
-        db::groups::update(&mut tx, &new, old.rev).await?
-    } else {
-        db::groups::insert(&mut tx, &new).await?
-    };
-    if !is_done {
-        return Err(stale(&mut tx, id).await?);
-    }
-    let changes = changes(Some(&old.spec), Some(&new.spec));
-    record(&mut tx, app, actor, "group.update", &new, changes).await?;
+    put_in(&mut tx, app, actor, Some(&old), &new).await?;
     tx.commit().await?;
     app.rules_changed(Live::Schedules);
     Ok(new)
@@ -91,15 +120,20 @@ pub async fn delete(app: &App, actor: &Actor, id: &GroupId, rev: Option<i64>) ->
     let old = found(&known, id, rev)?;
     require_stored(&old)?;
     let mut tx = app.db.begin().await?;
-    let schedules = db::groups::schedules_of(&mut tx, id).await?;
-    require_unused(schedules, db::groups::overrides_of(&mut tx, id).await?)?;
-    if !db::groups::delete(&mut tx, id, old.rev).await? {
-        return Err(stale(&mut tx, id).await?);
-    }
-    record(&mut tx, app, actor, "group.delete", &old, changes(Some(&old.spec), None)).await?;
+    delete_in(&mut tx, app, actor, &old).await?;
     tx.commit().await?;
     app.rules_changed(Live::Schedules);
     Ok(())
+}
+
+/// Deletes a stored group that no schedule and no override is for.
+pub(super) async fn delete_in(tx: &mut Tx, app: &App, actor: &Actor, old: &Group) -> Result<()> {
+    let schedules = db::groups::schedules_of(&mut *tx, &old.id).await?;
+    require_unused(schedules, db::groups::overrides_of(&mut *tx, &old.id).await?)?;
+    if !db::groups::delete(tx, &old.id, old.rev).await? {
+        return Err(stale(tx, &old.id).await?);
+    }
+    record(tx, app, actor, "group.delete", old, changes(Some(&old.spec), None)).await
 }
 
 /// Checks that a group may be deleted and returns the group.
@@ -131,7 +165,6 @@ pub async fn add_member(
     let group = found(&known, id, None)?;
     let (target, target_name) = draft::target(app, draft)?;
     let member = Member { group: id.clone(), target, target_name, source };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if !is_stored(&group) {
         // Members need a row of their group. Where somebody else has just added it, that one stays.
@@ -139,13 +172,43 @@ pub async fn add_member(
     } else if db::groups::get(&mut tx, id).await?.is_none() {
         return Err(not_found(id));
     }
-    if db::groups::add_member(&mut tx, &member, now).await? {
-        let change = Change::to("member", shown(&member.target, &member.target_name));
-        record(&mut tx, app, actor, "group.add_member", &group, vec![change]).await?;
+    if add_member_in(&mut tx, app, actor, &group, &member).await? {
         tx.commit().await?;
         app.rules_changed(Live::Schedules);
     }
     Ok(member)
+}
+
+/// Adds a member to a group that has a row; `false` where it is a stored member already.
+pub(super) async fn add_member_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    group: &Group,
+    member: &Member,
+) -> Result<bool> {
+    if !db::groups::add_member(tx, member, app.clock.now()).await? {
+        return Ok(false);
+    }
+    let change = Change::to("member", shown(&member.target, &member.target_name));
+    record(tx, app, actor, "group.add_member", group, vec![change]).await?;
+    Ok(true)
+}
+
+/// Removes a stored member of a group; `false` where it is none.
+pub(super) async fn remove_member_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    group: &Group,
+    (target, name): (&Target, &str),
+) -> Result<bool> {
+    if !db::groups::remove_member(tx, &group.id, target).await? {
+        return Ok(false);
+    }
+    let change = Change { field: "member".to_owned(), old: Some(shown(target, name)), new: None };
+    record(tx, app, actor, "group.remove_member", group, vec![change]).await?;
+    Ok(true)
 }
 
 /// Removes a host, stack or container from a group. It need not be there any more.
@@ -170,10 +233,8 @@ pub async fn remove_member(
         ));
     }
     let mut tx = app.db.begin().await?;
-    if db::groups::remove_member(&mut tx, id, &member.target).await? {
-        let old = Some(shown(&member.target, &member.name));
-        let change = Change { field: "member".to_owned(), old, new: None };
-        record(&mut tx, app, actor, "group.remove_member", &view.group, vec![change]).await?;
+    let named = (&member.target, member.name.as_str());
+    if remove_member_in(&mut tx, app, actor, &view.group, named).await? {
         tx.commit().await?;
         app.rules_changed(Live::Schedules);
     }
@@ -211,7 +272,7 @@ fn named<'a>(view: &'a GroupView, draft: &MemberDraft) -> Result<&'a MemberView>
 }
 
 /// A member in the audit log.
-fn shown(target: &Target, name: &str) -> String {
+pub(super) fn shown(target: &Target, name: &str) -> String {
     if target.is_wide() {
         return format!("host {name}");
     }

@@ -2,6 +2,7 @@
 //! the database, and [`keep`] watches each host by itself, so that one that hangs delays no other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -11,8 +12,10 @@ use super::{outages, records};
 use crate::app::rulebook::RuleBook;
 use crate::app::{App, Live, Result, locks, memberships, notices, order, traces};
 use crate::config::Config;
+use crate::db;
 use crate::docker::{Address, Endpoint, Host, Settings, TlsSource};
 use crate::domain::host::{HostRecord, HostSource, HostTls};
+use crate::domain::inventory::Link;
 use crate::tasks::keep_alive;
 
 /// Connects hosts that are new or changed, and drops those that are gone. Runs at the start and after each change.
@@ -64,6 +67,15 @@ pub async fn sync(app: &App) -> Result<()> {
     memberships::copy_to(&app.hosts.all(), RuleBook::load(app).await?.rules.groups());
     app.rules_changed(Live::Hosts);
     Ok(())
+}
+
+/// As [`sync`], where another process has added or changed a stored host.
+pub(crate) async fn follow(app: &App) -> Result<()> {
+    let is_new = |record: &HostRecord| {
+        let known = app.hosts.get(&record.id);
+        !app.config.has_host(&record.id) && known.is_none_or(|host| *host.revision() != revision(record))
+    };
+    if db::hosts::all(&app.db).await?.iter().any(is_new) { sync(app).await } else { Ok(()) }
 }
 
 /// A host with the settings of a record, not connected yet. A host whose address cannot be used says why.
@@ -152,6 +164,23 @@ pub async fn keep(app: App, stop: CancellationToken) {
             changed = changes.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// Lists the containers of every host once, for a command that does not serve; waits for at most `limit`.
+pub async fn glance(app: &App, limit: Duration) {
+    let stop = CancellationToken::new();
+    let hosts: Vec<Arc<Host>> = app.hosts.all().into_iter().filter(|host| host.is_called()).collect();
+    let watch = |host: &Arc<Host>| AbortOnDropHandle::new(tokio::spawn(Arc::clone(host).watch(stop.clone())));
+    let watching: Vec<AbortOnDropHandle<()>> = hosts.iter().map(watch).collect();
+    let listed = async {
+        for host in &hosts {
+            let mut changes = host.changes();
+            while matches!(host.inventory().link, Link::Connecting) && changes.changed().await.is_ok() {}
+        }
+    };
+    // A host that does not answer in time is one whose containers are not known.
+    let _ = app.clock.timeout(limit, listed).await;
+    drop(watching);
 }
 
 /// Keeps one host connected and forwards its notices.

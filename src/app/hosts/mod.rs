@@ -7,7 +7,8 @@ pub mod expiry;
 mod outages;
 mod view;
 
-pub use connect::{keep, local_endpoint, sync};
+pub(crate) use connect::follow;
+pub use connect::{glance, keep, local_endpoint, sync};
 pub use draft::{HostDraft, SchedulesOfHost};
 pub use view::{HostView, get, list};
 
@@ -26,7 +27,7 @@ use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
 
 /// Every host: that of `DOCKER_HOST` first, then those of the settings file, then those of the database.
-async fn records(app: &App) -> Result<Vec<HostRecord>> {
+pub(super) async fn records(app: &App) -> Result<Vec<HostRecord>> {
     let mut records = fixed(app);
     // The settings come first: a host of the database with the id of one of theirs is left out.
     let stored = db::hosts::all(&app.db).await?;
@@ -89,13 +90,68 @@ pub async fn create(app: &App, actor: &Actor, draft: &HostDraft, source: HostSou
     let now = app.clock.now();
     let host = HostRecord { id, spec, enabled, source, rev: 1, created_at: now, updated_at: now };
     let mut tx = app.db.begin().await?;
-    if !db::hosts::insert(&mut tx, &host).await? {
-        return Err(Error::field("id", "another host has this id; choose another one"));
-    }
-    record(&mut tx, app, actor, "host.create", &host, changes(None, Some(&host))).await?;
+    insert_in(&mut tx, app, actor, &host).await?;
     tx.commit().await?;
     sync(app).await?;
     Ok(host)
+}
+
+/// The host of a draft of a rules file, in the place of `old` where there is one; nothing is stored. A file has no
+/// private keys: a host that needs one and has none stored is disabled.
+pub(super) fn planned(
+    app: &App,
+    draft: &HostDraft,
+    old: Option<&HostRecord>,
+    known: &[HostRecord],
+) -> Result<HostRecord> {
+    let stored = old.and_then(|old| old.spec.tls.as_ref());
+    let has_key = matches!(stored, Some(HostTls::Texts { sealed_key: Some(_), .. }));
+    let cert = draft.cert.clone().filter(|cert| !cert.trim().is_empty() && !has_key);
+    let Checked { id, mut spec, mut enabled } = match &cert {
+        None => check(app, draft, old, known)?,
+        Some(_) => check(app, &HostDraft { cert: None, ..draft.clone() }, old, known)?,
+    };
+    if let Some(text) = cert {
+        let Some(HostTls::Texts { cert, .. }) = &mut spec.tls else {
+            return Err(Error::field("ca", "enter the certificate of the authority too"));
+        };
+        *cert = Some(text.trim().to_owned());
+        enabled = false;
+    } else if let (
+        Some(HostTls::Texts { sealed_key: Some(old), .. }),
+        Some(HostTls::Texts { sealed_key: Some(new), .. }),
+    ) = (stored, &mut spec.tls)
+    {
+        // The same key, sealed once more, is another text.
+        old.clone_into(new);
+    }
+    let now = app.clock.now();
+    Ok(match old {
+        None => HostRecord {
+            id,
+            spec,
+            enabled,
+            source: HostSource::Api,
+            rev: 1,
+            created_at: now,
+            updated_at: now,
+        },
+        Some(old) if old.spec == spec && old.enabled == enabled => old.clone(),
+        Some(old) => HostRecord { spec, enabled, rev: old.rev + 1, updated_at: now, ..old.clone() },
+    })
+}
+
+/// Stores a new host.
+pub(super) async fn insert_in(tx: &mut Tx, app: &App, actor: &Actor, host: &HostRecord) -> Result<()> {
+    if !db::hosts::insert(tx, host).await? {
+        return Err(Error::field("id", "another host has this id; choose another one"));
+    }
+    record(tx, app, actor, "host.create", host, changes(None, Some(host))).await
+}
+
+/// The fields that differ between two versions of a host.
+pub(super) fn changed_fields(old: &HostRecord, new: &HostRecord) -> Vec<Change> {
+    changes(Some(old), Some(new))
 }
 
 /// Replaces the settings of a host; fields missing in the draft become empty, but for the private key, which stays
@@ -145,17 +201,29 @@ async fn replace(
     let _no_run_begins = app.active_runs.beginning().await;
     require_idle(app, &old.id).await?;
     let mut tx = app.db.begin().await?;
-    if !db::hosts::update(&mut tx, &new, old.rev).await? {
-        return Err(stale(&mut tx, &old.id).await?);
-    }
-    if !new.enabled {
-        db::host_outages::end(&mut tx, &new.id, new.updated_at).await?;
-    }
-    record(&mut tx, app, actor, event, &new, changes(Some(old), Some(&new))).await?;
+    replace_in(&mut tx, app, actor, event, old, &new).await?;
     tx.commit().await?;
     sync(app).await?;
     app.active_runs.wake();
     Ok(new)
+}
+
+/// Stores the new settings of a host on which no run is under way.
+pub(super) async fn replace_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    old: &HostRecord,
+    new: &HostRecord,
+) -> Result<()> {
+    if !db::hosts::update(tx, new, old.rev).await? {
+        return Err(stale(tx, &old.id).await?);
+    }
+    if !new.enabled {
+        db::host_outages::end(tx, &new.id, new.updated_at).await?;
+    }
+    record(tx, app, actor, event, new, changes(Some(old), Some(new))).await
 }
 
 /// Deletes a host with its locks, order, naps and overrides. Its schedules are deleted or moved to another host; runs
@@ -237,7 +305,7 @@ pub async fn test(app: &App, actor: &Actor, id: Option<&HostId>, draft: Option<&
 }
 
 /// Refuses a change of a host while a run acts on it: the run holds the connection that the change ends.
-async fn require_idle(app: &App, id: &HostId) -> Result<()> {
+pub(super) async fn require_idle(app: &App, id: &HostId) -> Result<()> {
     let under_way = db::runs::in_state(&app.db, RunState::Executing).await?;
     let acts = |run: &&Run| run.target.host == *id && app.active_runs.is_active(&run.id);
     match under_way.iter().find(acts) {

@@ -62,10 +62,29 @@ pub(super) async fn insert(
 ) -> Result<Saved> {
     let now = app.clock.now();
     warnings.extend(lint::clashes(app, &spec, None, book, now).await?);
-    let schedule = Schedule {
+    let from = beginning(&spec, draft, book, now);
+    let schedule = Schedule { effective_from: from, ..anew(app, actor, spec, source, book) };
+    let present = preview::on_save(app, actor, &schedule.spec, book, schedule.effective_from).await?;
+    let mut tx = app.db.begin().await?;
+    insert_in(&mut tx, app, actor, &schedule).await?;
+    tx.commit().await?;
+    changed(app);
+    Ok(Saved { view: view::view(app, schedule, None, book), warnings, now: present })
+}
+
+/// A new schedule that takes effect now; nothing is stored.
+pub(super) fn anew(
+    app: &App,
+    actor: &Actor,
+    spec: ScheduleSpec,
+    source: Source,
+    book: &RuleBook,
+) -> Schedule {
+    let now = app.clock.now();
+    Schedule {
         id: app.ids.next(now),
         next_due: due(&spec, None, book, now).filter(|_| book.uses(source)),
-        effective_from: beginning(&spec, draft, book, now),
+        effective_from: now,
         spec,
         source,
         label: None,
@@ -76,15 +95,14 @@ pub(super) async fn insert(
         created_at: now,
         updated_at: now,
         deleted_at: None,
-    };
-    let present = preview::on_save(app, actor, &schedule.spec, book, schedule.effective_from).await?;
-    let mut tx = app.db.begin().await?;
-    require_host(&mut tx, app, &schedule.spec.target).await?;
-    db::schedules::insert(&mut tx, &schedule).await?;
-    record(&mut tx, app, actor, "schedule.create", &schedule, changes(None, Some(&schedule))).await?;
-    tx.commit().await?;
-    changed(app);
-    Ok(Saved { view: view::view(app, schedule, None, book), warnings, now: present })
+    }
+}
+
+/// Stores a new schedule.
+pub(super) async fn insert_in(tx: &mut Tx, app: &App, actor: &Actor, schedule: &Schedule) -> Result<()> {
+    require_host(tx, app, &schedule.spec.target).await?;
+    db::schedules::insert(tx, schedule).await?;
+    record(tx, app, actor, "schedule.create", schedule, changes(None, Some(schedule))).await
 }
 
 /// Replaces the fields of a schedule; fields missing in the draft get their defaults.
@@ -448,13 +466,15 @@ pub(super) fn touch(schedule: &mut Schedule, book: &RuleBook, now: Timestamp) {
 }
 
 pub(super) fn writable(schedule: &Schedule) -> Result<()> {
-    if schedule.source == Source::Label {
-        return Err(Error::Conflict {
-            code: "read_only_source",
-            message: "this schedule comes from a container's label: change it there, or copy it".to_owned(),
-        });
-    }
-    Ok(())
+    let whose = match schedule.source {
+        Source::Ui | Source::Api | Source::Import => return Ok(()),
+        Source::Label => "a container's label",
+        Source::File => "a file in DOCKNAP_RULES_DIR",
+    };
+    Err(Error::Conflict {
+        code: "read_only_source",
+        message: format!("this schedule comes from {whose}: change it there, or copy it"),
+    })
 }
 
 pub(super) fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
@@ -466,24 +486,36 @@ pub(super) fn fresh(schedule: &Schedule, rev: Option<i64>) -> Result<()> {
 
 /// Stores a schedule, also a deletion or restoration, where its revision has not changed meanwhile.
 async fn replace(app: &App, actor: &Actor, event: &str, old: &Schedule, new: &Schedule) -> Result<()> {
-    let is_there = |schedule: &&Schedule| schedule.deleted_at.is_none();
     let mut tx = app.db.begin().await?;
-    if is_there(&new) {
-        require_host(&mut tx, app, &new.spec.target).await?;
-    }
-    let is_stored = if is_there(&old) {
-        db::schedules::update(&mut tx, new, old.rev).await?
-    } else {
-        db::schedules::restore(&mut tx, new, old.rev).await?
-    };
-    if !is_stored {
-        return Err(stale(&mut tx, &old.id).await?);
-    }
-    let changes = changes(Some(old).filter(is_there), Some(new).filter(is_there));
-    record(&mut tx, app, actor, event, new, changes).await?;
+    replace_in(&mut tx, app, actor, event, old, new).await?;
     tx.commit().await?;
     changed(app);
     Ok(())
+}
+
+/// As [`replace`], in a transaction of the caller.
+pub(super) async fn replace_in(
+    tx: &mut Tx,
+    app: &App,
+    actor: &Actor,
+    event: &str,
+    old: &Schedule,
+    new: &Schedule,
+) -> Result<()> {
+    let is_there = |schedule: &&Schedule| schedule.deleted_at.is_none();
+    if is_there(&new) {
+        require_host(tx, app, &new.spec.target).await?;
+    }
+    let is_stored = if is_there(&old) {
+        db::schedules::update(tx, new, old.rev).await?
+    } else {
+        db::schedules::restore(tx, new, old.rev).await?
+    };
+    if !is_stored {
+        return Err(stale(tx, &old.id).await?);
+    }
+    let changes = changes(Some(old).filter(is_there), Some(new).filter(is_there));
+    record(tx, app, actor, event, new, changes).await
 }
 
 /// Refuses to store a schedule for a host that is deleted meanwhile. Until the transaction ends, nobody deletes it.
@@ -499,7 +531,7 @@ pub(super) async fn require_host(tx: &mut Tx, app: &App, target: &Target) -> Res
 }
 
 /// The error of a failed update: a newer revision, or no such schedule.
-async fn stale(tx: &mut Tx, id: &ScheduleId) -> Result<Error> {
+pub(super) async fn stale(tx: &mut Tx, id: &ScheduleId) -> Result<Error> {
     Ok(match db::schedules::get_in(tx, id).await? {
         Some(schedule) if schedule.deleted_at.is_none() => Error::Stale { current_rev: schedule.rev },
         _ => not_found(id),

@@ -10,7 +10,7 @@ use crate::domain::action::Action;
 use crate::domain::guard::{Guard, Then};
 use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::{Policy, Schedule, ScheduleKind, Wake, When};
-use crate::domain::target::TargetType;
+use crate::domain::target::{Target, TargetType};
 use crate::domain::time::to_text;
 
 /// A schedule as submitted by a form or as JSON, not validated. `None` and an empty text are equivalent.
@@ -97,6 +97,10 @@ pub struct Draft {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pub from_next: bool,
+    // The target as a rules file names it; it need not be there, and its host may be a new one of the file.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub known: Option<Target>,
 }
 
 /// Conditions that defer a stop, a pause or the sleep of a window: a minimum uptime, busy containers, or both.

@@ -6,6 +6,7 @@ mod draft;
 mod elsewhere;
 mod labels;
 mod lint;
+mod planned;
 mod preview;
 mod rezone;
 mod target;
@@ -22,8 +23,12 @@ pub use elsewhere::{Elsewhere, copy, counterpart, move_to, same_name};
 pub(crate) use labels::follow_labels;
 pub use labels::{LabelFaults, copy_to_editable, label_faults};
 pub use lint::Clash;
+pub(in crate::app) use planned::{
+    Planned, changed_fields, delete_in, planned, put_in, slug_base, switch_off_in, tell,
+};
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use rezone::rezone;
 pub(crate) use rezone::{switched_on, time_anew};
+pub(in crate::app) use target::{named_services, narrowed};
 pub use view::{Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list};
 pub use weekly::{Mark, marks};

@@ -40,6 +40,9 @@ pub(super) fn target(
     book: &RuleBook,
     faults: &mut Faults,
 ) -> Option<Found> {
+    if let Some(known) = &draft.known {
+        return of_file(app, known, draft.target_id.as_deref().unwrap_or_default(), action, faults);
+    }
     let target_type = draft.target_type.text().and_then(TargetType::parse);
     let services = services(draft, target_type, faults);
     if let Some(target_type @ (TargetType::Host | TargetType::Group)) = target_type {
@@ -109,7 +112,7 @@ impl Found {
 }
 
 /// A target narrowed to services of its stack, and its name; unchanged without services.
-fn narrowed(target: Target, name: String, services: BTreeSet<String>) -> (Target, String) {
+pub(in crate::app) fn narrowed(target: Target, name: String, services: BTreeSet<String>) -> (Target, String) {
     match target.subject {
         Subject::Stack(stack) if !services.is_empty() => {
             let name = targets::part_name(&stack, &services);
@@ -124,15 +127,22 @@ fn called(spec: &ScheduleSpec) -> &str {
     spec.target.subject.stack().unwrap_or(&spec.target_name)
 }
 
+/// The services that a draft names, unchecked.
+pub(in crate::app) fn named_services(draft: &Draft) -> BTreeSet<String> {
+    let names = draft.services.text().unwrap_or_default().split(',').map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// The services of a stack to which a draft narrows the schedule.
 fn services(draft: &Draft, target_type: Option<TargetType>, faults: &mut Faults) -> BTreeSet<String> {
-    let Some(typed) = draft.services.text() else { return BTreeSet::new() };
+    let services = named_services(draft);
+    if services.is_empty() {
+        return services;
+    }
     if target_type.is_some_and(|target_type| target_type != TargetType::Stack) {
         faults.add("services", "only a stack has services; leave this out");
         return BTreeSet::new();
     }
-    let names = typed.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let services: BTreeSet<String> = names.map(str::to_owned).collect();
     if let Some(reason) = services.iter().find_map(|name| unschedulable_name(name)) {
         faults.add("services", reason);
     } else if services.len() > MOST_SERVICES {
@@ -151,6 +161,31 @@ fn unknown_service(inventory: &Inventory, target: &Target) -> Option<String> {
     let unknown = services.iter().find(|name| !known.contains(name.as_str()))?;
     let near = suggest(unknown, known.iter().copied());
     Some(did_you_mean(&format!("{} has no service `{}`", shorten(stack), shorten(unknown)), &near))
+}
+
+/// The target that a rules file names. What is not there is waited for.
+fn of_file(
+    app: &App,
+    known: &Target,
+    name: &str,
+    action: Option<Action>,
+    faults: &mut Faults,
+) -> Option<Found> {
+    let found = |warnings| Found { target: known.clone(), name: name.to_owned(), warnings };
+    if known.is_wide() {
+        return Some(found(wide_warnings(app, known, action)));
+    }
+    let inventory = app.hosts.get(&known.host).map(|host| host.inventory());
+    let mut warnings = Vec::new();
+    match inventory.filter(|inventory| !inventory.members(&known.subject).is_empty()) {
+        Some(inventory) => judge(&inventory, known, name, action, &mut warnings, faults)?,
+        None => warnings.push(format!(
+            "There is no {} `{name}` on {} now, as far as is known; the schedule waits for it.",
+            known.target_type(),
+            known.host
+        )),
+    }
+    Some(found(warnings))
 }
 
 /// A target and its current name, by exact name, otherwise by key.

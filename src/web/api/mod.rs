@@ -19,6 +19,7 @@ pub mod openapi;
 pub mod order;
 mod overrides;
 mod report;
+pub mod rules;
 pub mod runs;
 pub mod schedules;
 mod schema;
@@ -44,6 +45,7 @@ pub(super) fn routes(web: &Web) -> Routes {
         .merge(calendars::routes())
         .merge(groups::routes())
         .merge(hosts::routes())
+        .merge(rules::routes())
         .merge(runs::routes())
         .merge(audit::routes())
         .merge(backup::routes())

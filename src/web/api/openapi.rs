@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::web::api::{
         actions, audit, auth, backup, calendars, containers, groups, hosts, locks, order, overrides, report,
-        runs, schedules, simulate, stacks, summary,
+        rules, runs, schedules, simulate, stacks, summary,
     };
 
     /// The whole description in one document.
@@ -93,6 +93,7 @@ mod tests {
             hosts::disable,
             groups::list, groups::create, groups::get, groups::put, groups::delete, groups::add_member,
             groups::remove_member,
+            rules::export, rules::import,
             runs::list, runs::get, runs::cancel, runs::undo, runs::retry,
             backup::get, backup::create, backup::file,
             audit::list, summary::get, report::get,

@@ -25,6 +25,7 @@ pub mod feeds;
 pub mod groups;
 pub mod health;
 pub mod hosts;
+pub mod import;
 pub mod invite;
 pub mod login;
 pub mod order;
@@ -63,6 +64,7 @@ pub fn routes(web: &Web) -> Routes {
         .merge(report::routes())
         .merge(settings::routes())
         .merge(backup::routes())
+        .merge(import::routes())
         .merge(health::routes())
         .merge(profile::routes())
         .merge(feeds::routes())

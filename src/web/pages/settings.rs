@@ -5,6 +5,7 @@ use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use crate::app::rules_file::{self, FolderFault};
 use crate::app::settings::{self, PricesDraft};
 use crate::app::{Error, FieldError, Result, backup};
 use crate::config::table::{Kind, SETTINGS, Setting};
@@ -94,6 +95,7 @@ const GROUPS: [(&str, &str, &[&str]); 5] = [
         &[
             "DOCKNAP_DATA_DIR",
             "DOCKNAP_DATABASE_URL",
+            "DOCKNAP_RULES_DIR",
             "DOCKNAP_HISTORY_DAYS",
             "DOCKNAP_AUDIT_DAYS",
             "DOCKNAP_BACKUP_DIR",
@@ -117,6 +119,8 @@ struct SettingsPage<'a> {
     via: Via,
     form: Refill,
     last_backup: Option<Timestamp>,
+    /// What is wrong with the watched directory.
+    folder: Option<FolderFault>,
     /// The settings of the configuration.
     groups: Vec<Group<'a>>,
 }
@@ -196,7 +200,9 @@ async fn filled<'a>(
         form.typed.set(name, typed.get(name));
     }
     let last_backup = backup::last(&page.app).await?;
-    Ok(SettingsPage { shell: &page.shell, config, via: page.via, form, last_backup, groups: groups(config) })
+    let folder = rules_file::folder_fault(&page.app, &page.actor)?;
+    let groups = groups(config);
+    Ok(SettingsPage { shell: &page.shell, config, via: page.via, form, last_backup, folder, groups })
 }
 
 async fn show(page: Page<Admin>, RestoredForm(restored): RestoredForm) -> Result<Response> {

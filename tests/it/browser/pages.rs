@@ -47,7 +47,7 @@ pub struct PageOf {
 }
 
 /// Routes that answer a GET, and are no page of their own.
-const NO_PAGES: [(&str, &str); 21] = [
+const NO_PAGES: [(&str, &str); 22] = [
     ("/audit.csv", "a file"),
     ("/audit.json", "a file"),
     ("/calendar/{file}", "a file for calendar apps"),
@@ -65,6 +65,7 @@ const NO_PAGES: [(&str, &str); 21] = [
     ("/schedules.yaml", "a file"),
     ("/schedules/zones", "the choices of a field"),
     ("/settings/backup/copies/{name}/delete", "the same question as for a calendar"),
+    ("/settings/rules.yaml", "a file"),
     ("/setup", "there is somebody already; first_run.rs goes through it"),
     ("/simulate", "leads to the timeline"),
     ("/stacks/{key}/tile", "a row of the first page"),
@@ -134,6 +135,7 @@ pub fn every(things: &Things) -> Vec<PageOf> {
         page("user-delete-question", &format!("/users/{user}/delete")),
         page("settings", "/settings"),
         page("backup", "/settings/backup"),
+        page("import", "/settings/import"),
         page("health", "/health"),
         page("welcome-docker", "/welcome/docker"),
         page("welcome-nap", "/welcome/nap"),

@@ -1,4 +1,4 @@
-//! The examples of other hosts as a user takes them: their files, their certificates and the image.
+//! The examples of other hosts and of rules in git as a user takes them: files, certificates and the image.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -189,6 +189,27 @@ async fn each_of_many_hosts_in_the_example_says_how_it_is() {
     assert!(reason(1).contains("nobody listens on tcp://nas.example.org:2376"), "{hosts:#?}");
     // That address leads nowhere here, in one of several ways.
     assert!(reason(2).contains("tcp://10.8.0.2:2375"), "{hosts:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rules_of_the_example_in_git_are_followed() {
+    build_image();
+    let home = tempfile::tempdir().expect("a directory");
+    let home = home.path();
+    std::fs::create_dir(home.join("rules")).expect("a directory");
+    take("gitops", &["compose.yaml", "rules/media.yaml"], home);
+    let port = free_port();
+    let project = project("docknap-gitops", home, "nas.example.org:127.0.0.1", port);
+    output(&mut project.compose(&["up", "-d"]));
+
+    let api = log_in(&project, port).await;
+    let rule = until("the rules are there", async || {
+        let schedules = api.get("/api/schedules").await;
+        schedules["items"].as_array()?.first().cloned()
+    })
+    .await;
+    let shown = ["name", "source", "target_id", "window"].map(|field| rule[field].clone());
+    assert_eq!(shown, [json!("Media at night"), json!("file"), json!("media"), json!("sleep 23:00-07:00")]);
 }
 
 /// What compose reads in the file of a proxy, and the paths that the proxy allows by method.

@@ -274,6 +274,7 @@ fn compose_passes_on_what_a_proxy_needs() {
     let socket = socket();
     for file in [
         "compose.yaml",
+        "examples/gitops/compose.yaml",
         "examples/many-hosts/compose.yaml",
         "examples/socket-proxy/compose.yaml",
         "examples/tls-host/compose.yaml",

@@ -145,35 +145,6 @@ static FIELDS: [Field; 26] = [
     Field::new("note", "Note", "", Of::All).rare(),
 ];
 
-/// The fields that `POST /api/schedules` takes, in the order of an export file.
-pub(super) const IN_FILES: [&str; 25] = [
-    "name",
-    "host",
-    "target_type",
-    "target_id",
-    "services",
-    "kind",
-    "window",
-    "mode",
-    "policy",
-    "wake",
-    "action",
-    "cron",
-    "at",
-    "timezone",
-    "enabled",
-    "catch_up_seconds",
-    "priority",
-    "stop_timeout_seconds",
-    "every_weeks",
-    "anchor",
-    "nth",
-    "calendar_id",
-    "calendar_effect",
-    "guard",
-    "note",
-];
-
 fn field(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }

@@ -90,6 +90,9 @@ impl<'a> ScheduleForm<'a> {
                 Some(view) if view.schedule.source == Source::Label => {
                     Some("It comes from a label on the container and is changed there.")
                 }
+                Some(view) if view.schedule.source == Source::File => {
+                    Some("It comes from a file in DOCKNAP_RULES_DIR and is changed there.")
+                }
                 Some(_) if !shell.can_operate() => Some("Operators and admins can change it."),
                 _ => None,
             },

@@ -1,25 +1,25 @@
 //! The list of schedules. Each row shows the rule, the next instant and the newest run; the list can be sorted and
 //! grouped.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::Query;
 use axum::response::Response;
 use jiff::Timestamp;
 
-use super::fields::IN_FILES;
 use super::{runs_now, sentence};
 use crate::app::schedules::{self as service, Clash, ScheduleFilter, ScheduleView};
-use crate::app::{Result, paging};
+use crate::app::{Result, paging, rules_file};
 use crate::domain::schedule::Source;
-use crate::web::api::schedules::ScheduleJson;
 use crate::web::auth::Viewer;
-use crate::web::export::{File, Form};
 use crate::web::filters;
 use crate::web::form::Typed;
 use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::pages::actions::Act;
 use crate::web::pages::choices::WINDOWS;
+use crate::web::pages::import;
 use crate::web::picture::RuleWeek;
 use crate::web::shell::Shell;
 use crate::web::view;
@@ -61,6 +61,7 @@ impl Row<'_> {
             Source::Api => Some("API"),
             Source::Label => Some("Label"),
             Source::Import => Some("Import"),
+            Source::File => Some("File"),
         }
     }
 
@@ -85,7 +86,7 @@ impl Row<'_> {
 
     /// Whether the schedule can be changed in the form.
     fn is_editable(&self) -> bool {
-        self.view.schedule.source != Source::Label
+        self.view.schedule.source.is_editable()
     }
 }
 
@@ -217,16 +218,19 @@ pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Res
     page.render_live(&list, &list.as_rows())
 }
 
-/// The schedules as a file, with the same filters as the list.
-pub(super) async fn file(page: Page<Viewer>, form: Form, Query(typed): Query<Typed>) -> Result<Response> {
-    let Page { app, actor, shell, .. } = page;
-    let filter = filter(&ListQuery::new("/schedules", &URL, typed), &shell)?;
-    let json = |view: ScheduleView| serde_json::to_value(ScheduleJson::from(view)).unwrap_or_default();
-    let cells = |_: &ScheduleView| Vec::new();
-    let file = File { form, name: "schedules", columns: &IN_FILES, cells, json };
-    file.answer(shell.now.at, move |page| {
-        let (app, actor, filter) = (app.clone(), actor.clone(), filter.clone());
-        async move { service::list(&app, &actor, &filter, &page).await }
-    })
-    .await
+/// The schedules as a rules file, with the same filters as the list.
+pub(super) async fn file(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
+    let filter = filter(&ListQuery::new("/schedules", &URL, typed), &page.shell)?;
+    let (mut ids, mut cursor) = (BTreeSet::new(), None);
+    loop {
+        let part = paging::Page { limit: paging::MAX_LIMIT, cursor };
+        let found = service::list(&page.app, &page.actor, &filter, &part).await?;
+        ids.extend(found.items.into_iter().map(|view| view.schedule.id));
+        cursor = found.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let export = rules_file::export_schedules(&page.app, &page.actor, &ids).await?;
+    Ok(import::file("schedules", &export, page.shell.now.at))
 }

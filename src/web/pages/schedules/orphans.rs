@@ -9,7 +9,6 @@ use super::ScheduleLine;
 use super::fields::Fields;
 use crate::app::schedules::{self as service, Draft, ScheduleFilter, ScheduleView};
 use crate::app::{Actor, Error, FieldError, Result, paging, stacks};
-use crate::domain::schedule::Source;
 use crate::domain::target::TargetType;
 use crate::web::Web;
 use crate::web::auth::Operator;
@@ -113,7 +112,7 @@ pub(super) async fn reattach(page: Page<Operator>, typed: Typed) -> Result<Respo
     let to = typed.get("to");
     let mut moved = 0;
     let mut refused = Vec::new();
-    for view in remaining.iter().filter(|view| view.schedule.source != Source::Label) {
+    for view in remaining.iter().filter(|view| view.schedule.source.is_editable()) {
         let mut fields = Fields::of(view);
         fields.set("target", to);
         let draft = Draft {

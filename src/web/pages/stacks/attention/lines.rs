@@ -8,6 +8,7 @@ use super::{AttentionInput, AttentionItem, Cure};
 use crate::app::backup::copies::Trouble;
 use crate::app::history::FAILURE_HOURS;
 use crate::app::hosts::expiry;
+use crate::app::rules_file::FolderFault;
 use crate::app::stacks::{ContainerView, HostLink, ShownState, StackView};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
@@ -44,11 +45,12 @@ struct Lines<'a> {
 
 /// All lines, unsorted.
 pub(super) fn all(input: &AttentionInput, shell: &Shell) -> Vec<AttentionItem> {
-    let AttentionInput { overview, runs, left, storage, backup, .. } = input;
+    let AttentionInput { overview, runs, left, storage, backup, folder, .. } = input;
     let lines = Lines { input, shell, now: &shell.now };
     let (stacks, loose) = (|| overview.stacks.iter(), || overview.loose.iter());
     let mut items: Vec<AttentionItem> = storage.map(unstored).into_iter().collect();
     items.extend(backup.as_ref().map(backup_trouble));
+    items.extend(folder.iter().map(not_followed));
     items.extend(overview.hosts.iter().filter_map(unreachable));
     items.extend(overview.hosts.iter().filter_map(|host| lines.ending_certificate(host)));
     items.extend(overview.containers().filter_map(|view| lines.unwell(view)));
@@ -92,6 +94,13 @@ fn backup_trouble(trouble: &Trouble) -> AttentionItem {
         .with_id_from(&["backup", "old", &last.to_string()])
         .at(Some(*last)),
     }
+}
+
+/// The watched directory has a fault; its last good rules stay.
+fn not_followed(fault: &FolderFault) -> AttentionItem {
+    let title = "The rules directory is not followed";
+    let item = AttentionItem::new("warn", "triangle-alert", title, shown_name(&fault.text), "/schedules");
+    item.with_id_from(&["rules", &fault.text, &fault.since.to_string()]).at(Some(fault.since))
 }
 
 fn unreachable(host: &HostLink) -> Option<AttentionItem> {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::attention::{self as service, Hidden};
 use crate::app::backup::copies::{self, Trouble};
+use crate::app::rules_file::{self, FolderFault};
 use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
@@ -112,6 +113,8 @@ pub(super) struct AttentionInput {
     storage: Option<&'static str>,
     /// What is wrong with the backups; for admins only.
     backup: Option<Trouble>,
+    /// What is wrong with the watched directory.
+    folder: Option<FolderFault>,
 }
 
 impl AttentionInput {
@@ -126,8 +129,9 @@ impl AttentionInput {
             left.retain(|(schedule, _)| schedule.spec.target.host == *host);
         }
         let backup = copies::trouble(app, actor).await?;
+        let folder = rules_file::folder_fault(app, actor)?;
         let labels = label_faults(app, actor, host).await?;
-        Ok(Self { overview, runs, left, labels, storage: service::storage_fault(actor)?, backup })
+        Ok(Self { overview, runs, left, labels, storage: service::storage_fault(actor)?, backup, folder })
     }
 
     /// Whether all hosts were reachable, so that no line is missing.
@@ -135,10 +139,10 @@ impl AttentionInput {
         self.overview.hosts.iter().all(|host| matches!(host.link, Link::Connected { .. } | Link::Disabled))
     }
 
-    /// All lines: a faulty database, failed or old backups, unreachable hosts, unhealthy or crashed containers, stacks that are only partly
-    /// up, targets that are not in the wanted state, unreadable labels, schedules without an owner, and targets whose
-    /// newest run failed recently. Lines that cannot be hidden come first, then the newest conditions. Lines without a
-    /// known beginning come last.
+    /// All lines: a faulty database, failed or old backups, a faulty watched directory, unreachable hosts, unhealthy or
+    /// crashed containers, stacks that are only partly up, targets that are not in the wanted state, unreadable labels,
+    /// schedules without an owner, and targets whose newest run failed recently. Lines that cannot be hidden come first,
+    /// then the newest conditions. Lines without a known beginning come last.
     pub(super) fn needs(&self, shell: &Shell) -> Vec<AttentionItem> {
         let mut needs = lines::all(self, shell);
         needs.sort_by_key(|need| (!need.id.is_empty(), Reverse(need.at.map(jiff::Timestamp::as_second))));

@@ -1,0 +1,196 @@
+//! The schedules of a plan.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::aim::TARGET;
+use super::super::document::{Item, Section};
+use super::super::export::is_written;
+use super::super::keys::{Keyed, Taken};
+use super::{Deed, Op, Origin, Planner};
+use crate::app::schedules::{self as service, Draft, Planned};
+use crate::db::slugs::Known;
+use crate::domain::host::MAX_ID;
+use crate::domain::ids::ScheduleId;
+use crate::domain::schedule::{Schedule, Source};
+use crate::domain::target::Target;
+
+/// An item whose target is found.
+struct Aimed<'a> {
+    item: &'a Item,
+    draft: Draft,
+    target: Target,
+    key: Option<String>,
+}
+
+impl Planner<'_> {
+    pub(super) fn schedules(&mut self, items: &[Item], keyed: &Keyed) {
+        let (origin, source) = match self.origin {
+            Origin::Import => (Source::is_editable as fn(Source) -> bool, Source::Import),
+            Origin::Folder => (is_of_folder as fn(Source) -> bool, Source::File),
+        };
+        let known: Vec<&(Schedule, Known)> =
+            keyed.schedules.iter().filter(|(one, _)| origin(one.source)).collect();
+        let by_key: HashMap<(&Target, &str), &(Schedule, Known)> = known
+            .iter()
+            .map(|one| ((&one.0.spec.target, one.1.slug.as_deref().unwrap_or_default()), *one))
+            .collect();
+        let mut taken = Taken::default();
+        let mut aimed = Vec::new();
+        for item in items {
+            if let Some(one) = self.aimed(item) {
+                if let Some(key) = &one.key
+                    && !taken.take(&one.target, key)
+                {
+                    self.fault(
+                        item,
+                        "key",
+                        "another schedule of this target has this key; choose another one",
+                    );
+                    continue;
+                }
+                aimed.push(one);
+            }
+        }
+        let mut found: HashSet<ScheduleId> = HashSet::new();
+        for Aimed { item, draft, target, key } in aimed {
+            let key = key.unwrap_or_else(|| taken.free(&target, &draft.slug_base()));
+            let by_id = || known.iter().copied().find(|(one, _)| Some(one.id.as_str()) == item.text("id"));
+            let old = by_key.get(&(&target, key.as_str())).copied().or_else(by_id);
+            if let Some((one, _)) = old
+                && !found.insert(one.id.clone())
+            {
+                self.fault(item, "key", "another item of the file is this schedule already");
+                continue;
+            }
+            self.schedule(item, draft, old, key, source);
+        }
+        let left = known.into_iter().filter(|(one, _)| !found.contains(&one.id));
+        let left: Vec<_> = left.filter(|(one, _)| self.is_left(one)).collect();
+        for (one, known) in left {
+            match self.origin {
+                Origin::Import => {
+                    self.version(one.id.as_str(), one.rev);
+                    self.step(Section::Schedules, Deed::Delete, one.title(), Vec::new());
+                    self.ops.push(Op::ScheduleDelete(Box::new(one.clone())));
+                }
+                Origin::Folder if known.gone_at.is_none() => {
+                    self.step(Section::Schedules, Deed::Delete, one.title(), Vec::new());
+                    self.ops.push(Op::ScheduleGone(Box::new(one.clone())));
+                }
+                Origin::Folder => {}
+            }
+        }
+    }
+
+    /// Whether a schedule that the file does not hold goes.
+    fn is_left(&self, schedule: &Schedule) -> bool {
+        match self.origin {
+            Origin::Import => self.prune && is_written(schedule, self.app.clock.now()),
+            Origin::Folder => true,
+        }
+    }
+
+    fn aimed<'a>(&mut self, item: &'a Item) -> Option<Aimed<'a>> {
+        let mut draft: Draft = self.draft(item)?;
+        let key = item.text("key").map(str::to_owned);
+        if key.as_deref().is_some_and(|key| !is_key(key)) {
+            let message = format!("use 1 to {MAX_KEY} lower-case letters, digits and hyphens");
+            self.fault(item, "key", &message);
+        }
+        let (target, name) = match self.aim.find(&item.fields, TARGET) {
+            Ok(found) => found,
+            Err((field, message)) => {
+                self.fault(item, &field, &message);
+                return None;
+            }
+        };
+        draft.id = None;
+        draft.calendar_id = None;
+        if let Some(name) = item.text("calendar") {
+            let lower = name.to_lowercase();
+            let found = self.book.calendars.iter().find(|one| one.name.to_lowercase() == lower);
+            draft.calendar_id = found.map(|one| one.id.to_string());
+            if draft.calendar_id.is_none() {
+                draft.calendar_effect = None;
+                let message = "there is no calendar of this name, neither here nor in the file";
+                self.fault(item, "calendar", message);
+            }
+        }
+        let (target, name) = service::narrowed(target, name, service::named_services(&draft));
+        draft.target_id = Some(name);
+        draft.known = Some(target.clone());
+        Some(Aimed { item, draft, target, key })
+    }
+
+    fn schedule(
+        &mut self,
+        item: &Item,
+        mut draft: Draft,
+        old: Option<&(Schedule, Known)>,
+        key: String,
+        source: Source,
+    ) {
+        let is_gone = old.is_some_and(|(_, known)| known.gone_at.is_some());
+        if let Some((one, _)) = old
+            && self.origin == Origin::Folder
+            && !is_gone
+            && draft.enabled != Some(false)
+        {
+            // The switch of the page stays.
+            draft.enabled = Some(one.spec.enabled);
+        }
+        let stored = old.map(|(one, _)| one);
+        let planned = match service::planned(self.app, self.actor, &draft, stored, source, &self.book) {
+            Ok(planned) => planned,
+            Err(crate::app::Error::Invalid(found)) => {
+                for mut fault in found {
+                    if fault.field == "calendar_id" {
+                        "calendar".clone_into(&mut fault.field);
+                    }
+                    self.fault(item, &fault.field, &fault.message);
+                }
+                return;
+            }
+            Err(other) => {
+                self.fault(item, "", &other.to_string());
+                return;
+            }
+        };
+        let Planned { schedule: new, warnings } = planned;
+        let title = new.title();
+        match stored {
+            Some(old) if *old == new && !is_gone => {
+                self.same += 1;
+                return;
+            }
+            Some(old) if *old == new => {
+                self.step(Section::Schedules, Deed::Change, title.clone(), Vec::new());
+                self.ops.push(Op::ScheduleBack(Box::new(old.clone())));
+            }
+            Some(old) => {
+                self.version(old.id.as_str(), old.rev);
+                let changes = service::changed_fields(old, &new);
+                self.step(Section::Schedules, Deed::Change, title.clone(), changes);
+                self.ops.push(Op::Schedule(Box::new((Some(old.clone()), new, key))));
+            }
+            None => {
+                self.step(Section::Schedules, Deed::Create, title.clone(), Vec::new());
+                self.ops.push(Op::Schedule(Box::new((None, new, key))));
+            }
+        }
+        self.warnings
+            .extend(warnings.into_iter().map(|warning| format!("{} ({title}): {warning}", item.path)));
+    }
+}
+
+/// The longest key: that of a name with a number.
+const MAX_KEY: usize = MAX_ID + 8;
+
+fn is_key(text: &str) -> bool {
+    (1..=MAX_KEY).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn is_of_folder(source: Source) -> bool {
+    source == Source::File
+}
