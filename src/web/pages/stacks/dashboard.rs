@@ -30,16 +30,16 @@ use crate::web::view::{self, Badge};
 /// The number of rows below "Next" and below "Napped this week".
 const LINES: usize = 3;
 
-/// The query parameters: a host; a part of the name of a stack or of one of its containers; the CSS class of a state;
+/// The query parameters: a host; a group; a part of the name of a stack or of one of its containers; the CSS class of a state;
 /// `hidden=show` to list the lines of "Needs attention" that the reader hid.
-const FIELDS: [&str; 4] = ["host", "q", "state", "hidden"];
+const FIELDS: [&str; 5] = ["host", "group", "q", "state", "hidden"];
 
 /// The filter of the dashboard.
 pub(super) fn find(typed: Typed) -> ListQuery {
     ListQuery::new("/", &FIELDS, typed)
 }
 
-/// Whether a row matches the filters in the query, except the host.
+/// Whether a row matches the filters in the query, except host and group.
 fn fits(find: &ListQuery, row: &Row) -> bool {
     let (text, state) = (find.get("q").trim().to_lowercase(), find.get("state"));
     let has_text = |name: &str| name.to_lowercase().contains(&text);
@@ -183,12 +183,12 @@ async fn with_page<R: Needs>(
     answer: impl FnOnce(&Dashboard<'_>) -> Result<Response>,
 ) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let host = find.host(shell)?;
-    let sight = &AttentionInput::load(page, host.as_ref()).await?;
+    let area = find.area(shell)?;
+    let sight = &AttentionInput::load(page, &area).await?;
     let hidden = service::hidden(app, actor).await?;
     let (needs, hidden) = attention::split(sight.needs(shell), &hidden);
     let first = shell.now.habits.week_start.day();
-    let napped = report::week(app, actor, host.as_ref(), &shell.now.zone, first).await?;
+    let napped = report::week(app, actor, &area, &shell.now.zone, first).await?;
     let (stacks, loose) = (&sight.overview.stacks, &sight.overview.loose);
     let rows: Vec<Row> = stacks.iter().map(Row::from).chain(loose.iter().map(Row::from)).collect();
     let count = |state| rows.iter().filter(|row| row.shown == state).count();

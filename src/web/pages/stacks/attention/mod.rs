@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::app::attention::{self as service, Hidden};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
-use crate::domain::ids::HostId;
+use crate::domain::group::Area;
 use crate::domain::inventory::Link;
 use crate::domain::run::Run;
 use crate::domain::schedule::Schedule;
@@ -109,16 +109,14 @@ pub(super) struct AttentionInput {
 }
 
 impl AttentionInput {
-    /// The data of one host, or of all.
-    pub(super) async fn load<R: Needs>(page: &Page<R>, host: Option<&HostId>) -> Result<Self> {
+    /// The data of a part of everything.
+    pub(super) async fn load<R: Needs>(page: &Page<R>, area: &Area) -> Result<Self> {
         let (app, actor, now) = (&page.app, &page.actor, &page.shell.now);
         let mut overview = stacks::board(app, actor, (now.midnight(0), now.midnight(1))).await?;
         let (mut runs, mut left) = (history::newest(app, actor).await?, schedules::left(app, actor).await?);
-        if let Some(host) = host {
-            overview.narrow_to(host);
-            runs.retain(|run| run.target.host == *host);
-            left.retain(|(schedule, _)| schedule.spec.target.host == *host);
-        }
+        overview.narrow_to(area);
+        runs.retain(|run| area.holds(&run.target));
+        left.retain(|(schedule, _)| area.holds(&schedule.spec.target));
         Ok(Self { overview, runs, left, storage: service::storage_fault(actor)? })
     }
 
