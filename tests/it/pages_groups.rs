@@ -1,5 +1,5 @@
-//! Groups on the pages of other things: the filter by group of every list, the runs of one fire of a group as
-//! one line, and the page of a group.
+//! Groups on the pages of other things: the filter by group of every list, the first page by group of hosts, the runs of
+//! one fire of a group as one line, and the page of a group.
 
 use std::collections::BTreeSet;
 
@@ -140,7 +140,7 @@ async fn every_list_is_filtered_by_group(db: TestDb) {
     let rows = api.get("/api/audit?group=evening&limit=100").await.json();
     let rows = rows["items"].as_array().expect("a list").iter();
     let told: Vec<String> =
-        rows.map(|row| format!("{} {} {}", row["event"], row["object"], row["host"])).collect();
+        rows.map(|row| format!("{} {} {}", row["event"], row["object_name"], row["host"])).collect();
     let told = told.join("\n").replace('"', "");
     for event in
         ["group.create", "group.add_member", "schedule.create", "stack.stop", "container.stop", "run.finish"]
@@ -247,7 +247,14 @@ async fn the_runs_of_a_container_are_in_the_group_of_its_stack_alone(db: TestDb)
     assert_eq!(named(&runs, "items", "target_id"), set(&["nas/media-web-1"]));
     let rows = api.get("/api/audit?group=evening&event=container.stop").await.json();
     assert_eq!(rows["items"].as_array().map(Vec::len), Some(1), "{rows:#}");
-    // A run of a window of the group is one of the group, also where its target is in it no more.
+    // A run of a schedule of the group is one of the group, whatever it acted on.
+    let window = json!({"target_type": "group", "target_id": "evening", "window": "sleep 23:00-07:00"});
+    let id = schedule(&mut admin, window).await;
+    let by_group =
+        Run { schedule_id: Some(id.as_str().into()), ..run("0193587f-0000-7000-8000-000000000001") };
+    store_runs(&test.app.db, &[(by_group, Vec::new())]).await;
+    let runs = api.get("/api/runs?group=evening").await;
+    assert_eq!(named(&runs, "items", "target_id"), set(&["local/media", "nas/media-web-1"]));
     let gone = admin.send(
         axum::http::Method::DELETE,
         "/api/groups/evening/members",
@@ -256,7 +263,8 @@ async fn the_runs_of_a_container_are_in_the_group_of_its_stack_alone(db: TestDb)
         &[],
     );
     assert_eq!(gone.await.status, 204);
-    assert_eq!(api.get("/api/runs?group=evening").await.json()["items"], json!([]));
+    let runs = api.get("/api/runs?group=evening").await;
+    assert_eq!(named(&runs, "items", "target_id"), set(&["local/media"]));
 }
 
 /// A group `Evening` with a stack on each of two hosts.
@@ -418,4 +426,52 @@ async fn a_page_of_runs_has_so_many_lines(db: TestDb) {
     let states =
         db::history::states_of_batches(&test.app.db, db::history::RunSelection::default(), &[]).await;
     assert_eq!(states.expect("reads"), []);
+}
+
+#[tokio::test]
+async fn the_first_page_is_by_group_of_hosts_and_only_what_is_away_is_grey() {
+    let (test, nas) = with_nas(TestDb::sqlite().await).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let mut ada = test.admin().await;
+    assert_eq!(texts(&ada.get("/").await, "#board h2"), ["local", "NAS"], "no group of hosts");
+    group(&mut admin, "Evening", &[("nas", "stack", "media")]).await;
+    assert_eq!(texts(&ada.get("/").await, "#board h2"), ["local", "NAS"], "it has no whole host");
+    group(&mut admin, "Cellar", &[("nas", "host", "nas")]).await;
+    group(&mut admin, "Zoo", &[("nas", "host", "nas")]).await;
+    let page = ada.get("/").await;
+    assert_eq!(texts(&page, "#board h2"), ["Cellar", "Other hosts"]);
+    assert_eq!(texts(&page, "#group-cellar h3"), ["NAS"]);
+    assert_eq!(texts(&page, "#no-group h3"), ["local"]);
+    assert_eq!(texts(&page, "#nas-rows > summary"), ["2 stacks, 1 container on NAS"]);
+    assert_eq!(texts(&page, "#nas-stacks .tile .main-link"), ["media", "media-2"]);
+    assert_eq!(texts(&page, "details.fold[open] details.fold[open]").len(), 2, "all are open");
+    // With a filter the group that was asked for is the one above its hosts.
+    assert_eq!(texts(&ada.get("/?group=zoo").await, "#board h2"), ["Zoo"]);
+    assert!(page.text("#now").contains("All is well"), "{}", page.text("#now"));
+
+    nas.control.daemon_down(DaemonEnd::Crash);
+    connected(&test, false).await;
+    let page = ada.get("/").await;
+    assert_eq!(texts(&page, "[data-stale]").len(), 1);
+    assert_eq!(page.attribute("[data-stale]", "aria-labelledby").as_deref(), Some("nas-title"));
+    let told = page.text("[data-stale] > .sec-head");
+    assert!(told.contains("Unreachable") && told.contains("as of 20:30"), "{told}");
+    assert!(page.text("[aria-labelledby=local-title] .sec-head").contains("Connected"), "{}", page.body);
+    assert_eq!(page.text("#now .note"), "", "the page as a whole is not out of date");
+    assert!(page.text("#now .lines").contains("Host NAS does not answer"), "{}", page.text("#now"));
+    // Where the line is hidden, the page does not say that all is well.
+    let hide = page.attribute("#now form[action$='/hide']", "action").expect("it can be hidden");
+    ada.post(&hide, &[]).await;
+    let page = ada.get("/").await;
+    assert!(!page.text("#now").contains("All is well"), "{}", page.text("#now"));
+    // When none answers, all of it is.
+    test.bench().sim.daemon_down(DaemonEnd::Crash);
+    test.bench()
+        .until("it is away", async || {
+            !test.app.hosts.get(&HostId::local()).expect("the host").inventory().is_connected()
+        })
+        .await;
+    let page = ada.get("/").await;
+    assert_eq!(texts(&page, "[data-stale]").len(), 2);
+    assert!(page.text("#now .note").contains("has not answered"), "{}", page.text("#now"));
 }
