@@ -192,7 +192,7 @@
     const step = (by) => {
       const rows = [...document.querySelectorAll("[data-row]")];
       const next = rows[row ? rows.indexOf(row) + by : 0];
-      if (next) find("a, button", next).focus();
+      if (next) find("a, button, summary", next).focus();
       return next;
     };
     const search = () => {

@@ -8,6 +8,7 @@ use super::paging::{Page, Paged};
 use super::{Actor, App, Result};
 use crate::db::{self, Tx};
 use crate::domain::audit::{AuditDetail, AuditRow, Change};
+use crate::domain::group::InGroup;
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::run::Run;
@@ -110,6 +111,8 @@ impl Audit {
 pub struct AuditFilter {
     /// Host of the object.
     pub host: Option<HostId>,
+    /// Group that the object is in now.
+    pub group: Option<InGroup>,
     /// Kind of the object.
     pub object_type: Option<String>,
     /// Id of the object.
@@ -139,6 +142,7 @@ impl AuditFilter {
         db::audit::AuditSelection {
             actor_id: own,
             host: self.host.as_ref(),
+            group: self.group.as_ref(),
             actor_name: self.actor.as_deref(),
             object_type: self.object_type.as_deref(),
             object_id: self.object_id.as_deref(),

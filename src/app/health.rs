@@ -10,6 +10,7 @@ use super::{Actor, App, Result, hosts, vitals};
 use crate::config::table::SETTINGS;
 use crate::db;
 pub use crate::db::engine::Facts;
+use crate::domain::group::Area;
 use crate::domain::inventory::{Inventory, Link, SelfDetection, product};
 use crate::domain::permission::Permission;
 use crate::zones;
@@ -163,7 +164,7 @@ pub async fn bundle(app: &App, actor: &Actor) -> Result<String> {
     actor.require(Permission::Administer)?;
     let health = look(app, actor).await?;
     let now = app.clock.now();
-    let (schedules, enabled) = db::schedules::count(&app.db, None).await?;
+    let (schedules, enabled) = db::schedules::count(&app.db, &Area::default()).await?;
     let ms = |span: SignedDuration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let bundle = Bundle {
         version: env!("CARGO_PKG_VERSION"),

@@ -10,7 +10,8 @@ use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::db::figures::Paced;
 use crate::domain::action::Action;
-use crate::domain::ids::{GroupId, HostId, RunId, ScheduleId};
+use crate::domain::group::InGroup;
+use crate::domain::ids::{BatchId, GroupId, HostId, RunId, ScheduleId};
 use crate::domain::pace::Pace;
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState, Step, Trigger};
@@ -22,6 +23,10 @@ use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 pub struct RunFilter {
     /// Host of the target.
     pub host: Option<HostId>,
+    /// Group that the target is in now, or whose schedule made the run.
+    pub group: Option<InGroup>,
+    /// The runs of one fire of a group's schedule.
+    pub batch: Option<BatchId>,
     /// Stack or container. Matches its own runs and every run with a step on one of its containers, whatever target
     /// that run was requested for.
     pub target: Option<Target>,
@@ -49,6 +54,8 @@ impl RunFilter {
     fn selection<'a>(&'a self, touching: &'a [ContainerIdentity]) -> db::history::RunSelection<'a> {
         db::history::RunSelection {
             host: self.host.as_ref(),
+            group: self.group.as_ref(),
+            batch: self.batch.as_ref(),
             target: self.target.as_ref(),
             touching,
             schedule: self.schedule.as_ref(),
@@ -85,6 +92,90 @@ pub async fn list(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> 
     Ok(page.cut(rows, |run| run.id.0.clone()))
 }
 
+/// Maximum number of runs of a batch that its line shows.
+pub const MOST_OF_BATCH: u32 = 20;
+
+/// A line of a list of runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunLine {
+    One(Run),
+    /// The runs of one fire of a group's schedule, one on each host.
+    Batch(BatchLine),
+}
+
+/// The matching runs of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchLine {
+    pub id: BatchId,
+    /// Their number by state; the state with the lowest rank first.
+    pub states: Vec<(RunState, usize)>,
+    /// Those with the lowest rank first, at most [`MOST_OF_BATCH`].
+    pub runs: Vec<Run>,
+    /// The newest.
+    pub newest: Run,
+}
+
+impl BatchLine {
+    /// The number of matching runs.
+    pub fn len(&self) -> usize {
+        self.states.iter().map(|(_, number)| number).sum()
+    }
+
+    /// The state to look at first.
+    pub fn state(&self) -> RunState {
+        self.states.first().map_or(self.newest.state, |(state, _)| *state)
+    }
+}
+
+impl RunLine {
+    /// The run by whose id the line has its place in the list.
+    pub fn newest(&self) -> &Run {
+        match self {
+            Self::One(run) => run,
+            Self::Batch(batch) => &batch.newest,
+        }
+    }
+
+    /// The runs that the line shows.
+    pub fn runs(&self) -> &[Run] {
+        match self {
+            Self::One(run) => std::slice::from_ref(run),
+            Self::Batch(batch) => &batch.runs,
+        }
+    }
+}
+
+/// As [`list`], with the runs of a batch as one line; a page has so many lines. The runs of one batch alone are listed
+/// one by one.
+pub async fn lines(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) -> Result<Paged<RunLine>> {
+    if filter.batch.is_some() {
+        return Ok(list(app, actor, filter, page).await?.map(RunLine::One));
+    }
+    actor.require(Permission::View)?;
+    let touching = filter.touching(app);
+    let wanted = filter.selection(&touching);
+    let rows = db::history::lines(&app.db, wanted, page.cursor.as_deref(), page.fetch()).await?;
+    let newest = page.cut(rows, |run| run.id.0.clone());
+    let batches: Vec<BatchId> = newest.items.iter().filter_map(|run| run.batch.clone()).collect();
+    let mut states = db::history::states_of_batches(&app.db, wanted, &batches).await?;
+    states.sort_by_key(|(_, state, _)| state.rank());
+    let mut runs: HashMap<BatchId, Vec<Run>> = HashMap::new();
+    for run in db::history::of_batches(&app.db, wanted, &batches, MOST_OF_BATCH).await? {
+        if let Some(batch) = &run.batch {
+            runs.entry(batch.clone()).or_default().push(run);
+        }
+    }
+    let line = |newest: Run| {
+        let Some(id) = newest.batch.clone() else { return RunLine::One(newest) };
+        let states = states.iter().filter(|(batch, ..)| *batch == id);
+        let states: Vec<_> =
+            states.map(|(_, state, number)| (*state, usize::try_from(*number).unwrap_or(0))).collect();
+        let batch = BatchLine { runs: runs.remove(&id).unwrap_or_default(), id, states, newest };
+        if batch.len() > 1 { RunLine::Batch(batch) } else { RunLine::One(batch.newest) }
+    };
+    Ok(newest.map(line))
+}
+
 /// Number of the newest runs that [`newest`] returns regardless of their outcome.
 const NEWEST: u32 = 50;
 /// Maximum age in hours of a failure that still needs attention.
@@ -114,7 +205,7 @@ pub async fn newest(app: &App, actor: &Actor) -> Result<Vec<Run>> {
 /// Upper limit of the count of newer runs.
 pub const MOST_NEWER: i64 = 100;
 
-/// Number of runs of a list that are newer than `than`, counted up to [`MOST_NEWER`].
+/// Number of lines of a list that are newer than `than`, counted up to [`MOST_NEWER`].
 pub async fn newer(app: &App, actor: &Actor, filter: &RunFilter, than: &RunId) -> Result<i64> {
     actor.require(Permission::View)?;
     let touching = filter.touching(app);

@@ -257,6 +257,7 @@ fn runs(text: &mut Text, app: &App) {
 /// The stored schedules.
 async fn schedules(text: &mut Text, app: &App) -> Result<()> {
     let all = db::schedules::ScheduleSelection {
+        group: None,
         host: None,
         target: None,
         enabled: None,

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use super::{Actor, App, Result, settings, targets};
 use crate::db;
 use crate::docker::Host;
+use crate::domain::group::Area;
 use crate::domain::ids::HostId;
 use crate::domain::nap::Sleep;
 use crate::domain::permission::Permission;
@@ -91,19 +92,13 @@ impl Napped {
     }
 }
 
-/// The time each target napped this week, until now; `host` limits it to one host. `first` is the first day of the
+/// The time each target napped this week, until now. `first` is the first day of the
 /// week.
-pub async fn week(
-    app: &App,
-    actor: &Actor,
-    host: Option<&HostId>,
-    zone: &TimeZone,
-    first: Weekday,
-) -> Result<Napped> {
+pub async fn week(app: &App, actor: &Actor, area: &Area, zone: &TimeZone, first: Weekday) -> Result<Napped> {
     actor.require(Permission::View)?;
     let now = app.clock.now();
     let span = Week::holding(now, zone, first).span(zone);
-    let sleeps = sleeps(app, host, span).await?;
+    let sleeps = sleeps(app, area, span).await?;
     let mut each: Vec<(Target, i64)> = report::account(&sleeps, span, now)
         .into_iter()
         .map(|(target, amount)| (target, amount.asleep_ms / 1000))
@@ -155,19 +150,18 @@ impl Report {
 /// Number of weeks in the trend.
 const TREND: i64 = 8;
 
-/// The naps that overlap a time range, on one host or on all.
-async fn sleeps(app: &App, host: Option<&HostId>, span: (Timestamp, Timestamp)) -> Result<Vec<Sleep>> {
+/// The naps that overlap a time range, of the containers in a part of everything.
+async fn sleeps(app: &App, area: &Area, span: (Timestamp, Timestamp)) -> Result<Vec<Sleep>> {
     let mut sleeps = db::sleeps::between(&app.db, span.0, span.1).await?;
-    sleeps.retain(|sleep| host.is_none_or(|host| sleep.host == *host));
+    sleeps.retain(|sleep| area.holds(&Target::container(sleep.host.clone(), sleep.identity.clone())));
     Ok(sleeps)
 }
 
-/// The report of `week`; of the current week where it is `None`. `host` limits it to one host; `first` is the first day
-/// of the week.
+/// The report of `week`; of the current week where it is `None`. `first` is the first day of the week.
 pub async fn of_week(
     app: &App,
     actor: &Actor,
-    host: Option<&HostId>,
+    area: &Area,
     week: Option<Week>,
     zone: &TimeZone,
     first: Weekday,
@@ -177,7 +171,7 @@ pub async fn of_week(
     let week = week.map_or_else(|| Week::holding(now, zone, first), |week| week.beginning(first));
     let weeks: Vec<Week> = (1 - TREND..=0).map(|later| week.later(later)).collect();
     let span = week.span(zone);
-    let sleeps = sleeps(app, host, (weeks[0].span(zone).0, span.1)).await?;
+    let sleeps = sleeps(app, area, (weeks[0].span(zone).0, span.1)).await?;
     let sum = |amounts: BTreeMap<Target, Amount>| {
         amounts.into_values().fold(Amount::default(), |mut total, amount| {
             total += amount;

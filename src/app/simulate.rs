@@ -15,7 +15,7 @@ use super::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::domain::day_rules::Reading;
 use crate::domain::desired::Rules;
-use crate::domain::ids::HostId;
+use crate::domain::group::Area;
 use crate::domain::overrides::{DesiredState, Override, Reach};
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Schedule;
@@ -39,8 +39,8 @@ pub struct Question {
     pub from: Option<String>,
     /// End of the time range, exclusive, in the same formats; default: seven days after the start.
     pub to: Option<String>,
-    /// Limits the forecast to events on this host.
-    pub host: Option<HostId>,
+    /// Limits the forecast to events that affect this part of everything.
+    pub area: Area,
     /// Limits the forecast to events that affect this target.
     pub target: Option<Target>,
 }
@@ -89,7 +89,7 @@ pub(super) async fn simulate_those(
     let book = RuleBook::load(app).await?;
     let zone = book.zone.clone();
     let span = span(question, app.clock.now(), &zone.zone)?;
-    let mut ground = ground(app, question.host.as_ref(), question.target.as_ref(), &book).await?;
+    let mut ground = ground(app, &question.area, question.target.as_ref(), &book).await?;
     ground.schedules.retain(|(schedule, reading)| which(schedule, reading));
     let marks = marks(&ground, span, &zone.zone);
     // Runs on the thread pool for blocking work: three months of many schedules take a while.
@@ -104,12 +104,12 @@ pub(super) async fn simulate_those(
 /// The special dates of a time range, which may lie in the past.
 pub(super) async fn marked(
     app: &App,
-    host: Option<&HostId>,
+    area: &Area,
     only: Option<&Target>,
     (from, until): (Timestamp, Timestamp),
 ) -> Result<BTreeMap<Date, Vec<Mark>>> {
     let book = RuleBook::load(app).await?;
-    let ground = ground(app, host, only, &book).await?;
+    let ground = ground(app, area, only, &book).await?;
     Ok(marks(&ground, Span { now: from, from, until }, &book.zone.zone))
 }
 
@@ -158,10 +158,13 @@ fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 /// Collects the input of the simulation.
-async fn ground(app: &App, host: Option<&HostId>, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
+async fn ground(app: &App, area: &Area, only: Option<&Target>, book: &RuleBook) -> Result<Ground> {
     let groups = book.rules.groups();
-    let is_on = |target: &Target| host.is_none_or(|host| groups.touches_host(target, host));
-    let is_asked = |target: &Target| is_on(target) && only.is_none_or(|only| groups.overlap(only, target));
+    let is_on = |target: &Target| area.host.as_ref().is_none_or(|host| groups.touches_host(target, host));
+    let group = area.group.as_ref().map(|group| Target::group(group.id.clone()));
+    let is_asked = |target: &Target| {
+        is_on(target) && group.iter().chain(only).all(|wanted| groups.overlap(wanted, target))
+    };
     let wanted =
         db::schedules::ScheduleSelection { enabled: Some(true), limit: i64::MAX, ..Default::default() };
     let mut schedules = db::schedules::list(&app.db, &wanted).await?;

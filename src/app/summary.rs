@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::stacks::{self, ShownState};
 use super::{Actor, App, Result};
 use crate::db;
-use crate::domain::ids::HostId;
+use crate::domain::group::Area;
 use crate::domain::inventory::{ContainerState, Inventory, Link, StackStatus};
 use crate::domain::time::{Instant, serialize_instant};
 
@@ -96,12 +96,10 @@ impl HostSummary {
     }
 }
 
-/// The summary of one host, or of all.
-pub async fn get(app: &App, actor: &Actor, host: Option<&HostId>) -> Result<Summary> {
+/// The summary of a part of everything.
+pub async fn get(app: &App, actor: &Actor, area: &Area) -> Result<Summary> {
     let mut overview = stacks::overview(app, actor).await?;
-    if let Some(host) = host {
-        overview.narrow_to(host);
-    }
+    overview.narrow_to(area);
     let mut summary = Summary::default();
     for link in &overview.hosts {
         summary.hosts += 1;
@@ -140,15 +138,15 @@ pub async fn get(app: &App, actor: &Actor, host: Option<&HostId>) -> Result<Summ
         summary.containers_failed += u64::from(view.failure().is_some());
     }
     let now = app.clock.now();
-    let (schedules, enabled) = db::schedules::count(&app.db, host).await?;
+    let (schedules, enabled) = db::schedules::count(&app.db, area).await?;
     summary.schedules = u64::try_from(schedules).unwrap_or(0);
     summary.schedules_enabled = u64::try_from(enabled).unwrap_or(0);
     let since = now.checked_sub(24.hours()).unwrap_or(now);
-    let tally = db::history::tally(&app.db, host, since).await?;
+    let tally = db::history::tally(&app.db, area, since).await?;
     summary.runs_open = u64::try_from(tally.open).unwrap_or(0);
     summary.runs_last_24h = u64::try_from(tally.runs).unwrap_or(0);
     summary.runs_failed_last_24h = u64::try_from(tally.attention).unwrap_or(0);
-    if let Some(next) = super::schedules::coming(app, actor, host, 1).await?.into_iter().next() {
+    if let Some(next) = super::schedules::coming(app, actor, area, 1).await?.into_iter().next() {
         summary.next_at = Some(next.next.at);
         summary.next_action = Some(next.next.action.as_str().to_owned());
         summary.next_target = Some(next.target_name);

@@ -17,7 +17,8 @@ use crate::domain::day_rules::Reading;
 use crate::domain::desired::Rules;
 use crate::domain::feed::{self, Told};
 use crate::domain::fires::Fires;
-use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::group::Area;
+use crate::domain::ids::{RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::place::Place;
 use crate::domain::run::{Run, RunState, StepState};
@@ -41,8 +42,8 @@ pub struct TimelineFilter {
     pub from: Timestamp,
     /// End of the time range, exclusive.
     pub until: Timestamp,
-    /// Limits the timeline to what is on this host.
-    pub host: Option<HostId>,
+    /// Limits the timeline to what affects this part of everything.
+    pub area: Area,
     /// Limits the timeline to what affects this target.
     pub target: Option<Target>,
 }
@@ -88,7 +89,7 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         let question = Question {
             from: Some(wanted.from.max(now).to_string()),
             to: Some(wanted.until.to_string()),
-            host: wanted.host.clone(),
+            area: wanted.area.clone(),
             target: wanted.target.clone(),
         };
         Some(simulate::simulate(app, actor, &question).await?)
@@ -104,8 +105,10 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         runs = db::timeline::ended(&app.db, wanted.from, end, limit).await?;
         runs_since = runs.first().filter(|_| runs.len() == MOST_RUNS).and_then(|run| run.finished_at);
         let groups = book.rules.groups();
-        let is_on = |run: &Run| wanted.host.as_ref().is_none_or(|host| run.target.host == *host);
-        let touches = |run: &Run| wanted.target.as_ref().is_none_or(|only| groups.overlap(only, &run.target));
+        let is_on = |run: &Run| wanted.area.host.as_ref().is_none_or(|host| run.target.host == *host);
+        let group = wanted.area.group.as_ref().map(|group| Target::group(group.id.clone()));
+        let touches =
+            |run: &Run| group.iter().chain(&wanted.target).all(|only| groups.overlap(only, &run.target));
         runs.retain(|run| is_on(run) && touches(run));
     }
     let last = wanted.until.checked_sub(1.millisecond()).unwrap_or(wanted.until);
@@ -113,10 +116,9 @@ pub async fn look(app: &App, actor: &Actor, wanted: &TimelineFilter) -> Result<T
         foretold,
         runs,
         runs_since,
-        unreadable: unreadable(app, wanted.host.as_ref()).await?,
+        unreadable: unreadable(app, &wanted.area).await?,
         rules: Arc::clone(&book.rules),
-        marks: simulate::marked(app, wanted.host.as_ref(), wanted.target.as_ref(), (wanted.from, last))
-            .await?,
+        marks: simulate::marked(app, &wanted.area, wanted.target.as_ref(), (wanted.from, last)).await?,
     })
 }
 
@@ -202,9 +204,14 @@ fn is_container(target: &Target) -> bool {
 }
 
 /// Enabled schedules whose text cannot be parsed.
-async fn unreadable(app: &App, host: Option<&HostId>) -> Result<Vec<Unreadable>> {
-    let wanted =
-        db::schedules::ScheduleSelection { host, enabled: Some(true), limit: i64::MAX, ..Default::default() };
+async fn unreadable(app: &App, area: &Area) -> Result<Vec<Unreadable>> {
+    let wanted = db::schedules::ScheduleSelection {
+        host: area.host.as_ref(),
+        group: area.group.as_ref(),
+        enabled: Some(true),
+        limit: i64::MAX,
+        ..Default::default()
+    };
     let book = RuleBook::load(app).await?;
     let mut found = Vec::new();
     for schedule in db::schedules::list(&app.db, &wanted).await? {

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use super::columns::Json;
-use super::conditions::{Conditions, uuid_floor};
+use super::conditions::{Conditions, begins, uuid_floor};
 use super::query::sql;
 use super::read::{ReadRow, Row};
 use super::rows::{self, row};
 use super::{Db, Result, Tx};
 use crate::domain::audit::AuditRow;
+use crate::domain::group::InGroup;
 use crate::domain::ids::HostId;
 use crate::domain::time::to_ms;
 
@@ -46,6 +47,8 @@ pub struct AuditSelection<'a> {
     pub actor_name: Option<&'a str>,
     /// Host of the object.
     pub host: Option<&'a HostId>,
+    /// Group that the object is in now.
+    pub group: Option<&'a InGroup>,
     /// Type of the object.
     pub object_type: Option<&'a str>,
     /// Id of the object.
@@ -100,6 +103,10 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
             conditions.and(&named);
         }
     }
+    if let Some(group) = wanted.group {
+        let is_about = about_group(&mut conditions, group);
+        conditions.and(&is_about);
+    }
     for (instant, sign) in [(wanted.from, ">="), (wanted.to, "<")] {
         if let Some(instant) = instant {
             let bound = conditions.bind(&uuid_floor(instant));
@@ -107,6 +114,51 @@ fn conditions(wanted: &AuditSelection<'_>) -> Conditions {
         }
     }
     conditions
+}
+
+/// SQL condition: the object is the group or in it, or it is a schedule, override or run of something in it.
+fn about_group(conditions: &mut Conditions, group: &InGroup) -> String {
+    let terms = conditions.group(group);
+    // The host of a row is in its detail only; rows of versions that knew one host name none.
+    let on = |host: &str| {
+        let named = contains("detail", &format!("('\"host\":\"' || {host} || '\"')"));
+        format!("({named} OR ({host} = 'local' AND NOT {}))", contains("detail", "'\"host\":\"'"))
+    };
+    let own = |table: &str, holds: String| {
+        format!(
+            "(object_type = '{0}' AND EXISTS (SELECT 1 FROM {0}s WHERE {0}s.id = object_id AND {holds}))",
+            table
+        )
+    };
+    let mut any = vec![
+        format!("(object_type = 'group' AND object_id = {})", terms.id),
+        own("schedule", terms.holds("schedules")),
+        own("override", terms.holds("overrides")),
+        own("run", terms.holds_run()),
+    ];
+    if let Some(hosts) = &terms.hosts {
+        any.push(format!("(object_type = 'host' AND object_id IN (SELECT column1 FROM {hosts}))"));
+        any.push(format!(
+            "(object_type IN ('stack', 'container', 'order') AND EXISTS (SELECT 1 FROM {hosts} WHERE {}))",
+            on("column1")
+        ));
+    }
+    if let Some(members) = &terms.members {
+        // The names first: few rows are left for the search in their detail.
+        any.push(format!(
+            "((object_type, object_id) IN (SELECT column2, column3 FROM {members}) AND EXISTS (SELECT 1 \
+             FROM {members} WHERE column2 = object_type AND column3 = object_id AND {}))",
+            on("column1")
+        ));
+    }
+    if let Some(stacks) = &terms.stacks {
+        any.push(format!(
+            "(object_type = 'container' AND EXISTS (SELECT 1 FROM {stacks} WHERE {} AND {}))",
+            begins("object_id", "column2"),
+            on("column1")
+        ));
+    }
+    format!("({})", any.join(" OR "))
 }
 
 /// SQL condition: the column contains the text of the parameter. Unlike LIKE, no character is a wildcard.

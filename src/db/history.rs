@@ -10,7 +10,8 @@ use super::query::{Query, sql};
 use super::read::{ReadRow, Row};
 use super::{Db, Result};
 use crate::domain::action::Action;
-use crate::domain::ids::{HostId, RunId, ScheduleId};
+use crate::domain::group::{Area, InGroup};
+use crate::domain::ids::{BatchId, HostId, RunId, ScheduleId};
 use crate::domain::run::{ActorRef, Run, RunState, Step, Trigger};
 use crate::domain::target::{ContainerIdentity, Target};
 
@@ -19,6 +20,10 @@ use crate::domain::target::{ContainerIdentity, Target};
 pub struct RunSelection<'a> {
     /// Host of the run.
     pub host: Option<&'a HostId>,
+    /// Group that the target is in now, or whose schedule made the run.
+    pub group: Option<&'a InGroup>,
+    /// Batch of the run.
+    pub batch: Option<&'a BatchId>,
     /// Target of the run. With `touching`, a run matches by either of the two.
     pub target: Option<&'a Target>,
     /// Containers on the host of `target`: runs that have a step on one of them match too, whether the step was carried
@@ -81,6 +86,11 @@ impl RunConditions {
             }));
         }
         rest.is("host_id", wanted.host.filter(|_| wanted.target.is_none()));
+        if let Some(group) = wanted.group {
+            let holds = rest.group(group).holds_run();
+            rest.and(&holds);
+        }
+        rest.is("batch_id", wanted.batch);
         rest.is("schedule_id", wanted.schedule);
         rest.is("state", wanted.state);
         if wanted.attention {
@@ -148,6 +158,20 @@ impl RunConditions {
         self.touching.iter().map(move |touching| format!("{touching}{between}{rest}"))
     }
 
+    /// The matching runs as a table `matching` of a statement, of which each batch has one line: its newest run there.
+    /// `None` where runs match by their steps; they are on one host, where a batch has one run at most.
+    fn lines(&self) -> Option<String> {
+        self.touching.is_empty().then(|| {
+            format!(
+                "WITH matching AS NOT MATERIALIZED (SELECT * FROM runs WHERE TRUE{}), \
+                 lines AS NOT MATERIALIZED (SELECT * FROM matching WHERE batch_id IS NULL OR NOT EXISTS \
+                 (SELECT 1 FROM matching AS newer WHERE newer.batch_id = matching.batch_id \
+                 AND newer.id > matching.id))",
+                self.own()
+            )
+        })
+    }
+
     /// The conditions on a row of `runs` for a query of the first `most` runs in the order `order` of their ids.
     fn first(&self, order: &str, most: i64) -> String {
         let own = self.own();
@@ -179,15 +203,72 @@ pub async fn list(db: &Db, wanted: RunSelection<'_>, before: Option<&str>, limit
     conditions.query(sql).all(db).await
 }
 
-/// The number of matching runs that are newer than the run `than`, counted up to `most`.
+/// At most `limit` lines of the list of matching runs, newest first, older than the run `before`: a run, or the newest
+/// matching run of a batch.
+pub async fn lines(db: &Db, wanted: RunSelection<'_>, before: Option<&str>, limit: i64) -> Result<Vec<Run>> {
+    let mut conditions = RunConditions::new(wanted);
+    let Some(lines) = conditions.lines() else { return list(db, wanted, before, limit).await };
+    let older = before.map(|id| format!("WHERE id < {}", conditions.bind(id))).unwrap_or_default();
+    let sql = format!("{lines} SELECT * FROM lines {older} ORDER BY id DESC LIMIT {limit}");
+    conditions.query(sql).all(db).await
+}
+
+/// The number of lines that are newer than the run `than`, counted up to `most`.
 pub async fn newer(db: &Db, wanted: RunSelection<'_>, than: &str, most: i64) -> Result<i64> {
     let mut conditions = RunConditions::new(wanted);
+    if let Some(lines) = conditions.lines() {
+        let than = conditions.bind(than);
+        let newer = format!("SELECT id FROM lines WHERE id > {than} LIMIT {most}");
+        let sql = format!("{lines} SELECT COUNT(*) FROM ({newer}) AS newer");
+        return conditions.query(sql).one(db).await;
+    }
     conditions.bound(">", Some(than));
     let sql = format!(
         "SELECT COUNT(*) FROM (SELECT id FROM runs WHERE TRUE{} LIMIT {most}) AS newer",
         conditions.first("ASC", most)
     );
     conditions.query(sql).one(db).await
+}
+
+/// The number of matching runs of each of these batches, by state.
+pub async fn states_of_batches(
+    db: &Db,
+    wanted: RunSelection<'_>,
+    batches: &[BatchId],
+) -> Result<Vec<(BatchId, RunState, i64)>> {
+    if batches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut conditions = RunConditions::new(wanted);
+    let batches = conditions.rest.bind_all(batches);
+    let sql = format!(
+        "SELECT batch_id, state, COUNT(*) FROM runs WHERE batch_id IN ({batches}){} GROUP BY batch_id, state",
+        conditions.own()
+    );
+    conditions.query(sql).all(db).await
+}
+
+/// At most `each` matching runs of each of these batches, by [`RunState::rank`] and host.
+pub async fn of_batches(
+    db: &Db,
+    wanted: RunSelection<'_>,
+    batches: &[BatchId],
+    each: u32,
+) -> Result<Vec<Run>> {
+    if batches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut conditions = RunConditions::new(wanted);
+    let batches = conditions.rest.bind_all(batches);
+    let ranks = RunState::ALL.iter().map(|state| format!("WHEN '{}' THEN {}", state.as_str(), state.rank()));
+    let sql = format!(
+        "SELECT * FROM (SELECT runs.*, ROW_NUMBER() OVER (PARTITION BY batch_id \
+         ORDER BY CASE state {} END, host_id) AS place FROM runs WHERE batch_id IN ({batches}){}) AS placed \
+         WHERE place <= {each} ORDER BY batch_id, place",
+        ranks.collect::<Vec<_>>().join(" "),
+        conditions.own()
+    );
+    conditions.query(sql).all(db).await
 }
 
 /// The newest run of each of these schedules; schedules without a run are missing.
@@ -302,15 +383,20 @@ pub struct Tally {
     pub open: i64,
 }
 
-/// Counts the runs on one host or on all that were created at or after `since`. Ids sort by time, so the primary key finds them.
-pub async fn tally(db: &Db, host: Option<&HostId>, since: Timestamp) -> Result<Tally> {
-    const SQL: &str = "SELECT COUNT(*), \
+/// Counts the runs that were created at or after `since`. Ids sort by time, so the primary key finds them.
+pub async fn tally(db: &Db, area: &Area, since: Timestamp) -> Result<Tally> {
+    let (host, group) = (area.host.as_ref(), area.group.as_ref());
+    let mut conditions = RunConditions::new(RunSelection { host, group, ..RunSelection::default() });
+    let own = conditions.own();
+    let (floor, since) = (conditions.bind(&uuid_floor(since)), conditions.bind(&since));
+    let sql = format!(
+        "SELECT COUNT(*), \
            COALESCE(CAST(SUM(CASE WHEN state IN ('failed', 'partial', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT), \
              0), \
-           (SELECT COUNT(*) FROM runs WHERE state IN ('pending', 'executing') \
-             AND ($3 IS NULL OR host_id = $3)) \
-         FROM runs WHERE id >= $1 AND created_ms >= $2 AND ($3 IS NULL OR host_id = $3)";
-    let (runs, attention, open) = sql!(SQL, uuid_floor(since), since, host).one(db).await?;
+           (SELECT COUNT(*) FROM runs WHERE state IN ('pending', 'executing'){own}) \
+         FROM runs WHERE id >= {floor} AND created_ms >= {since}{own}"
+    );
+    let (runs, attention, open) = conditions.query(sql).one(db).await?;
     Ok(Tally { runs, attention, open })
 }
 

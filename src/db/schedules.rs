@@ -6,15 +6,17 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::columns::{Json, Value};
+use super::conditions::{Conditions, begins};
 use super::query::{Query, sql};
 use super::read::{self, ReadRow};
 use super::rows::{self, Columns, missing, row, values};
 use super::{Db, Result, Tx};
 use crate::domain::day_rules::{EveryWeeks, Nth};
+use crate::domain::group::{Area, InGroup};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
 use crate::domain::label_rules::source_key;
 use crate::domain::schedule::{LabelOrigin, Schedule, ScheduleSpec, When};
-use crate::domain::target::{Subject, Target};
+use crate::domain::target::Target;
 
 macro_rules! columns {
     () => {
@@ -250,6 +252,8 @@ pub async fn adopt(tx: &mut Tx, id: &ScheduleId, user: &UserId, now: Timestamp) 
 pub struct ScheduleSelection<'a> {
     /// Host of the target.
     pub host: Option<&'a HostId>,
+    /// Group that the target is in.
+    pub group: Option<&'a InGroup>,
     pub target: Option<&'a Target>,
     /// Whether the schedule is switched on.
     pub enabled: Option<bool>,
@@ -263,38 +267,31 @@ pub struct ScheduleSelection<'a> {
 
 /// The matching schedules, newest first.
 pub async fn list(db: &Db, wanted: &ScheduleSelection<'_>) -> Result<Vec<Schedule>> {
-    const SQL: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " WHERE s.deleted_ms IS NULL AND ($1 IS NULL OR s.host_id = $1) AND ($2 IS NULL OR s.target_type = $2) \
-         AND ($3 IS NULL OR s.target_identity = $3 OR SUBSTR(s.target_identity, 1, LENGTH($8)) = $8) AND ($4 IS NULL OR s.enabled = $4) \
-         AND ($5 IS NULL OR LOWER(s.name) LIKE $5 ESCAPE '!' OR LOWER(s.target_name) LIKE $5 ESCAPE '!' \
-           OR LOWER(s.note) LIKE $5 ESCAPE '!') \
-         AND ($6 IS NULL OR s.id < $6) ORDER BY s.id DESC LIMIT $7"
-    );
-    let identity = wanted.target.map(Target::identity_text);
-    // A stack has the schedules of its services too.
-    let parts = match wanted.target.map(|target| &target.subject) {
-        Some(Subject::Stack(name)) => Some(format!("{name}\n")),
-        _ => None,
-    };
-    let pattern = wanted.text.map(|text| {
-        let text = escape_like(&text.to_lowercase());
-        format!("%{text}%")
-    });
-    sql!(
-        SQL,
-        wanted.target.map(|target| &target.host).or(wanted.host).map(HostId::as_str),
-        wanted.target.map(|target| target.target_type().as_str()),
-        identity,
-        wanted.enabled,
-        pattern,
-        wanted.before,
-        wanted.limit,
-        parts
-    )
-    .all(db)
-    .await
+    let mut conditions = Conditions::default();
+    conditions.and("s.deleted_ms IS NULL");
+    conditions.is("s.host_id", wanted.target.map(|target| &target.host).or(wanted.host));
+    conditions.is("s.target_type", wanted.target.map(Target::target_type));
+    if let Some(target) = wanted.target {
+        let identity = conditions.bind(&target.identity_text());
+        // A stack has the schedules of its services too.
+        let parts = conditions.bind(&format!("{}\n", target.identity_text()));
+        let is_part = begins("s.target_identity", &parts);
+        conditions.and(&format!("(s.target_identity = {identity} OR {is_part})"));
+    }
+    conditions.is("s.enabled", wanted.enabled);
+    if let Some(group) = wanted.group {
+        let holds = conditions.group(group).holds("s");
+        conditions.and(&holds);
+    }
+    if let Some(text) = wanted.text {
+        let pattern = conditions.bind(&format!("%{}%", escape_like(&text.to_lowercase())));
+        let like = |column: &str| format!("LOWER({column}) LIKE {pattern} ESCAPE '!'");
+        let any = ["s.name", "s.target_name", "s.note"].map(like).join(" OR ");
+        conditions.and(&format!("({any})"));
+    }
+    conditions.compare("s.id", "<", wanted.before);
+    let after = format!("ORDER BY s.id DESC LIMIT {}", wanted.limit);
+    conditions.query(concat!("SELECT ", columns!()), &after).all(db).await
 }
 
 /// All schedules for the stacks and containers of a host, as the transaction sees them.
@@ -393,11 +390,13 @@ pub async fn claim(tx: &mut Tx, claims: &[OccurrenceClaim<'_>]) -> Result<HashSe
     Ok(missing(claims.iter().map(|claim| claim.id), taken))
 }
 
-/// At most `limit` schedules, of one host or of all, that have a due instant, the earliest first.
-pub async fn coming(db: &Db, host: Option<&HostId>, limit: i64) -> Result<Vec<Schedule>> {
-    let rest = "WHERE s.next_due_ms IS NOT NULL AND ($1 IS NULL OR s.host_id = $1) \
-                ORDER BY s.next_due_ms, s.id LIMIT $2";
-    select(rest, values![host, limit]).all(db).await
+/// At most `limit` schedules that have a due instant, the earliest first.
+pub async fn coming(db: &Db, area: &Area, limit: i64) -> Result<Vec<Schedule>> {
+    let mut conditions = Conditions::default();
+    conditions.and("s.next_due_ms IS NOT NULL");
+    conditions.within("s", area);
+    let after = format!("ORDER BY s.next_due_ms, s.id LIMIT {limit}");
+    conditions.query(concat!("SELECT ", columns!()), &after).all(db).await
 }
 
 /// All window schedules that are switched on.
@@ -406,10 +405,12 @@ pub async fn windows(db: &Db) -> Result<Vec<Schedule>> {
     select(rest, Vec::new()).all(db).await
 }
 
-/// The number of schedules of one host or of all, and the number of those that are switched on.
-pub async fn count(db: &Db, host: Option<&HostId>) -> Result<(i64, i64)> {
-    const SQL: &str = "SELECT COUNT(*), \
-         COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) \
-         FROM schedules WHERE deleted_ms IS NULL AND ($1 IS NULL OR host_id = $1)";
-    sql!(SQL, host).one(db).await
+/// The number of schedules, and the number of those that are switched on.
+pub async fn count(db: &Db, area: &Area) -> Result<(i64, i64)> {
+    let mut conditions = Conditions::default();
+    conditions.and("deleted_ms IS NULL");
+    conditions.within("schedules", area);
+    let before = "SELECT COUNT(*), \
+         COALESCE(CAST(SUM(CASE WHEN enabled = TRUE THEN 1 ELSE 0 END) AS BIGINT), 0) FROM schedules";
+    conditions.query(before, "").one(db).await
 }

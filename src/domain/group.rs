@@ -2,6 +2,7 @@
 //! is a member too.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -227,6 +228,46 @@ impl Memberships {
                 Subject::Group(_) => false,
             },
         }
+    }
+}
+
+/// The filter of a list by a group: its members, and what is in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InGroup {
+    pub id: GroupId,
+    memberships: Arc<Memberships>,
+}
+
+impl InGroup {
+    pub fn new(id: GroupId, memberships: Arc<Memberships>) -> Self {
+        Self { id, memberships }
+    }
+
+    /// Whether a target is in the group. The group as a whole and its part on a host are.
+    pub fn holds(&self, target: &Target) -> bool {
+        self.memberships.holds(&self.id, Place::of_target(target))
+    }
+
+    /// The hosts, stacks and containers that are members by themselves, in order.
+    pub fn members(&self) -> BTreeSet<&Target> {
+        self.memberships.members(&self.id)
+    }
+}
+
+/// The part of everything that a list or page is about; the default is everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Area {
+    /// Only what is on this host.
+    pub host: Option<HostId>,
+    /// Only what is in this group.
+    pub group: Option<InGroup>,
+}
+
+impl Area {
+    /// Whether a target belongs to the part.
+    pub fn holds(&self, target: &Target) -> bool {
+        self.host.as_ref().is_none_or(|host| target.host == *host)
+            && self.group.as_ref().is_none_or(|group| group.holds(target))
     }
 }
 

@@ -115,6 +115,23 @@ impl RunState {
         !matches!(self, Self::Pending | Self::Executing)
     }
 
+    /// Where the state stands in a summary of several runs: first what somebody should look at, then what goes on, then
+    /// what ended without doing anything.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::Failed => 0,
+            Self::Interrupted => 1,
+            Self::Partial => 2,
+            Self::Missed => 3,
+            Self::Executing => 4,
+            Self::Pending => 5,
+            Self::Cancelled => 6,
+            Self::Superseded => 7,
+            Self::Skipped => 8,
+            Self::Succeeded => 9,
+        }
+    }
+
     /// Whether a person should look at the run.
     pub fn needs_attention(self) -> bool {
         matches!(self, Self::Failed | Self::Partial | Self::Interrupted)

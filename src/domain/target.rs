@@ -66,6 +66,11 @@ impl ContainerIdentity {
         }
     }
 
+    /// What the text form of every container of a stack begins with, and that of no other container.
+    pub fn prefix_of_stack(project: &str) -> String {
+        format!("service:{}/", escape(project))
+    }
+
     /// The reverse of [`ContainerIdentity::to_text`]; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix("service:") {

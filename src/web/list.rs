@@ -1,5 +1,7 @@
 //! The query string of a list page: the current filters, links with changed filters, and the errors of invalid ones.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 
@@ -9,7 +11,8 @@ use super::view::{Now, shown_name};
 use crate::app::paging::Page;
 use crate::app::suggest::suggest;
 use crate::app::{Error, FieldError, Result};
-use crate::domain::ids::HostId;
+use crate::domain::group::{Area, InGroup};
+use crate::domain::ids::{GroupId, HostId};
 use crate::domain::text::shorten;
 use crate::domain::time;
 
@@ -108,6 +111,41 @@ impl ListQuery {
     pub fn deleted_host(&self, shell: &Shell) -> Option<String> {
         let id = self.past_host().filter(|id| !shell.has_host(id))?;
         Some(format!("{}, not there now", shown_name(id.as_str())))
+    }
+
+    /// The group in the field `group`; `None` for all groups.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such group.
+    pub fn group(&self, shell: &Shell) -> Result<Option<InGroup>> {
+        match self.past_group(shell) {
+            Some(group) if shell.group(group.id.as_str()).is_none() => Err(Error::NotFound {
+                what: "group",
+                name: shorten(group.id.as_str()),
+                near: suggest(group.id.as_str(), shell.groups().iter().map(|known| known.id.as_str())),
+            }),
+            group => Ok(group),
+        }
+    }
+
+    /// The group in the field `group`, which may be deleted since: its runs and the audit log keep its id.
+    pub fn past_group(&self, shell: &Shell) -> Option<InGroup> {
+        let memberships = shell.book.as_ref().map(|book| Arc::clone(book.rules.groups()));
+        Some(InGroup::new(GroupId(self.text("group")?), memberships.unwrap_or_default()))
+    }
+
+    /// The label of the group in the field `group` where there is none.
+    pub fn deleted_group(&self, shell: &Shell) -> Option<String> {
+        let id = self.text("group").filter(|id| shell.group(id).is_none())?;
+        Some(format!("{}, not there now", shown_name(&id)))
+    }
+
+    /// The host and the group that the page is about.
+    ///
+    /// # Errors
+    /// As [`ListQuery::host`] and [`ListQuery::group`].
+    pub fn area(&self, shell: &Shell) -> Result<Area> {
+        Ok(Area { host: self.host(shell)?, group: self.group(shell)? })
     }
 
     /// The requested page of the list, by the cursor.

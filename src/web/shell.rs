@@ -17,6 +17,7 @@ use super::view::{self, Badge, Now};
 use super::{Web, assets};
 use crate::app::rulebook::RuleBook;
 use crate::app::{App, overrides};
+use crate::domain::group::Group;
 use crate::domain::ids::HostId;
 use crate::domain::permission::Permission;
 use crate::domain::time;
@@ -91,6 +92,16 @@ impl Shell {
     /// Whether there is a host with this id.
     pub fn has_host(&self, id: &HostId) -> bool {
         self.hosts.iter().any(|(host, _)| host == id)
+    }
+
+    /// All groups, by name.
+    pub fn groups(&self) -> &[Group] {
+        self.book.as_ref().map_or(&[], |book| book.groups.as_slice())
+    }
+
+    /// The group with this id.
+    pub fn group(&self, id: &str) -> Option<&Group> {
+        self.groups().iter().find(|group| group.id.as_str() == id)
     }
 
     /// A name with its host, where there is more than one host.

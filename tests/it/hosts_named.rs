@@ -128,7 +128,7 @@ async fn files_lists_and_calendars_name_the_host() {
         let text = options.text(&format!("{select} option"));
         assert!(text.contains("on NAS & co.") && text.contains("on local"), "{select}: {text}");
     }
-    let groups = ada.get("/schedules?group=stack").await.text("tr.group");
+    let groups = ada.get("/schedules?by=stack").await.text("tr.group");
     assert_eq!(groups, "media on local media on NAS & co.");
 }
 

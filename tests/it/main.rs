@@ -58,6 +58,7 @@ mod order;
 mod packaging;
 mod pages;
 mod pages_editor;
+mod pages_groups;
 mod pages_hosts;
 mod pages_schedules;
 mod pages_stacks;

@@ -59,10 +59,10 @@ async fn the_list_is_sorted_and_grouped_by_its_address() {
     assert_eq!(names(&mut otto, "/schedules").await, "After Noons Nights", "the newest first");
     assert_eq!(names(&mut otto, "/schedules?sort=name").await, "After Nights Noons");
     assert_eq!(names(&mut otto, "/schedules?sort=next").await, "Nights After Noons");
-    let grouped = otto.get("/schedules?group=stack").await;
+    let grouped = otto.get("/schedules?by=stack").await;
     assert_eq!(grouped.text(".schedules .group"), "media wiki");
     assert_eq!(grouped.text(".filters [aria-current]"), "By stack");
-    let days = otto.get("/schedules?group=time").await.text(".schedules .group");
+    let days = otto.get("/schedules?by=time").await.text(".schedules .group");
     assert!(days.starts_with("Today"), "{days}");
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use docknap::app::report::{self, Napped};
 use docknap::db;
 use docknap::domain::action::Action;
+use docknap::domain::group::Area;
 use docknap::domain::ids::{HostId, RunId};
 use docknap::domain::nap::{NapKind, Sample, Sleep};
 use docknap::domain::run::RunState;
@@ -139,7 +140,9 @@ async fn stays(bench: &Bench) -> Vec<Sleep> {
 }
 
 async fn napped(bench: &Bench) -> Napped {
-    report::week(&bench.app, &person(), None, &TimeZone::UTC, Weekday::Monday).await.expect("it is read")
+    report::week(&bench.app, &person(), &Area::default(), &TimeZone::UTC, Weekday::Monday)
+        .await
+        .expect("it is read")
 }
 
 fn looks(bench: &Bench) -> usize {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use docknap::db::schedules::{self, OccurrenceClaim, ScheduleSelection};
 use docknap::domain::action::Action;
 use docknap::domain::day_rules::{EveryWeeks, Nth};
+use docknap::domain::group::Area;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::schedule::{Schedule, When};
 use docknap::domain::target::{ContainerIdentity, Target};
@@ -52,7 +53,7 @@ async fn a_schedule_is_read_back_as_it_was_stored(test: TestDb) {
         assert_eq!(schedules::get(&test.db, &stored.id).await.expect("reads"), Some(stored));
     }
     assert_eq!(schedules::get(&test.db, &ScheduleId::from("c")).await.expect("reads"), None);
-    assert_eq!(schedules::count(&test.db, None).await.expect("counts"), (2, 2));
+    assert_eq!(schedules::count(&test.db, &Area::default()).await.expect("counts"), (2, 2));
 }
 
 async fn an_update_needs_the_revision_it_read(test: TestDb) {
@@ -161,7 +162,7 @@ async fn what_is_due_comes_in_order_and_what_is_off_never(test: TestDb) {
     assert_eq!(ids(&due), ["b", "a"]);
     let due = schedules::due(&test.db, &at("2026-11-23T12:03:00Z"), 1).await.expect("reads");
     assert_eq!(ids(&due), ["b"]);
-    let coming = schedules::coming(&test.db, None, 2).await.expect("reads");
+    let coming = schedules::coming(&test.db, &Area::default(), 2).await.expect("reads");
     assert_eq!(ids(&coming), ["b", "a"]);
 }
 

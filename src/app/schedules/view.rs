@@ -12,6 +12,7 @@ use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Result, targets};
 use crate::db;
 use crate::domain::foretell::NextAction;
+use crate::domain::group::{Area, InGroup};
 use crate::domain::ids::{HostId, RunId, ScheduleId};
 use crate::domain::permission::Permission;
 use crate::domain::run::{Run, RunState};
@@ -86,6 +87,8 @@ impl From<Run> for LastRun {
 pub struct ScheduleFilter {
     /// On this host.
     pub host: Option<HostId>,
+    /// For this group, or for something in it.
+    pub group: Option<InGroup>,
     /// For this stack or container.
     pub target: Option<Target>,
     /// Enabled or disabled.
@@ -115,6 +118,7 @@ pub async fn list(
     actor.require(Permission::View)?;
     let wanted = db::schedules::ScheduleSelection {
         host: filter.host.as_ref(),
+        group: filter.group.as_ref(),
         target: filter.target.as_ref(),
         enabled: filter.enabled,
         text: filter.text.as_deref().filter(|text| !text.is_empty()),
@@ -160,7 +164,7 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
 }
 
 /// The next actions on one host or on all, earliest first, at most `limit`.
-pub async fn coming(app: &App, actor: &Actor, host: Option<&HostId>, limit: u32) -> Result<Vec<Coming>> {
+pub async fn coming(app: &App, actor: &Actor, area: &Area, limit: u32) -> Result<Vec<Coming>> {
     /// Schedules read in addition to the limit, since some have no coming action.
     const SPARE: i64 = 20;
     actor.require(Permission::View)?;
@@ -168,7 +172,7 @@ pub async fn coming(app: &App, actor: &Actor, host: Option<&HostId>, limit: u32)
     let fires = book.fires_by_target(app).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut coming, mut seen) = (Vec::new(), HashSet::new());
-    for schedule in db::schedules::coming(&app.db, host, i64::from(limit) + SPARE).await? {
+    for schedule in db::schedules::coming(&app.db, area, i64::from(limit) + SPARE).await? {
         let target_name = current_name(app, &book, &schedule).0;
         let target = schedule.spec.target;
         if !seen.insert(target.clone()) {

@@ -16,7 +16,7 @@ use crate::db;
 use crate::db::history::LastTouch;
 use crate::docker::{Certificate, Host, Hosts};
 pub use crate::domain::foretell::NextAction;
-use crate::domain::group::{Group, Memberships};
+use crate::domain::group::{Area, Group, Memberships};
 use crate::domain::ids::{HostId, RunId};
 use crate::domain::inventory::{self, Completion, Container, Inventory, Link, Stack};
 use crate::domain::nap::{Nap, Naps};
@@ -90,11 +90,25 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// Removes everything that is not on this host.
-    pub fn narrow_to(&mut self, host: &HostId) {
-        self.hosts.retain(|one| one.id == *host);
-        self.stacks.retain(|view| view.stack.host == *host);
-        self.loose.retain(|view| view.container.host == *host);
+    /// Removes everything that is not in a part of everything. A stack stays whole if it or a container of it is in
+    /// the part, and a host if something of it stays.
+    pub fn narrow_to(&mut self, area: &Area) {
+        if let Some(host) = &area.host {
+            self.hosts.retain(|one| one.id == *host);
+        }
+        self.stacks.retain(|view| {
+            let of_stack = || view.containers.iter().any(|one| area.holds(&one.container.target()));
+            area.holds(&view.target()) || of_stack()
+        });
+        self.loose.retain(|view| area.holds(&view.container.target()));
+        if let Some(group) = &area.group {
+            let members = group.members();
+            self.hosts.retain(|host| {
+                self.stacks.iter().any(|view| view.stack.host == host.id)
+                    || self.loose.iter().any(|view| view.container.host == host.id)
+                    || members.iter().any(|member| member.host == host.id)
+            });
+        }
     }
 
     /// All containers: those of stacks, then those without one.

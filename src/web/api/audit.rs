@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::{ApiQuery, Paging, instant};
 use super::openapi::Items;
+use super::target::past_group;
 use crate::app::Result;
 use crate::app::audit::{self, AuditFilter};
 use crate::domain::audit::AuditRow;
@@ -22,6 +23,8 @@ pub(super) fn routes() -> Routes {
 pub struct AuditQuery {
     /// The id of a host, which may be deleted since
     host: Option<String>,
+    /// The id of a group that the object is in now
+    group: Option<String>,
     event: Option<String>,
     object_type: Option<String>,
     object_id: Option<String>,
@@ -42,6 +45,7 @@ pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<
     let (query, page) = query.page::<AuditQuery>("audit")?;
     let filter = AuditFilter {
         host: query.host.map(HostId),
+        group: past_group(&caller.app, query.group).await?,
         object_type: query.object_type,
         object_id: query.object_id,
         object_name: query.object_name,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::ApiQuery;
-use super::target::known_host;
+use super::target::known_area;
 use crate::app::report::{self, Report, Row};
 use crate::app::{Error, Result, zone};
 use crate::domain::report::{Amount, Prices, Week};
@@ -128,14 +128,16 @@ pub struct ReportQuery {
     week: Option<String>,
     /// The id of a host; default: all hosts
     host: Option<String>,
+    /// The id of a group; default: everything
+    group: Option<String>,
 }
 
 /// Returns how long targets napped in a week, and the savings.
 #[utoipa::path(get, path = "/api/report", tag = "report", operation_id = "get_report",
     params(ReportQuery), responses((status = 200, body = ReportJson)))]
 pub async fn get(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<ReportJson>> {
-    let ReportQuery { week, host } = query.read()?;
-    let host = known_host(&caller.app, host)?;
+    let ReportQuery { week, host, group } = query.read()?;
+    let area = known_area(&caller.app, host, group).await?;
     let week = match week.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => {
             let week = Week::parse(text);
@@ -148,7 +150,7 @@ pub async fn get(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<ReportJ
         Some(zone) => zone,
         None => zone::default_zone(&caller.app).await?.zone,
     };
-    let report = report::of_week(&caller.app, &caller.actor, host.as_ref(), week, &zone, Weekday::Monday);
+    let report = report::of_week(&caller.app, &caller.actor, &area, week, &zone, Weekday::Monday);
     let report = report.await?;
     Ok(Json(ReportJson::new(&report, zone_name(&zone))))
 }

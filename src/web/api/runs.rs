@@ -10,12 +10,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::act::{self, Accepted};
 use super::body::{ApiQuery, Body, Empty, Paging, instant};
 use super::openapi::Items;
-use super::target::{TargetFields, target_filter};
+use super::target::{TargetFields, known_group, target_filter};
 use crate::app::history::{self, RunDetail, RunFilter};
 use crate::app::idempotency::Answer;
 use crate::app::{Result, execute};
 use crate::domain::action::Action;
-use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::ids::{BatchId, RunId, ScheduleId};
 use crate::domain::run::{ActorRef, MissedSpan, RunState, Step, Trigger};
 use crate::domain::target::TargetType;
 use crate::domain::time::Instant;
@@ -102,6 +102,9 @@ pub struct RunQuery {
     attention: Option<bool>,
     schedule_id: Option<String>,
     host: Option<String>,
+    /// The id of a group that the target is in now, or whose schedule made the run
+    group: Option<String>,
+    batch_id: Option<String>,
     target_type: Option<TargetType>,
     target_id: Option<String>,
     action: Option<Action>,
@@ -121,6 +124,8 @@ pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<
     let (host, target) = target_filter(&caller.app, query.host, query.target_type, query.target_id)?;
     let filter = RunFilter {
         host,
+        group: known_group(&caller.app, query.group).await?,
+        batch: query.batch_id.map(BatchId),
         target,
         schedule: query.schedule_id.map(ScheduleId),
         state: query.state,

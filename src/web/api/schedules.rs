@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::act::{self, IfMatch};
 use super::body::{ApiQuery, Body, Empty, Paging};
 use super::openapi::Items;
-use super::target::{TargetFields, target_filter};
+use super::target::{TargetFields, known_group, target_filter};
 use crate::app::Result;
 use crate::app::schedules::{
     self, Draft, Elsewhere, LastRun, Now, Preview, Saved, ScheduleFilter, ScheduleView,
@@ -154,6 +154,8 @@ impl From<Saved> for ScheduleJson {
 pub struct ScheduleQuery {
     enabled: Option<bool>,
     host: Option<String>,
+    /// The id of a group that the target is or is in
+    group: Option<String>,
     target_type: Option<TargetType>,
     target_id: Option<String>,
     q: Option<String>,
@@ -165,7 +167,8 @@ pub struct ScheduleQuery {
 pub async fn list(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Items<ScheduleJson>>> {
     let (query, page) = query.page::<ScheduleQuery>("schedules")?;
     let (host, target) = target_filter(&caller.app, query.host, query.target_type, query.target_id)?;
-    let filter = ScheduleFilter { host, target, enabled: query.enabled, text: query.q };
+    let group = known_group(&caller.app, query.group).await?;
+    let filter = ScheduleFilter { host, group, target, enabled: query.enabled, text: query.q };
     let page = schedules::list(&caller.app, &caller.actor, &filter, &page).await?;
     Ok(Json(Items::new("schedules", page)))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::ApiQuery;
-use super::target::{self, known_host};
+use super::target::{self, known_area};
 use crate::app::simulate::{self, Foretold, Mark, Question};
 use crate::app::{Error, Result};
 use crate::domain::overrides::DesiredState;
@@ -124,6 +124,8 @@ pub struct SimulateQuery {
     from: Option<String>,
     to: Option<String>,
     host: Option<String>,
+    /// The id of a group
+    group: Option<String>,
     target_type: Option<String>,
     target_id: Option<String>,
 }
@@ -138,18 +140,18 @@ pub async fn get(
     query: ApiQuery,
 ) -> Result<Json<SimulationJson>> {
     web.previews.admit(&caller.user().id)?;
-    let SimulateQuery { from, to, host, target_type, target_id } = query.read()?;
-    let host = known_host(&caller.app, host)?;
+    let SimulateQuery { from, to, host, group, target_type, target_id } = query.read()?;
+    let area = known_area(&caller.app, host, group).await?;
     let target = match (target_type, target_id) {
         (None, None) => None,
         (Some(target_type), Some(target_id)) => {
-            Some(target::existing(&caller.app, host.as_ref(), target_type, target_id).await?)
+            Some(target::existing(&caller.app, area.host.as_ref(), target_type, target_id).await?)
         }
         (None, Some(_)) => {
             return Err(Error::field("target_type", "say which type too: stack, container, host or group"));
         }
         (Some(_), None) => return Err(Error::field("target_id", "say which one too")),
     };
-    let question = Question { from, to, host, target };
+    let question = Question { from, to, area, target };
     Ok(Json(simulate::simulate(&caller.app, &caller.actor, &question).await?.into()))
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::ApiQuery;
-use super::target::known_host;
+use super::target::known_area;
 use crate::app::Result;
 use crate::app::summary::{self, Summary};
 use crate::web::auth::{Caller, Viewer};
@@ -20,13 +20,15 @@ pub(super) fn routes() -> Routes {
 pub struct SummaryQuery {
     /// The id of a host; default: all hosts
     host: Option<String>,
+    /// The id of a group; default: everything
+    group: Option<String>,
 }
 
 /// Returns the current counts.
 #[utoipa::path(get, path = "/api/summary", tag = "summary", operation_id = "get_summary",
     params(SummaryQuery), responses((status = 200, body = Summary)))]
 pub async fn get(caller: Caller<Viewer>, query: ApiQuery) -> Result<Json<Summary>> {
-    let SummaryQuery { host } = query.read()?;
-    let host = known_host(&caller.app, host)?;
-    Ok(Json(summary::get(&caller.app, &caller.actor, host.as_ref()).await?))
+    let SummaryQuery { host, group } = query.read()?;
+    let area = known_area(&caller.app, host, group).await?;
+    Ok(Json(summary::get(&caller.app, &caller.actor, &area).await?))
 }

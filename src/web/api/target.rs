@@ -1,6 +1,7 @@
 //! Targets in requests and responses.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::extract::Path;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,8 @@ use utoipa::ToSchema;
 
 use crate::app::rulebook::RuleBook;
 use crate::app::{App, Error, Result, history, targets};
-use crate::domain::ids::HostId;
+use crate::domain::group::{Area, InGroup};
+use crate::domain::ids::{GroupId, HostId};
 use crate::domain::target::{Subject, Target, TargetType};
 use crate::domain::text::shorten;
 
@@ -102,6 +104,28 @@ pub fn known_host(app: &App, host: Option<String>) -> Result<Option<HostId>> {
         }
         _ => Ok(host),
     }
+}
+
+/// The group in a query string.
+pub async fn known_group(app: &App, group: Option<String>) -> Result<Option<InGroup>> {
+    let Some(group) = past_group(app, group).await? else { return Ok(None) };
+    let book = RuleBook::load(app).await?;
+    if book.groups.iter().any(|known| known.id == group.id) {
+        return Ok(Some(group));
+    }
+    Err(Error::field("group", format!("there is no group `{}`", shorten(group.id.as_str()))))
+}
+
+/// The group in a query string, which may be deleted since.
+pub async fn past_group(app: &App, group: Option<String>) -> Result<Option<InGroup>> {
+    let Some(group) = group else { return Ok(None) };
+    let book = RuleBook::load(app).await?;
+    Ok(Some(InGroup::new(GroupId(group), Arc::clone(book.rules.groups()))))
+}
+
+/// The host and group in a query string.
+pub async fn known_area(app: &App, host: Option<String>, group: Option<String>) -> Result<Area> {
+    Ok(Area { host: known_host(app, host)?, group: known_group(app, group).await? })
 }
 
 /// The host and target in the filter of a query string. A container that does not exist any more is found by its exact

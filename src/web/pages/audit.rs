@@ -127,8 +127,8 @@ impl AuditPage<'_> {
     }
 }
 
-/// The filter fields in the URL. `host`, `about` and `run` are not in the form.
-const FIELDS: [&str; 9] = ["host", "about", "who", "what", "event", "ip", "from", "to", "run"];
+/// The filter fields in the URL. `host`, `group`, `about` and `run` are not in the form.
+const FIELDS: [&str; 10] = ["host", "group", "about", "who", "what", "event", "ip", "from", "to", "run"];
 
 /// The filters besides the kind, each with the words in front of its value.
 const NARROWS: [(&str, &str); 7] = [
@@ -155,11 +155,12 @@ const KINDS: [(&str, &str); 9] = [
 ];
 
 /// Parses the query string of the page or of the file.
-fn read(typed: Typed, now: &Now) -> (ListQuery, AuditFilter) {
+fn read(typed: Typed, shell: &Shell) -> (ListQuery, AuditFilter) {
     let mut list = ListQuery::new("/audit", &FIELDS, typed);
-    let (from, to) = list.days(now);
+    let (from, to) = list.days(&shell.now);
     let filter = AuditFilter {
         host: list.past_host(),
+        group: list.past_group(shell),
         object_type: list.text("about"),
         object_id: None,
         object_name: list.text("what"),
@@ -175,7 +176,7 @@ fn read(typed: Typed, now: &Now) -> (ListQuery, AuditFilter) {
 
 async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
     let shell = &page.shell;
-    let (list, filter) = read(typed, &shell.now);
+    let (list, filter) = read(typed, shell);
     let (part, is_valid) = (list.page()?, list.errors.is_empty());
     let listed = if is_valid {
         audit::list(&page.app, &page.actor, &filter, &part).await?
@@ -255,7 +256,7 @@ fn cells(row: &AuditRow) -> Vec<String> {
 }
 
 async fn file(page: Page, form: Form, Query(typed): Query<Typed>) -> Result<Response> {
-    let (list, wanted) = read(typed, &page.shell.now);
+    let (list, wanted) = read(typed, &page.shell);
     list.checked()?;
     let json = |row: AuditRow| serde_json::to_value(row).unwrap_or_default();
     let file = File { form, name: "audit", columns: &COLUMNS, cells, json };

@@ -1,5 +1,7 @@
 //! The pages of groups: a list and a page of one for all users, forms for admins.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -9,11 +11,14 @@ use strum::VariantArray as _;
 use super::actions::Question;
 use super::choices::{Difference, Group as Options};
 use super::gone;
+use super::runs::BatchText;
 use super::schedules::ScheduleLine;
 use crate::app::groups::{self, Figures, GroupDraft, GroupView, MemberDraft, MemberView};
+use crate::app::history::{self, RunFilter, RunLine};
+use crate::app::rulebook::RuleBook;
 use crate::app::schedules::{self, ScheduleFilter};
 use crate::app::{Error, FieldError, Result, paging};
-use crate::domain::group::{Colour, Group, GroupSource, MAX_ID, MAX_NAME, MAX_NOTE};
+use crate::domain::group::{Colour, Group, GroupSource, InGroup, MAX_ID, MAX_NAME, MAX_NOTE};
 use crate::domain::host::id_from;
 use crate::domain::ids::GroupId;
 use crate::domain::target::{Subject, Target, TargetType};
@@ -29,6 +34,8 @@ use crate::web::view::{self, Choice, Link};
 
 /// The maximum number of schedules on the page of a group.
 const SCHEDULES: u32 = 50;
+/// The maximum number of runs on the page of a group; those of a batch count as one.
+const RUNS: u32 = 10;
 /// The maximum length of a value in the comparison of two versions, in characters.
 const MAX_SHOWN: usize = 200;
 
@@ -137,6 +144,8 @@ struct GroupPage<'a> {
     shell: &'a Shell,
     view: GroupView,
     schedules: Vec<ScheduleLine>,
+    /// The latest runs in the group.
+    runs: Vec<RunLine>,
     /// The form that adds a member.
     form: Refill,
     /// What can be added.
@@ -151,9 +160,13 @@ impl<'a> GroupPage<'a> {
         let newest = paging::Page { limit: SCHEDULES, cursor: None };
         let schedules = schedules::list(app, actor, &filter, &newest).await?.items;
         let schedules = schedules.iter().map(|view| ScheduleLine::new(view, &shell.now)).collect();
+        let within = InGroup::new(id.clone(), Arc::clone(RuleBook::load(app).await?.rules.groups()));
+        let filter = RunFilter { group: Some(within), ..RunFilter::default() };
+        let latest = paging::Page { limit: RUNS, cursor: None };
+        let runs = history::lines(app, actor, &filter, &latest).await?.items;
         let options =
             if shell.can_administer() { options(page, &view, form.value("target")) } else { Vec::new() };
-        Ok(Self { shell, view, schedules, form, options })
+        Ok(Self { shell, view, schedules, runs, form, options })
     }
 
     fn id(&self) -> &str {

@@ -41,7 +41,7 @@ impl<'a> ReportPage<'a> {
         has_begun.then(|| self.report.week.later(1))
     }
 
-    /// The URL of the report of a week such as `2026-W48`, with the same host.
+    /// The URL of the report of a week such as `2026-W48`, with the same host and group.
     fn of(&self, week: impl AsRef<str>) -> String {
         self.list.having("week", week.as_ref())
     }
@@ -117,18 +117,18 @@ fn span(week: &Week, year: bool) -> String {
     }
 }
 
-/// The query parameters: the requested week, the current one without it, and the host.
-const FIELDS: [&str; 2] = ["week", "host"];
+/// The query parameters: the requested week, the current one without it, the host, and the group.
+const FIELDS: [&str; 3] = ["week", "host", "group"];
 
 async fn show(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
     let now = &page.shell.now;
     let list = ListQuery::new("/report", &FIELDS, typed);
-    let host = list.host(&page.shell)?;
+    let area = list.area(&page.shell)?;
     let week = match list.text("week") {
         Some(text) => Some(Week::parse(&text).ok_or_else(|| Error::not_found("week", text))?),
         None => None,
     };
     let first = now.habits.week_start.day();
-    let report = report::of_week(&page.app, &page.actor, host.as_ref(), week, &now.zone, first).await?;
+    let report = report::of_week(&page.app, &page.actor, &area, week, &now.zone, first).await?;
     page.render(&ReportPage { shell: &page.shell, list: &list, report: &report })
 }

@@ -40,6 +40,29 @@ async fn rows_are_walked_and_asked_for_by_keys() {
     visit.finish().await;
 }
 
+/// A fire of a group is a line that opens by its key, and stays open while the list renews itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_several_runs_opens_by_keys() {
+    let (test, _nas) = crate::pages_groups::one_away().await;
+    let visit = Visit::over(test).await;
+    visit.log_in("ada", PASSWORD).await;
+    for path in ["/", "/groups/evening", "/runs"] {
+        visit.goto(path).await;
+        visit.axe().await;
+    }
+    visit.keys("j").await;
+    visit.until("the line has the focus", "return document.activeElement.localName === 'summary'").await;
+    visit.keys(ENTER).await;
+    visit.count_is("li.batch details[open] li", 2).await;
+    visit.axe().await;
+    let renew = "window.asked = 0; document.addEventListener('htmx:after:swap', () => { window.asked += 1; }); \
+                 document.body.dispatchEvent(new Event('runs'))";
+    visit.driver.execute(renew, vec![]).await.expect("it runs");
+    visit.until("the list is there anew", "return window.asked > 0").await;
+    visit.count_is("li.batch details[open] li", 2).await;
+    visit.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_the_login_to_a_schedule_without_a_mouse() {
     let visit = Visit::outside(media(), async |_| ()).await;

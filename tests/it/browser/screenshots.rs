@@ -160,6 +160,28 @@ async fn of_what_needs_somebody() {
     visit.finish().await;
 }
 
+/// Two hosts in groups, one of them away, and a fire of a group.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "writes pictures; scripts/screenshots runs it"]
+async fn of_groups_on_two_hosts() {
+    let (test, _nas) = crate::pages_groups::one_away().await;
+    let visit = Visit::over(test).await;
+    visit.log_in("ada", PASSWORD).await;
+    for (name, path) in [
+        ("groups-dashboard", "/"),
+        ("groups-runs", "/runs"),
+        ("groups-group", "/groups/evening"),
+        ("groups-schedules", "/schedules?host=nas&group=cellar"),
+    ] {
+        visit.goto(path).await;
+        visit.shoot(&directory(), name).await;
+    }
+    visit.goto("/runs").await;
+    visit.press("li.batch summary").await;
+    visit.shoot(&directory(), "groups-runs-open").await;
+    visit.finish().await;
+}
+
 /// What was found running in its sleep, and a start that asks about what ended unseen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "writes pictures; scripts/screenshots runs it"]

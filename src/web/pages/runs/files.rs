@@ -63,7 +63,7 @@ fn json(mut detail: RunDetail) -> serde_json::Value {
 }
 
 pub(super) async fn file(page: Page, form: Form, Query(typed): Query<Typed>) -> Result<Response> {
-    let (list, filter) = read(&page.app, typed, &page.shell.now);
+    let (list, filter) = read(&page.app, typed, &page.shell);
     list.checked()?;
     let file = File { form, name: "runs", columns: &COLUMNS, cells, json };
     let (app, actor) = (page.app, page.actor);

@@ -9,12 +9,13 @@ use axum::response::Response;
 
 use super::picture::{self, Ribbon, Spark};
 use super::words;
-use crate::app::history::{self, MOST_NEWER, Past, RunFilter};
+use crate::app::history::{self, BatchLine, MOST_NEWER, Past, RunFilter, RunLine};
 use crate::app::paging::{self, Paged};
 use crate::app::schedules::{self, Coming};
 use crate::app::{App, Error, Result, targets};
 use crate::domain::action::Action;
-use crate::domain::ids::{RunId, ScheduleId};
+use crate::domain::group::Area;
+use crate::domain::ids::{BatchId, RunId, ScheduleId};
 use crate::domain::run::{Run, RunState, Trigger};
 use crate::domain::target::{Target, TargetType};
 use crate::domain::time;
@@ -24,7 +25,7 @@ use crate::web::list::ListQuery;
 use crate::web::page::Page;
 use crate::web::pages::choices::Group;
 use crate::web::shell::Shell;
-use crate::web::view::{self, Choice, Now};
+use crate::web::view::{self, Badge, Choice};
 
 /// The states in the filter. The first entry has no state and shows all runs.
 const STATES: [(&str, &str); 6] = [
@@ -35,14 +36,14 @@ const STATES: [(&str, &str); 6] = [
     ("missed", "Missed"),
     ("executing", "Running now"),
 ];
-/// The query parameters that filter the list. All but `host` and `state` are fields of the filter
-/// form.
-const FIELDS: [&str; 9] = ["host", "state", "target", "action", "trigger", "actor", "schedule", "from", "to"];
+/// The query parameters that filter the list. All but `host`, `group`, `state` and `batch` are fields of the filter form.
+const FIELDS: [&str; 11] =
+    ["host", "group", "state", "target", "action", "trigger", "actor", "schedule", "batch", "from", "to"];
 
 /// The list and the filter that a URL names. The page and the file use the same parameters.
-pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter) {
+pub(super) fn read(app: &App, typed: Typed, shell: &Shell) -> (ListQuery, RunFilter) {
     let mut list = ListQuery::new("/runs", &FIELDS, typed);
-    let (from, to) = list.days(now);
+    let (from, to) = list.days(&shell.now);
     let target = list.get("target").split_once('/').and_then(|(kind, name)| {
         // The target may be gone: its runs are still in the history.
         let kind = TargetType::parse(kind)?;
@@ -50,6 +51,8 @@ pub(super) fn read(app: &App, typed: Typed, now: &Now) -> (ListQuery, RunFilter)
     });
     let filter = RunFilter {
         host: list.past_host(),
+        group: list.past_group(shell),
+        batch: list.text("batch").map(BatchId),
         target,
         schedule: list.text("schedule").map(ScheduleId),
         state: RunState::parse(list.get("state")),
@@ -78,14 +81,14 @@ struct RunsPage<'a> {
     narrowed: Vec<(&'static str, String)>,
     /// How the runs of the last 30 days ended. `None` for a part of the page, a later page, or days without runs.
     ribbon: Option<Ribbon>,
-    runs: &'a [Run],
+    lines: &'a [RunLine],
     pasts: &'a HashMap<(Target, Action), Past>,
     next_cursor: Option<&'a str>,
     /// The next run that is due. Only set if there are no runs at all.
     coming: Option<Coming>,
     /// The id of the first run on the page, or empty.
     than: &'a str,
-    /// The number of runs newer than `than`. Always 0 when the page is rendered.
+    /// The number of lines newer than `than`. Always 0 when the page is rendered.
     newer: i64,
     /// Whether the page checks for newer runs after each event about runs.
     asks: bool,
@@ -93,7 +96,8 @@ struct RunsPage<'a> {
 
 impl RunsPage<'_> {
     fn is_narrowed(&self) -> bool {
-        !self.narrowed.is_empty() || ["host", "state"].iter().any(|field| !self.list.get(field).is_empty())
+        !self.narrowed.is_empty()
+            || ["host", "group", "state"].iter().any(|field| !self.list.get(field).is_empty())
     }
 
     /// The URL from which the list refreshes itself. The first run stays the same, so that rows do not move.
@@ -108,35 +112,37 @@ impl RunsPage<'_> {
 
 pub(super) async fn index(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let (list, filter) = read(app, typed, &shell.now);
+    let (list, filter) = read(app, typed, shell);
     let part = list.page()?;
     let upto = paging::Page::parse(None, Some(list.get("upto")))?.cursor.map(RunId);
     let sound = list.errors.is_empty();
     let listed = if sound {
-        history::list(app, actor, &RunFilter { upto, ..filter.clone() }, &part).await?
+        history::lines(app, actor, &RunFilter { upto, ..filter.clone() }, &part).await?
     } else {
         Paged { items: Vec::new(), next_cursor: None }
     };
-    let runs = &listed.items;
+    let lines = &listed.items;
+    let runs: Vec<Run> = lines.iter().flat_map(RunLine::runs).cloned().collect();
+    let newest = lines.first().map(RunLine::newest);
     let (targets, schedules) = choices(&page, &list).await?;
     let asks = sound && list.is_first();
     let mut whole = RunsPage {
-        narrowed: narrowed(&list, &targets, &schedules, runs.first()),
+        narrowed: narrowed(&list, &targets, &schedules, newest),
         ribbon: if asks && !page.htmx.partial { ribbon(&page, &filter).await? } else { None },
-        pasts: &history::pasts(app, actor, runs).await?,
+        pasts: &history::pasts(app, actor, &runs).await?,
         coming: None,
         next_cursor: listed.next_cursor.as_deref(),
-        than: runs.first().map_or("", |run| run.id.as_str()),
+        than: newest.map_or("", |run| run.id.as_str()),
         newer: 0,
         shell,
         list: &list,
         targets,
         schedules,
-        runs,
+        lines,
         asks,
     };
-    if runs.is_empty() && !whole.is_narrowed() {
-        whole.coming = schedules::coming(app, actor, None, 1).await?.pop();
+    if lines.is_empty() && !whole.is_narrowed() {
+        whole.coming = schedules::coming(app, actor, &Area::default(), 1).await?.pop();
     }
     let mut response = page.render_live(&whole, &whole.as_rows())?;
     if !sound {
@@ -209,8 +215,29 @@ fn narrowed(
     chosen
         .chain(list.narrowed(&[("actor", "Asked for by ")]))
         .chain(schedule.map(|label| ("schedule", label)))
+        .chain(list.text("batch").map(|_| ("batch", "One fire of a group".to_owned())))
         .chain(list.narrowed(&[("from", "From "), ("to", "Until ")]))
         .collect()
+}
+
+/// What a group's schedule did on several hosts, as a line of a list that opens.
+pub struct BatchText<'a> {
+    pub batch: &'a BatchLine,
+}
+
+impl BatchText<'_> {
+    /// `2 succeeded, 1 failed`.
+    pub fn outcomes(&self) -> String {
+        let states = self.batch.states.iter();
+        let words =
+            states.map(|(state, number)| format!("{number} {}", Badge::from(*state).word.to_lowercase()));
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The number of runs that are not among those in the line.
+    pub fn others(&self) -> usize {
+        self.batch.len().saturating_sub(self.batch.runs.len())
+    }
 }
 
 /// The button that shows runs newer than the first run of the list. Empty if there are none.
@@ -226,7 +253,7 @@ struct NewerPart<'a> {
 
 pub(super) async fn newer(page: Page, Query(typed): Query<Typed>) -> Result<Response> {
     let than = typed.get("than").to_owned();
-    let (list, filter) = read(&page.app, typed, &page.shell.now);
+    let (list, filter) = read(&page.app, typed, &page.shell);
     let list = list.checked()?;
     paging::Page::parse(None, Some(&than)).map_err(|_| Error::field("than", "use the id of a run"))?;
     let newer = history::newer(&page.app, &page.actor, &filter, &RunId::from(than.as_str())).await?;

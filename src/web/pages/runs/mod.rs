@@ -19,6 +19,8 @@ mod picture;
 mod show;
 pub mod words;
 
+pub use list::BatchText;
+
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get("/runs", Access::VIEWER, list::index)

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::{runs_now, sentence};
 use crate::app::schedules::{self as service, Clash, ScheduleFilter, ScheduleView};
 use crate::app::{Result, paging, rules_file};
+use crate::domain::group::Area;
 use crate::domain::schedule::Source;
 use crate::web::auth::Viewer;
 use crate::web::filters;
@@ -116,7 +117,7 @@ struct SchedulesPage<'a> {
     laid_out: Option<u32>,
 }
 
-/// The sort orders and groupings: label, value of `sort`, value of `group`.
+/// The sort orders and groupings: label, value of `sort`, value of `by`.
 const ORDERS: [(&str, &str, &str); 5] = [
     ("Newest first", "", ""),
     ("By name", "name", ""),
@@ -125,20 +126,20 @@ const ORDERS: [(&str, &str, &str); 5] = [
     ("By time", "", "time"),
 ];
 
-/// The query parameters: a host; a search text; `sort` by `name` or `next`; `group` by `stack` or `time`.
-const URL: [&str; 4] = ["host", "q", "sort", "group"];
+/// The query parameters: a host; a group; a search text; `sort` by `name` or `next`; lists `by` `stack` or `time`.
+const URL: [&str; 5] = ["host", "group", "q", "sort", "by"];
 
 impl SchedulesPage<'_> {
-    fn order(&self, sort: &str, group: &str) -> String {
-        self.query.with(&[("sort", sort), ("group", group)])
+    fn order(&self, sort: &str, by: &str) -> String {
+        self.query.with(&[("sort", sort), ("by", by)])
     }
 
-    fn is_order(&self, sort: &str, group: &str) -> bool {
-        (self.query.get("sort"), self.query.get("group")) == (sort, group)
+    fn is_order(&self, sort: &str, by: &str) -> bool {
+        (self.query.get("sort"), self.query.get("by")) == (sort, by)
     }
 
     fn is_filtered(&self) -> bool {
-        ["host", "q"].iter().any(|field| !self.query.get(field).is_empty())
+        ["host", "group", "q"].iter().any(|field| !self.query.get(field).is_empty())
     }
 
     /// Whether the list is filtered or shows a later page.
@@ -161,7 +162,7 @@ const MOST: u32 = 200;
 /// Sorts the schedules as the query says.
 fn sort(items: &mut [ScheduleView], query: &ListQuery) {
     let next = |view: &ScheduleView| (view.next_at.is_none(), view.next_at);
-    match (query.get("group"), query.get("sort")) {
+    match (query.get("by"), query.get("sort")) {
         ("stack", _) => items.sort_by_cached_key(|view| {
             (view.target_name.to_lowercase(), view.schedule.spec.target.host.clone(), next(view))
         }),
@@ -173,7 +174,7 @@ fn sort(items: &mut [ScheduleView], query: &ListQuery) {
 
 /// The heading of the row's group. `None` if the list is not grouped.
 fn heading(view: &ScheduleView, query: &ListQuery, shell: &Shell) -> Option<String> {
-    match query.get("group") {
+    match query.get("by") {
         "stack" => Some(view::shown_name(&shell.placed(&view.target_name, &view.schedule.spec.target.host))),
         "time" => Some(match view.next_at {
             Some(at) => shell.now.day(at),
@@ -186,7 +187,8 @@ fn heading(view: &ScheduleView, query: &ListQuery, shell: &Shell) -> Option<Stri
 
 fn filter(query: &ListQuery, shell: &Shell) -> Result<ScheduleFilter> {
     let text = Some(query.get("q").to_owned());
-    Ok(ScheduleFilter { host: query.host(shell)?, text, ..ScheduleFilter::default() })
+    let Area { host, group } = query.area(shell)?;
+    Ok(ScheduleFilter { host, group, text, ..ScheduleFilter::default() })
 }
 
 pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Result<Response> {
@@ -194,7 +196,7 @@ pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Res
     let filter = filter(&query, shell)?;
     // Sorting and grouping need the whole list, so there are no pages then.
     let is_laid_out =
-        matches!(query.get("sort"), "name" | "next") || matches!(query.get("group"), "stack" | "time");
+        matches!(query.get("sort"), "name" | "next") || matches!(query.get("by"), "stack" | "time");
     let cut = if is_laid_out { paging::Page { limit: MOST, cursor: None } } else { query.page()? };
     let mut listed = service::list(&page.app, &page.actor, &filter, &cut).await?;
     sort(&mut listed.items, &query);
@@ -211,7 +213,7 @@ pub(super) async fn index(page: Page<Viewer>, Query(typed): Query<Typed>) -> Res
     let list = SchedulesPage {
         shell,
         rows,
-        older: next.map(|cursor| query.with(&[("sort", ""), ("group", ""), ("cursor", cursor)])),
+        older: next.map(|cursor| query.with(&[("sort", ""), ("by", ""), ("cursor", cursor)])),
         laid_out: next.filter(|_| is_laid_out).map(|_| MOST),
         query,
     };

@@ -6,6 +6,7 @@ use axum::response::Response;
 use super::attention::AttentionInput;
 use super::dashboard;
 use crate::app::{Result, attention, overrides, schedules, targets};
+use crate::domain::group::Area;
 use crate::domain::target::TargetType::{self, Container, Stack};
 use crate::web::auth::Operator;
 use crate::web::form::Typed;
@@ -30,7 +31,7 @@ pub(super) fn routes() -> Routes {
 /// Hides a line from the user who sent the request. A line that no longer exists, or whose cause has changed, is left
 /// as it is, and the response shows the present list.
 async fn hide(page: Page, Path(id): Path<String>) -> Result<Response> {
-    let needs = AttentionInput::load(&page, None).await?.needs(&page.shell);
+    let needs = AttentionInput::load(&page, &Area::default()).await?.needs(&page.shell);
     let message = match needs.iter().find(|need| !need.id.is_empty() && need.id == id) {
         Some(need) => {
             let until = attention::hide(&page.app, &page.actor, &need.id).await?;

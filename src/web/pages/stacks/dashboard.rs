@@ -12,6 +12,7 @@ use crate::app::attention as service;
 use crate::app::report::{self, Napped};
 use crate::app::stacks::{HostLink, NextAction, ShownState};
 use crate::domain::action::Action;
+use crate::domain::group::Group as GroupOfHosts;
 use crate::domain::ids::HostId;
 use crate::domain::inventory::Link;
 use crate::domain::overrides::DesiredState;
@@ -30,16 +31,16 @@ use crate::web::view::{self, Badge};
 /// The number of rows below "Next" and below "Napped this week".
 const LINES: usize = 3;
 
-/// The query parameters: a host; a part of the name of a stack or of one of its containers; the CSS class of a state;
+/// The query parameters: a host; a group; a part of the name of a stack or of one of its containers; the CSS class of a state;
 /// `hidden=show` to list the lines of "Needs attention" that the reader hid.
-const FIELDS: [&str; 4] = ["host", "q", "state", "hidden"];
+const FIELDS: [&str; 5] = ["host", "group", "q", "state", "hidden"];
 
 /// The filter of the dashboard.
 pub(super) fn find(typed: Typed) -> ListQuery {
     ListQuery::new("/", &FIELDS, typed)
 }
 
-/// Whether a row matches the filters in the query, except the host.
+/// Whether a row matches the filters in the query, except host and group.
 fn fits(find: &ListQuery, row: &Row) -> bool {
     let (text, state) = (find.get("q").trim().to_lowercase(), find.get("state"));
     let has_text = |name: &str| name.to_lowercase().contains(&text);
@@ -65,6 +66,33 @@ impl HostRows<'_> {
     fn id(&self) -> String {
         self.host.map(|host| format!("{}-", host.id)).unwrap_or_default()
     }
+
+    /// The number of its stacks, and of its containers without a stack, in words.
+    fn counts(&self) -> String {
+        let counts = [(self.stacks.len(), "stack"), (self.loose.len(), "container")];
+        let words = counts.into_iter().filter(|(number, _)| *number > 0);
+        words.map(|(number, noun)| view::count(number, noun)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The hosts of one group, or the hosts that are in no group.
+struct Section<'a> {
+    group: Option<&'a GroupOfHosts>,
+    /// Whether it has a heading, because there is a group of hosts.
+    is_titled: bool,
+    hosts: Vec<HostRows<'a>>,
+}
+
+impl Section<'_> {
+    /// The id of its heading.
+    fn id(&self) -> String {
+        self.group.map_or_else(|| "no-group".to_owned(), |group| format!("group-{}", group.id))
+    }
+
+    /// The level of the headings of its hosts.
+    fn level(&self) -> u8 {
+        if self.is_titled { 3 } else { 2 }
+    }
 }
 
 /// The dashboard.
@@ -88,13 +116,30 @@ pub(super) struct Dashboard<'a> {
 }
 
 impl Dashboard<'_> {
-    /// The first unreachable host: the reason, the instant at which the connection was lost, the instant of the shown
-    /// data, and its id.
+    /// The first unreachable host if no host answers: the reason, the instant at which the connection was lost, the
+    /// instant of the shown data, and its id. A host that is away while another one answers has a line below "Needs
+    /// attention", and only its own rows are out of date.
     fn away(&self) -> Option<(&str, Timestamp, Option<Timestamp>, &HostId)> {
-        self.sight.overview.hosts.iter().find_map(|host| match &host.link {
+        let hosts = &self.sight.overview.hosts;
+        if hosts.iter().any(HostLink::is_connected) {
+            return None;
+        }
+        hosts.iter().find_map(|host| match &host.link {
             Link::Unreachable { reason, since } => Some((reason.as_str(), *since, host.seen_at, &host.id)),
             _ => None,
         })
+    }
+
+    /// The names of the hosts that do not answer while another one does; empty if all answer.
+    fn unchecked(&self) -> String {
+        let is_unchecked = |host: &&HostLink| !host.is_connected() && host.link != Link::Disabled;
+        let names = self.sight.overview.hosts.iter().filter(is_unchecked);
+        let names: Vec<String> = names.map(|host| view::shown_name(&host.name)).collect();
+        if self.sight.overview.hosts.iter().any(HostLink::is_connected) {
+            view::first_few(&names, ", ", " and ")
+        } else {
+            String::new()
+        }
     }
 
     /// Whether the hidden lines are listed too.
@@ -117,7 +162,7 @@ impl Dashboard<'_> {
     }
 
     /// The targets to choose from for a first schedule. Empty if any target has a schedule, if the reader may not
-    /// create one, or if a host is unreachable.
+    /// create one, or if no host answers.
     fn begin(&self) -> Vec<Group> {
         let is_new = self.rows.iter().all(|row| row.next.is_none() && !row.wanted.has_window);
         if is_new && self.shell.can_operate() && self.away().is_none() {
@@ -136,11 +181,38 @@ impl Dashboard<'_> {
 
     /// Whether no row matches the filter.
     fn finds_nothing(&self) -> bool {
-        self.found().iter().all(HostRows::is_empty)
+        self.found().iter().flat_map(|section| &section.hosts).all(HostRows::is_empty)
+    }
+
+    /// The rows that match the filter, by group of hosts and host. A host in several groups is listed in the first of
+    /// them, or in that of the filter.
+    fn found(&self) -> Vec<Section<'_>> {
+        let mut hosts = self.by_host();
+        let overview = &self.sight.overview;
+        let mut groups: Vec<&GroupOfHosts> = overview.groups.iter().collect();
+        groups.sort_by_key(|group| group.id.as_str() != self.find.get("group"));
+        let mut sections = Vec::new();
+        for group in groups {
+            let members = overview.memberships.members(&group.id);
+            let is_in = |rows: &mut HostRows<'_>| {
+                rows.host.is_some_and(|host| members.contains(&Target::host(host.id.clone())))
+            };
+            let hosts: Vec<_> = hosts.extract_if(.., is_in).collect();
+            if !hosts.is_empty() {
+                sections.push(Section { group: Some(group), is_titled: true, hosts });
+            }
+        }
+        sections.sort_by_key(|section| {
+            overview.groups.iter().position(|group| Some(&group.id) == section.group.map(|one| &one.id))
+        });
+        if !hosts.is_empty() {
+            sections.push(Section { group: None, is_titled: !sections.is_empty(), hosts });
+        }
+        sections
     }
 
     /// The rows that match the filter, by host.
-    fn found(&self) -> Vec<HostRows<'_>> {
+    fn by_host(&self) -> Vec<HostRows<'_>> {
         let of = |kind: TargetType, host: Option<&HostLink>| {
             let is_here = |row: &&Row| {
                 row.target.target_type() == kind && host.is_none_or(|host| host.id == row.target.host)
@@ -183,12 +255,12 @@ async fn with_page<R: Needs>(
     answer: impl FnOnce(&Dashboard<'_>) -> Result<Response>,
 ) -> Result<Response> {
     let (app, actor, shell) = (&page.app, &page.actor, &page.shell);
-    let host = find.host(shell)?;
-    let sight = &AttentionInput::load(page, host.as_ref()).await?;
+    let area = find.area(shell)?;
+    let sight = &AttentionInput::load(page, &area).await?;
     let hidden = service::hidden(app, actor).await?;
     let (needs, hidden) = attention::split(sight.needs(shell), &hidden);
     let first = shell.now.habits.week_start.day();
-    let napped = report::week(app, actor, host.as_ref(), &shell.now.zone, first).await?;
+    let napped = report::week(app, actor, &area, &shell.now.zone, first).await?;
     let (stacks, loose) = (&sight.overview.stacks, &sight.overview.loose);
     let rows: Vec<Row> = stacks.iter().map(Row::from).chain(loose.iter().map(Row::from)).collect();
     let count = |state| rows.iter().filter(|row| row.shown == state).count();

@@ -113,7 +113,7 @@ struct TimelineQuery {
 
 impl TimelineQuery {
     fn of(typed: Typed, headers: &HeaderMap, now: &Now) -> Self {
-        let mut list = ListQuery::new("/timeline", &["view", "date", "to", "host", "target"], typed);
+        let mut list = ListQuery::new("/timeline", &["view", "date", "to", "host", "group", "target"], typed);
         let view = View::of(list.get("view"), headers);
         let mut date_of = |field: &str| {
             let date = list.text(field)?.parse::<Date>();
@@ -276,9 +276,7 @@ async fn index(page: Page, Query(typed): Query<Typed>, headers: HeaderMap) -> Re
     let shell = &page.shell;
     let mut asked = TimelineQuery::of(typed, &headers, &shell.now);
     let mut overview = stacks::overview(&page.app, &page.actor).await?;
-    if let Some(host) = asked.list.host(shell)? {
-        overview.narrow_to(&host);
-    }
+    overview.narrow_to(&asked.list.area(shell)?);
     let look = load_data(&page, &mut asked).await?;
     let asked = &asked;
     let groups = targets(&overview, asked.picked(), None);
@@ -314,7 +312,7 @@ async fn load_data(page: &Page, asked: &mut TimelineQuery) -> Result<Option<(Tim
     let found = match asked.stretch(&page.shell.now) {
         None => Err(Error::Invalid(vec![far])),
         Some((from, until)) => {
-            let filter = TimelineFilter { from, until, host: asked.list.past_host(), target };
+            let filter = TimelineFilter { from, until, area: asked.list.area(&page.shell)?, target };
             service::look(&page.app, &page.actor, &filter).await.map(|look| Some((look, until)))
         }
     };

@@ -12,7 +12,7 @@ use crate::app::rules_file::{self, FolderFault};
 use crate::app::schedules::{LabelFaults, label_faults};
 use crate::app::stacks::{self, Overview};
 use crate::app::{Result, history, schedules};
-use crate::domain::ids::HostId;
+use crate::domain::group::Area;
 use crate::domain::inventory::Link;
 use crate::domain::run::Run;
 use crate::domain::schedule::Schedule;
@@ -118,19 +118,17 @@ pub(super) struct AttentionInput {
 }
 
 impl AttentionInput {
-    /// The data of one host, or of all.
-    pub(super) async fn load<R: Needs>(page: &Page<R>, host: Option<&HostId>) -> Result<Self> {
+    /// The data of a part of everything.
+    pub(super) async fn load<R: Needs>(page: &Page<R>, area: &Area) -> Result<Self> {
         let (app, actor, now) = (&page.app, &page.actor, &page.shell.now);
         let mut overview = stacks::board(app, actor, (now.midnight(0), now.midnight(1))).await?;
         let (mut runs, mut left) = (history::newest(app, actor).await?, schedules::left(app, actor).await?);
-        if let Some(host) = host {
-            overview.narrow_to(host);
-            runs.retain(|run| run.target.host == *host);
-            left.retain(|(schedule, _)| schedule.spec.target.host == *host);
-        }
+        overview.narrow_to(area);
+        runs.retain(|run| area.holds(&run.target));
+        left.retain(|(schedule, _)| area.holds(&schedule.spec.target));
         let backup = copies::trouble(app, actor).await?;
         let folder = rules_file::folder_fault(app, actor)?;
-        let labels = label_faults(app, actor, host).await?;
+        let labels = label_faults(app, actor, area.host.as_ref()).await?;
         Ok(Self { overview, runs, left, labels, storage: service::storage_fault(actor)?, backup, folder })
     }
 
