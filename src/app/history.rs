@@ -117,7 +117,7 @@ pub struct BatchLine {
 
 impl BatchLine {
     /// The number of matching runs.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.states.iter().map(|(_, number)| number).sum()
     }
 
@@ -171,7 +171,7 @@ pub async fn lines(app: &App, actor: &Actor, filter: &RunFilter, page: &Page) ->
         let states: Vec<_> =
             states.map(|(_, state, number)| (*state, usize::try_from(*number).unwrap_or(0))).collect();
         let batch = BatchLine { runs: runs.remove(&id).unwrap_or_default(), id, states, newest };
-        if batch.len() > 1 { RunLine::Batch(batch) } else { RunLine::One(batch.newest) }
+        if batch.count() > 1 { RunLine::Batch(batch) } else { RunLine::One(batch.newest) }
     };
     Ok(newest.map(line))
 }

@@ -25,7 +25,8 @@ use crate::support::sim::Simulated;
 const NOW: &str = "2027-03-02T20:30:00Z";
 
 on_both_engines!(
-    every_list_is_filtered_by_group,
+    a_program_filters_every_list_by_group,
+    every_page_is_filtered_by_group,
     the_runs_of_a_container_are_in_the_group_of_its_stack_alone,
     the_runs_of_one_fire_are_one_line_that_opens,
     a_page_of_runs_has_so_many_lines,
@@ -96,8 +97,9 @@ fn set(of: &[&str]) -> BTreeSet<String> {
     of.iter().map(|text| (*text).to_owned()).collect()
 }
 
-async fn every_list_is_filtered_by_group(db: TestDb) {
-    let (test, _nas) = with_nas(db).await;
+/// Two groups across two hosts, with schedules and runs in and beside them.
+async fn two_groups(db: TestDb) -> (TestApp, Simulated) {
+    let (test, nas) = with_nas(db).await;
     let mut admin = test.bearer(Role::Admin).await;
     group(&mut admin, "Evening", &[("nas", "stack", "media"), ("local", "container", "loner")]).await;
     group(&mut admin, "Lab", &[("nas", "host", "nas")]).await;
@@ -117,8 +119,11 @@ async fn every_list_is_filtered_by_group(db: TestDb) {
     act(&test, "/api/containers/local/loner/stop").await;
     act(&test, "/api/stacks/nas/media-2/stop").await;
     test.bench().advance(std::time::Duration::from_secs(1800)).await;
+    (test, nas)
+}
 
-    // The API.
+async fn a_program_filters_every_list_by_group(db: TestDb) {
+    let (test, _nas) = two_groups(db).await;
     let mut api = test.bearer(Role::Admin).await;
     let runs = set(&["local/loner", "nas/media"]);
     assert_eq!(named(&api.get("/api/runs?group=evening").await, "items", "target_id"), runs);
@@ -179,8 +184,10 @@ async fn every_list_is_filtered_by_group(db: TestDb) {
         }
         assert_eq!(paged, all, "{list}");
     }
+}
 
-    // The pages.
+async fn every_page_is_filtered_by_group(db: TestDb) {
+    let (test, _nas) = two_groups(db).await;
     let mut ada = test.admin().await;
     for (path, region) in [
         ("/", "#board"),

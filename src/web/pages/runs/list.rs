@@ -236,7 +236,7 @@ impl BatchText<'_> {
 
     /// The number of runs that are not among those in the line.
     pub fn others(&self) -> usize {
-        self.batch.len().saturating_sub(self.batch.runs.len())
+        self.batch.count().saturating_sub(self.batch.runs.len())
     }
 }
 
