@@ -17,7 +17,7 @@ const PIECE: u64 = 64 * 1024;
 pub fn answer(download: Download) -> Response {
     let Download { file, name, bytes } = download;
     let head = [
-        (CONTENT_TYPE, "application/vnd.sqlite3".to_owned()),
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
         (CONTENT_LENGTH, bytes.to_string()),
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];

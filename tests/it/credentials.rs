@@ -216,8 +216,8 @@ async fn a_file_with_code_of_others_is_not_restored() {
         (&[trigger], "the trigger helper"),
         (&["CREATE VIEW shown AS SELECT name FROM users"], "the view shown"),
         (
-            &["ALTER TABLE locks RENAME TO kept", "CREATE VIEW locks AS SELECT * FROM kept WHERE FALSE"],
-            "the view locks",
+            &["ALTER TABLE host_outages RENAME TO kept", "CREATE VIEW host_outages AS SELECT * FROM kept"],
+            "the view host_outages",
         ),
         (
             &[

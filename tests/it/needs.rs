@@ -469,7 +469,14 @@ async fn schedules_that_were_left_before_are_found_by_who_made_them(test: TestDb
         "ALTER TABLE schedules DROP COLUMN every_weeks",
         "ALTER TABLE schedules DROP COLUMN anchor",
         "ALTER TABLE schedules DROP COLUMN nth",
-        "DELETE FROM _sqlx_migrations WHERE version IN (22, 24, 25)",
+        "ALTER TABLE schedules DROP COLUMN label_name",
+        "ALTER TABLE schedules DROP COLUMN carrier",
+        "ALTER TABLE schedules DROP COLUMN carrier_name",
+        "ALTER TABLE schedules DROP COLUMN label_text",
+        "ALTER TABLE schedules DROP COLUMN off_reason",
+        "ALTER TABLE schedules DROP COLUMN gone_ms",
+        "ALTER TABLE schedules DROP COLUMN slug",
+        "DELETE FROM _sqlx_migrations WHERE version IN (22, 24, 25, 30, 31)",
     ] {
         run(db, undo).await;
     }

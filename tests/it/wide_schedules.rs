@@ -22,6 +22,8 @@ on_both_engines!(
     a_group_keeps_its_members_while_they_are_away,
     a_stop_of_a_host_lasts_until_the_next_edge_of_each_stack,
     what_leaves_a_group_in_its_sleep_wakes_at_the_end_of_it,
+    a_start_of_a_host_wakes_naps_and_nothing_else,
+    a_container_is_a_member_without_its_stack,
     a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved,
 );
 
@@ -238,6 +240,68 @@ async fn a_group_keeps_its_members_while_they_are_away(db: TestDb) {
     let members = admin.get("/api/groups/evening").await;
     let left = members.json()["members"].as_array().map_or(0, Vec::len);
     assert_eq!(left, 0, "{}", members.body);
+}
+
+async fn a_container_is_a_member_without_its_stack(db: TestDb) {
+    let test = TestApp::over(Bench::on(db, NOW, world()).await).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let web = json!({"host": "local", "target_type": "container", "target_id": "media-web-1"});
+    group(&mut admin, "evening", &[web]).await;
+    let window = json!({"target_type": "group", "target_id": "evening", "window": "sleep 22:00-06:00"});
+    schedule(&mut admin, window).await;
+    let mut admin = at(&test, "2027-03-02T22:00:00Z").await;
+    let control = &test.bench().sim;
+    assert_eq!(running(control), ["lab-app-1", "loner", "media-db-1"]);
+    let desired = async |admin: &mut Client| {
+        let shown = admin.get("/api/stacks/local/media").await.json();
+        let all = shown["containers"].as_array().expect("a list").clone();
+        let of = |service: &str| {
+            let one = all.iter().find(|one| one["service"] == service);
+            one.expect("it is there")["desired"].as_str().expect("a word").to_owned()
+        };
+        [of("db"), of("web")]
+    };
+    assert_eq!(desired(&mut admin).await, ["none", "asleep"]);
+    // Who starts the stack by hand overrides it until the end of its sleep, and so it is told.
+    let started = admin.post_json("/api/stacks/local/media/start", &json!({})).await;
+    assert_eq!(started.status, 202, "{}", started.body);
+    test.bench().settle().await;
+    let mut admin = at(&test, "2027-03-02T23:00:00Z").await;
+    assert_eq!(running(control), ["lab-app-1", "loner", "media-db-1", "media-web-1"]);
+    assert_eq!(desired(&mut admin).await, ["none", "awake"]);
+}
+
+async fn a_start_of_a_host_wakes_naps_and_nothing_else(db: TestDb) {
+    let test = TestApp::over(Bench::on(db, NOW, world()).await).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let on_host = |action: &str, cron: &str| json!({"target_type": "host", "target_id": "local", "action": action, "cron": cron});
+    let start = schedule(&mut admin, on_host("start", "0 21,23 * * *")).await;
+    schedule(&mut admin, on_host("stop", "0 22 * * *")).await;
+    let control = &test.bench().sim;
+    for name in ["loner", "lab-app-1"] {
+        control.stop(name).expect("it stops");
+    }
+    // Nothing naps there: what is off was put off on purpose.
+    let mut admin = at(&test, "2027-03-02T21:00:00Z").await;
+    assert_eq!(running(control), ["media-db-1", "media-web-1"]);
+    let made = runs(&mut admin, &start).await;
+    let path = format!("/api/runs/{}/retry", made[0]["id"].as_str().expect("an id"));
+    admin.post_json(&path, &json!({})).await;
+    test.bench().settle().await;
+    assert_eq!(running(control), ["media-db-1", "media-web-1"], "nor by hand");
+    at(&test, "2027-03-02T22:00:00Z").await;
+    assert!(running(control).is_empty());
+    // In one minute the narrower one counts for its part, although a start goes before a stop elsewhere.
+    let mut of_stack = stack("local", "media");
+    of_stack["action"] = json!("stop");
+    of_stack["cron"] = json!("0 23 * * *");
+    let mut admin = test.bearer(Role::Admin).await;
+    let of_stack = schedule(&mut admin, of_stack).await;
+    let mut admin = at(&test, "2027-03-02T23:00:00Z").await;
+    assert!(running(control).is_empty(), "{:?}", running(control));
+    assert_eq!(runs(&mut admin, &of_stack).await[0]["state"], "succeeded");
+    at(&test, "2027-03-03T21:00:00Z").await;
+    assert_eq!(running(control), ["media-db-1", "media-web-1"]);
 }
 
 async fn what_leaves_a_group_in_its_sleep_wakes_at_the_end_of_it(db: TestDb) {

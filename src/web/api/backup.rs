@@ -85,7 +85,7 @@ pub async fn create(caller: Caller<Admin>, _body: Body<Empty>) -> Result<Json<Co
 
 /// Returns a copy as a file: an SQLite database.
 #[utoipa::path(get, path = "/api/backup/{name}", tag = "backup", operation_id = "get_backup_file",
-    responses((status = 200, content_type = "application/vnd.sqlite3"), (status = 409)))]
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 409)))]
 pub async fn file(caller: Caller<Admin>, Path(name): Path<String>) -> Result<Response> {
     Ok(download::answer(copies::open(&caller.app, &caller.actor, &name).await?))
 }

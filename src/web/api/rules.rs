@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::ApiQuery;
@@ -22,7 +23,7 @@ pub(super) fn routes() -> Routes {
 /// Returns the rules as a file in YAML, or in JSON where `Accept` asks for it. Secrets are never in it; hosts are in it
 /// for admins.
 #[utoipa::path(get, path = "/api/export", tag = "rules", operation_id = "export_rules",
-    responses((status = 200, body = String, content_type = "application/yaml")))]
+    responses((status = 200, content((Value = "application/json"), (String = "application/yaml")))))]
 pub async fn export(caller: Caller<Viewer>, headers: HeaderMap) -> Result<Response> {
     let export = rules_file::export(&caller.app, &caller.actor).await?;
     let wants_json = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -97,7 +98,7 @@ impl PlanJson {
 /// Reads a rules file in YAML or JSON, and returns what it changes. All of it is stored, or nothing where a part is
 /// wrong. Each section needs the role of its page.
 #[utoipa::path(post, path = "/api/import", tag = "rules", operation_id = "import_rules", params(ImportQuery),
-    request_body(content = String, content_type = "application/yaml"),
+    request_body(content((Value = "application/json"), (String = "application/yaml"))),
     responses((status = 200, body = PlanJson), (status = 403), (status = 409), (status = 413)))]
 pub async fn import(caller: Caller<Operator>, query: ApiQuery, body: Bytes) -> Result<Json<PlanJson>> {
     let ImportQuery { dry_run, prune, plan: expected } = query.read()?;

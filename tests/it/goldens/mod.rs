@@ -202,6 +202,9 @@ fn examples(path: &str, ids: &BTreeMap<&'static str, Vec<String>>) -> Vec<String
         path if path.starts_with("/calendars/{id}") => filled(path, &ids["calendar"]),
         path if path.starts_with("/users/{id}") => filled(path, &ids["user"]),
         path if path.starts_with("/overrides/{id}") => filled(path, &ids["override"]),
+        path if path.contains("/backup/") && path.contains('{') => {
+            filled(path, &["docknap-20270101-030000.db"])
+        }
         "/api/order/{id}" => filled(path, &["00000000-0000-7000-8000-000000000000"]),
         "/calendar/{file}" => filled(path, &["no-such-feed.ics"]),
         "/invite/{token}" => filled(path, &["no-such-link"]),
