@@ -96,7 +96,7 @@ const WINDOW: Of = Of::Kind("window");
 /// All fields, in the order in which differences are listed.
 static FIELDS: [Field; 26] = [
     Field::new("target", "Target", "", Of::All),
-    Field::new("services", "Services", "", Of::All),
+    Field::new("services", "Services", "", Of::All).rare(),
     Field::new("action", "Action", "stop", Of::Edge),
     Field::new("kind", "Kind", "window", Of::All),
     Field::new("window", "Sleep hours", "sleep 23:00-07:00", WINDOW),
