@@ -220,8 +220,10 @@ impl<'a> Lines<'a> {
     /// Whether a run on this target is under way.
     fn is_busy(&self, target: &Target) -> bool {
         let groups = &self.input.overview.memberships;
-        let acts_on_it =
-            |run: &&Run| run.target == *target || run.target.is_wide() && groups.overlap(&run.target, target);
+        let acts_on_it = |run: &&Run| {
+            let is_several = run.target.is_wide() || run.target.subject.services().is_some();
+            run.target == *target || is_several && groups.overlap(&run.target, target)
+        };
         self.input.runs.iter().filter(acts_on_it).any(|run| !run.state.is_terminal())
     }
 
