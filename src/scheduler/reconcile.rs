@@ -33,7 +33,7 @@ use crate::domain::place::Place;
 use crate::domain::reconcile::{AtWork, Cause, ExternalAction, Finding, ReconcileInput, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
-use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
 use crate::domain::text::chain;
 use crate::domain::window::Phase;
 
@@ -340,8 +340,10 @@ impl<'a> HostReconciliation<'a> {
             Layer::None => true,
         };
         match &finding.identity {
+            // A stack whose name cannot be scheduled may not be the target of a run.
             ContainerIdentity::Service { project, .. }
-                if cause == Cause::Ended || !narrow && cause != Cause::PutBack =>
+                if unschedulable_name(project).is_none()
+                    && (cause == Cause::Ended || !narrow && cause != Cause::PutBack) =>
             {
                 Target::stack(self.host.id().clone(), project.clone())
             }

@@ -90,7 +90,11 @@ impl Simulator {
         overrides: &mut Vec<Override>,
     ) -> String {
         if action.sets_state() {
-            self.ground.held_back.retain(|held| held.target != *target);
+            let is_whole = target.subject.stack().is_some() && target.subject.services().is_none();
+            let is_part = |one: &Target| {
+                is_whole && one.host == target.host && one.subject.stack() == target.subject.stack()
+            };
+            self.ground.held_back.retain(|held| held.target != *target && !is_part(&held.target));
         }
         let (rules, zone) = (&self.ground.rules, &self.ground.zone);
         let mut reason = String::new();
