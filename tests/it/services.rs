@@ -1,13 +1,15 @@
 //! Schedules for some services of a stack: windows, cron schedules, their order and health gates, and bad input.
 
 use axum::http::Method;
+use docknap::app::schedules;
+use docknap::domain::group::Area;
 use docknap::domain::permission::Role;
 use docknap::sim::{Control, World};
 use serde_json::{Value, json};
 
 use crate::on_both_engines;
 use crate::support::app::{Answer, Client, TestApp};
-use crate::support::bench::Bench;
+use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
 
 /// A Tuesday.
@@ -297,12 +299,8 @@ async fn a_schedule_of_services_is_listed_once_among_the_next_ones(db: TestDb) {
     let once = json!({"target_type": "container", "target_id": "media-web-1", "kind": "once", "action": "restart",
         "at": "2027-03-02T20:45:00Z"});
     make(&mut admin, once).await;
-    let actor = docknap::app::Actor::scheduler();
-    let coming =
-        docknap::app::schedules::coming(&test.app, &actor, &docknap::domain::group::Area::default(), 3);
-    let coming = coming.await.expect("reads");
-    let of: Vec<_> =
-        coming.iter().map(|one| (one.next.at.to_string(), one.target_name.as_str().to_owned())).collect();
+    let coming = schedules::coming(&test.app, &person(), &Area::default(), 3).await.expect("reads");
+    let of: Vec<_> = coming.iter().map(|one| (one.next.at.to_string(), one.target_name.clone())).collect();
     assert_eq!(
         of,
         [
