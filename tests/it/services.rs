@@ -138,6 +138,9 @@ async fn a_schedule_of_services_acts_on_these_alone_and_in_order(db: TestDb) {
     let waves: Vec<_> = steps.iter().map(|step| (step["container"].clone(), step["wave"].clone())).collect();
     assert_eq!(waves, [(json!("media-worker-1"), json!(1)), (json!("media-web-1"), json!(2))], "{run:#}");
     assert_eq!(run["target_id"], "media");
+    // In the audit log it is about the stack.
+    let rows = admin.get("/api/audit?event=stack.stop&object_type=stack&object_id=media").await.json();
+    assert_eq!(rows["items"][0]["object_name"], "media (web, worker)", "{rows:#}");
     // Listed with the runs and schedules of the stack.
     let of_stack = admin.get("/api/runs?target_type=stack&target_id=media").await.json();
     assert_eq!(of_stack["items"].as_array().expect("a list").len(), 1);
