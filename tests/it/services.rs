@@ -23,6 +23,7 @@ on_both_engines!(
     what_a_schedule_no_longer_includes_wakes_at_the_end_of_its_sleep,
     a_fire_of_the_stack_is_foretold_for_services_with_hours_of_their_own,
     a_schedule_of_services_is_listed_once_among_the_next_ones,
+    what_was_not_woken_is_started_without_the_rest_of_its_stack,
 );
 
 fn world() -> World {
@@ -321,4 +322,28 @@ async fn a_schedule_of_services_is_listed_once_among_the_next_ones(db: TestDb) {
         let page = ada.get(&format!("/containers/{}", one["key"].as_str().expect("a key"))).await;
         assert_eq!(page.text("main").contains("media (web, worker)"), lists, "{name}: {}", page.text("main"));
     }
+}
+
+/// Where the sleep found nothing that ran, the button starts the services, not the whole stack.
+async fn what_was_not_woken_is_started_without_the_rest_of_its_stack(db: TestDb) {
+    let test = app(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let made = make(&mut admin, of(&["web", "worker"], json!({"window": "sleep 21:00-06:00"}))).await;
+    let sim = &test.bench().sim;
+    for name in ["media-db-1", "media-web-1", "media-worker-1"] {
+        sim.stop(name).expect("it stops");
+    }
+    test.bench().settle().await;
+    at(&test, "2027-03-02T21:00:00Z").await;
+    let mut admin = at(&test, "2027-03-03T06:00:00Z").await;
+    let mut ada = test.admin().await;
+    let href = format!("/schedules/{}/run?edge=wake", made["id"].as_str().expect("an id"));
+    let page = ada.get("/").await;
+    assert!(page.text("#now").contains("Nothing of media (web, worker) was woken"), "{}", page.text("#now"));
+    assert_eq!(page.attribute(&format!("#now a[href='{href}']"), "href"), Some(href.clone()));
+    let started =
+        admin.post_json(&format!("/api{}", href.replace("?edge=wake", "")), &json!({"edge": "wake"})).await;
+    assert_eq!(started.status, 202, "{}", started.body);
+    test.bench().settle().await;
+    assert_eq!(running(sim), ["lab-web-1", "media-web-1", "media-worker-1"]);
 }
