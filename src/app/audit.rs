@@ -56,6 +56,8 @@ impl Audit {
     pub fn target(self, target: &Target, name: &str) -> Self {
         let id = match &target.subject {
             Subject::Host => target.host.to_string(),
+            // Rows about services are rows about their stack; the name says which services.
+            Subject::Services { stack, .. } => stack.clone(),
             _ => target.identity_text(),
         };
         self.object(target.target_type().as_str(), Some(&id), name).on(target.on_host())

@@ -94,11 +94,34 @@ impl ManualChange<'_> {
             self.drop_members_with_own_windows(&mut members, target);
             let rules = &self.rules.without_own(target);
             ManualChange { rules, ..*self }.apply_policy(tx).await?;
+        } else {
+            self.supersede_within(tx, &new, &members).await?;
         }
         let changes = members.iter().any(|(_, was)| was.is_some());
         let extends = self.rules.overrides().iter().any(|one| one.reach == new.reach && one.puts_back);
         let new = NewOverride { puts_back: new.puts_back && (changes || extends), ..new };
         overrides::record_override(tx, self.app, self.actor, new, &target.host, &members, self.now).await
+    }
+
+    /// Supersedes the overrides of stacks and services inside the target that require another state, except holds: they
+    /// are narrower than the new override and would revert the action at once. Those of single containers are
+    /// superseded where the new override is stored.
+    async fn supersede_within(&self, tx: &mut Tx, new: &NewOverride, members: &[Changed]) -> Result<()> {
+        let Target { host, subject } = &self.run.target;
+        for one in db::overrides::open_on(tx, host).await? {
+            let Reach::Target(target) = &one.reach else { continue };
+            let opposes = one.wanted != DesiredState::Hold && one.wanted != new.wanted;
+            let inside = targets::members(self.inventory, target);
+            let is_within = target.subject.stack().is_some()
+                && target.subject != *subject
+                && target.narrowness() > self.run.target.narrowness()
+                && !inside.is_empty()
+                && inside.iter().all(|one| members.iter().any(|(member, _)| member == one));
+            if opposes && is_within {
+                db::overrides::close(tx, &one.id, self.now, "superseded").await?;
+            }
+        }
+        Ok(())
     }
 
     /// The members that an override of `target` applies to, each with its state before the run.

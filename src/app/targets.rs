@@ -322,6 +322,10 @@ pub(super) fn known(inventory: &Inventory, target: &Target) -> Result<()> {
         return Ok(());
     }
     Err(match &target.subject {
+        Subject::Services { stack, services } if inventory.has_stack(stack) => {
+            let services = services.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            Error::not_found("service", format!("{services} of stack {stack}"))
+        }
         Subject::Stack(name)
         | Subject::Services { stack: name, .. }
         | Subject::Container(ContainerIdentity::Name(name)) => {

@@ -173,6 +173,8 @@ pub async fn deeds(
         .iter()
         .filter(|run| run.target.is_wide() || containers.iter().any(|one| groups.overlap(one, &run.target)));
     let touching: Vec<_> = touching.map(|run| run.id.clone()).collect();
+    let parts: Vec<Target> =
+        found.keys().filter(|target| target.subject.services().is_some()).cloned().collect();
     let wide: HashMap<&RunId, &Run> =
         all.iter().filter(|run| run.target.is_wide()).map(|run| (&run.id, *run)).collect();
     let mut add = |target: &Target, at: Option<Timestamp>, action: Action, whole: bool| {
@@ -181,22 +183,38 @@ pub async fn deeds(
         }
     };
     for run in all.iter().filter(|run| !is_container(&run.target)) {
-        add(&run.target, run.finished_at, run.action, run.state == RunState::Succeeded);
+        let whole = run.state == RunState::Succeeded;
+        add(&run.target, run.finished_at, run.action, whole);
+        for part in parts.iter().filter(|part| **part != run.target && is_part(part, &run.target)) {
+            add(part, run.finished_at, run.action, whole);
+        }
     }
     let steps = db::history::steps(&app.db, &touching).await?;
     for step in steps.iter().filter(|step| step.state == StepState::Succeeded) {
         let target = step.target();
         add(&target, step.finished_at, step.action, true);
-        // The stacks that a run of a host or group acted on.
+        // The stacks and services that a run of a host or group acted on.
         if let (Some(run), Some(stack)) = (wide.get(&step.run_id), Place::of_target(&target).stack) {
             let whole = run.state == RunState::Succeeded;
             add(&Target::stack(target.host.clone(), stack), run.finished_at, run.action, whole);
+            for part in parts.iter().filter(|part| is_part(&target, part)) {
+                add(part, run.finished_at, run.action, whole);
+            }
         }
     }
     for deeds in found.values_mut() {
         deeds.sort_by_key(|deed| deed.at);
     }
     Ok(found)
+}
+
+/// Whether a target lies in a stack or in services of it.
+fn is_part(target: &Target, whole: &Target) -> bool {
+    let place = Place::of_target(target);
+    let is_of_stack = place.stack.is_some() && place.stack == whole.subject.stack();
+    target.host == whole.host
+        && is_of_stack
+        && whole.subject.services().is_none_or(|services| place.lies_in_services(services))
 }
 
 fn is_container(target: &Target) -> bool {

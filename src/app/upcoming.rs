@@ -65,9 +65,14 @@ impl Upcoming {
     /// The next upcoming sleep of a target.
     pub fn of(&self, target: &Target, rules: &Rules, now: Timestamp) -> Option<Sleep> {
         let state = self.0.lock();
+        let place = Place::of_target(target);
+        let is_part_of = |sleep: &Sleep| {
+            let services = sleep.target.subject.services();
+            services.is_some_and(|services| place.lies_in_services(services))
+        };
         let decides = |sleep: &Sleep| {
-            let own = rules.windows_for(Place::of_target(target));
-            sleep.target.is_wide()
+            let own = rules.windows_for(place);
+            (sleep.target.is_wide() || is_part_of(sleep))
                 && rules.groups().overlap(&sleep.target, target)
                 && own.first().is_none_or(|rule| rule.target.narrowness() <= sleep.target.narrowness())
         };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::columns::Bind;
-use super::conditions::{Conditions, uuid_floor};
+use super::conditions::{Conditions, begins, uuid_floor};
 use super::query::{Query, sql};
 use super::read::{ReadRow, Row};
 use super::{Db, Result};
@@ -13,7 +13,7 @@ use crate::domain::action::Action;
 use crate::domain::group::{Area, InGroup};
 use crate::domain::ids::{BatchId, HostId, RunId, ScheduleId};
 use crate::domain::run::{ActorRef, Run, RunState, Step, Trigger};
-use crate::domain::target::{ContainerIdentity, Target};
+use crate::domain::target::{ContainerIdentity, Subject, Target};
 
 /// The filter of runs; `None` = any.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +73,12 @@ impl RunConditions {
             let kind = rest.bind(&target.target_type());
             let identity = rest.bind(&target.identity_text());
             own = format!(" AND target_type = {kind} AND target_identity = {identity}");
+            // The runs of services are found by their steps, unless all containers of the stack are gone.
+            if wanted.touching.is_empty() && matches!(target.subject, Subject::Stack(_)) {
+                let parts = rest.bind(&format!("{}\n", target.identity_text()));
+                let is_part = begins("target_identity", &parts);
+                own = format!(" AND target_type = {kind} AND (target_identity = {identity} OR {is_part})");
+            }
             // The runs of a group on all hosts.
             let on_host = match target.host.as_str() {
                 "" => String::new(),

@@ -81,6 +81,11 @@ pub async fn open_for(tx: &mut Tx, reach: &Reach) -> Result<Option<Override>> {
         .await
 }
 
+/// The open overrides of a host, and of the targets on it.
+pub async fn open_on(tx: &mut Tx, host: &HostId) -> Result<Vec<Override>> {
+    sql!("SELECT * FROM overrides WHERE closed_ms IS NULL AND host_id = $1 ORDER BY id", host).all(tx).await
+}
+
 /// The overrides of a host, or of a target on it, that were created at an instant.
 pub async fn made_at(tx: &mut Tx, host: &HostId, at: Timestamp) -> Result<Vec<Override>> {
     // Ids sort by time, so older overrides are not read.

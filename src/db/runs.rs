@@ -326,15 +326,15 @@ pub async fn suppressed_since(db: &Db, since: Timestamp) -> Result<Vec<Run>> {
     sql!(sql, since).all(db).await
 }
 
-/// Whether a later run sets or has set the state of the same target.
+/// Whether a later run sets or has set the state of the same target, or of the whole stack of services.
 pub async fn is_followed(db: &Db, run: &Run) -> Result<bool> {
+    let own = run.target.identity_text();
+    let whole = run.target.subject.stack().map_or_else(|| own.clone(), str::to_owned);
     let sql = "SELECT COUNT(*) FROM runs WHERE host_id = $1 AND target_type = $2 \
-               AND target_identity = $3 AND id > $4 AND action <> 'restart' \
+               AND target_identity IN ($3, $5) AND id > $4 AND action <> 'restart' \
                AND state IN ('pending', 'executing', 'succeeded', 'partial', 'failed')";
-    Ok(sql!(sql, run.target.host, run.target.target_type(), run.target.identity_text(), run.id)
-        .one::<i64>(db)
-        .await?
-        > 0)
+    let found = sql!(sql, run.target.host, run.target.target_type(), own, run.id, whole);
+    Ok(found.one::<i64>(db).await? > 0)
 }
 
 /// Deletes the runs that ended before `before`, with their steps, and returns the number of runs. Ids sort by time, so

@@ -137,8 +137,8 @@ pub fn lasts(
 }
 
 /// The targets whose windows and overrides an action on `target` may contradict: of a stack or its services these and
-/// those of their containers that have windows, overrides or groups of their own; of a host or group its stacks and, as of a stack,
-/// its containers.
+/// those of their containers that have windows, overrides or groups of their own; of a host or group its stacks and, as
+/// of a stack, its containers.
 pub fn speakers<'a>(
     target: &Target,
     members: impl IntoIterator<Item = &'a ContainerIdentity>,
@@ -154,7 +154,9 @@ pub fn speakers<'a>(
         let place = Place::of_target(&container);
         let stack = place.stack.map(|name| Target::stack(target.host.clone(), name));
         let own = match stack {
-            Some(stack) if !rules.names(&container) && !rules.groups().set_apart(&container) => {
+            Some(stack)
+                if !rules.names_apart(&container, target) && !rules.groups().set_apart(&container) =>
+            {
                 // Of services, their own rules count.
                 if target.subject.services().is_some() { target.clone() } else { stack }
             }

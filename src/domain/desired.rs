@@ -190,12 +190,24 @@ impl Rules {
 
     /// Whether a window or an override is for exactly this target, or for services of its stack that it lies in.
     pub fn names(&self, target: &Target) -> bool {
+        self.names_by(target, |_| true)
+    }
+
+    /// As [`Rules::names`], without the windows and overrides for services in which `whole` lies too: they decide about
+    /// both.
+    pub fn names_apart(&self, target: &Target, whole: &Target) -> bool {
+        let whole = Place::of_target(whole);
+        self.names_by(target, |services| !whole.lies_in_services(services))
+    }
+
+    fn names_by(&self, target: &Target, counts: impl Fn(&BTreeSet<String>) -> bool) -> bool {
         let place = Place::of_target(target);
+        let holds = |services: &BTreeSet<String>| place.lies_in_services(services) && counts(services);
         let names = |named: &Target| {
             named == target
                 || named.host == target.host
                     && named.subject.stack() == place.stack
-                    && named.subject.services().is_some_and(|services| place.lies_in_services(services))
+                    && named.subject.services().is_some_and(holds)
         };
         let stack = place.stack.map(|name| Target::stack(target.host.clone(), name));
         self.by_target.contains_key(target)

@@ -72,7 +72,7 @@ pub fn entries(
         }
     }
     let sleep = |target: &Target, (start, why): (Timestamp, &str), end| Entry {
-        uid: format!("sleep-{}-{}@{instance}.docknap", target.key(), start.as_second()),
+        uid: format!("sleep-{}-{}@{instance}.docknap", target.own_key(), start.as_second()),
         start,
         end,
         summary: format!("{} asleep", name(target)),

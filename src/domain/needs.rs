@@ -112,9 +112,11 @@ impl<'a> Needs<'a> {
     pub fn new(rules: &'a Rules, pairs: &'a Pairs, now: Timestamp) -> Self {
         let mut of_target: HashMap<Target, Vec<usize>> = HashMap::new();
         for (at, (dependant, dependency)) in pairs.0.iter().enumerate() {
-            // All windows that decide about one container are of the same scope.
-            let sides = [dependant, dependency];
-            let decides = sides.map(|one| rules.windows_for(Place::of(one)).first().map(|rule| &rule.target));
+            let decides = [dependant, dependency].map(|one| {
+                // Several groups or sets of services may decide about one container.
+                let windows = rules.windows_for(Place::of(one));
+                windows.into_iter().map(|rule| &rule.target).collect::<BTreeSet<&Target>>()
+            });
             // Two sides under the same windows sleep at the same times, unless one is protected.
             if decides[0] == decides[1] && dependant.protection.is_none() {
                 continue;

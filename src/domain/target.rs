@@ -220,8 +220,8 @@ impl Target {
         Some(Self { host: HostId::from(host), subject })
     }
 
-    /// Identity as stored: the name of the stack, followed by its services, each after a line break; the text form of the container's identity, the id of the group; empty
-    /// for a host.
+    /// Identity as stored: the name of the stack, followed by its services, each after a line break; the text form of the
+    /// container's identity; the id of the group; empty for a host.
     pub fn identity_text(&self) -> String {
         match &self.subject {
             Subject::Stack(name) => name.clone(),
@@ -242,6 +242,14 @@ impl Target {
             // No stack and no container has such an identity: a project name holds no colon.
             Subject::Host => key(&self.host, "host:"),
             Subject::Group(id) => key(&self.host, &format!("group:{id}")),
+        }
+    }
+
+    /// As [`Target::key`], but another one for services than for their stack, for lists that hold both.
+    pub fn own_key(&self) -> String {
+        match &self.subject {
+            Subject::Services { .. } => key(&self.host, &self.identity_text()),
+            _ => self.key(),
         }
     }
 }
@@ -291,5 +299,18 @@ mod tests {
         assert_eq!(here.len(), 16);
         assert!(here.bytes().all(|b| b.is_ascii_hexdigit()));
         assert_ne!(here, key(&HostId::from("nas"), "media"));
+    }
+
+    #[test]
+    fn services_share_the_page_of_their_stack_and_have_a_key_of_their_own() {
+        let stack = Target::stack(HostId::local(), "media");
+        let services = |names: &[&str]| {
+            Target::services(HostId::local(), "media", names.iter().map(|&name| name.into()).collect())
+        };
+        let (web, both) = (services(&["web"]), services(&["web", "worker"]));
+        assert_eq!((web.key(), both.key()), (stack.key(), stack.key()));
+        assert_eq!(stack.own_key(), stack.key());
+        assert_ne!(web.own_key(), stack.key());
+        assert_ne!(web.own_key(), both.own_key());
     }
 }

@@ -33,7 +33,7 @@ use crate::domain::place::Place;
 use crate::domain::reconcile::{AtWork, Cause, ExternalAction, Finding, ReconcileInput, Verdict};
 use crate::domain::run::{ActorRef, Run, RunState, Trigger};
 use crate::domain::schedule::Wake;
-use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
 use crate::domain::text::chain;
 use crate::domain::window::Phase;
 
@@ -126,7 +126,8 @@ async fn reconcile_host(app: &App, host: &Host, book: &RuleBook, taken: &Taken) 
     reconciliation.store(findings).await
 }
 
-/// The napping containers that no rule covers any more, with the window of a group that put them to sleep.
+/// The napping containers that no rule covers any more, with the window that put them to sleep: of a group that they
+/// left, or of services of their stack that no longer include them.
 async fn left_groups<'a>(
     app: &App,
     host: &Host,
@@ -135,9 +136,12 @@ async fn left_groups<'a>(
     applied: &AppliedStates,
 ) -> Result<HashMap<ContainerIdentity, &'a WindowRule>> {
     let (inventory, naps) = (host.inventory(), book.naps(host.id()));
-    let of_groups =
-        || book.rules.windows().iter().filter(|rule| rule.target.target_type() == TargetType::Group);
-    if of_groups().next().is_none() {
+    let is_left = |rule: &&WindowRule| {
+        let is_part = rule.target.host == *host.id() && rule.target.subject.services().is_some();
+        rule.target.target_type() == TargetType::Group || is_part
+    };
+    let left_by_some = || book.rules.windows().iter().filter(is_left);
+    if left_by_some().next().is_none() {
         return Ok(HashMap::new());
     }
     let asleep = applied.iter().filter(|(_, applied)| applied.state == Phase::Asleep && !applied.puts_back);
@@ -150,7 +154,16 @@ async fn left_groups<'a>(
     let mut left = HashMap::new();
     for (identity, run) in without_rule {
         let schedule = db::runs::get(&app.db, &run).await?.and_then(|run| run.schedule_id);
-        if let Some(rule) = of_groups().find(|rule| Some(&rule.id) == schedule.as_ref()) {
+        let stack = match &identity {
+            ContainerIdentity::Service { project, .. } => Some(project.as_str()),
+            ContainerIdentity::Name(_) => None,
+        };
+        let mut by_it = left_by_some().filter(|rule| Some(&rule.id) == schedule.as_ref());
+        let is_of_its_stack = |rule: &&WindowRule| {
+            rule.target.subject.services().is_none() || rule.target.subject.stack() == stack
+        };
+        let rule = by_it.find(is_of_its_stack);
+        if let Some(rule) = rule {
             left.insert(identity, rule);
         }
     }
@@ -305,25 +318,32 @@ impl<'a> HostReconciliation<'a> {
     }
 
     /// The target of the run for a finding: for a window of a host or group, the whole host or the part of the group on
-    /// it; for one of services, these services; otherwise the stack of the container, or the container if it has no
-    /// stack. The container alone is also the target if the deciding rule is for it alone or the run reverts a change by others,
-    /// except at the end of a temporary state (`Cause::Ended`).
+    /// it; for a window or override of services, these services; otherwise the stack of the container, or the container
+    /// if it has no stack. The container alone is also the target if the deciding rule is for it alone or the run
+    /// reverts a change by others, except at the end of a temporary state (`Cause::Ended`).
     fn acted_on(&self, finding: &Finding<'_>, cause: Cause) -> Target {
         let container = Target::container(self.host.id().clone(), finding.identity.clone());
         let is_wide_edge = |rule: &WindowRule| rule.target.is_wide() && cause == Cause::Change;
-        let is_part = |rule: &WindowRule| rule.target.subject.services().is_some() && cause != Cause::PutBack;
+        let is_part = |target: &Target| {
+            target.subject.services().is_some() && cause != Cause::PutBack && cause != Cause::Ended
+        };
         let narrow = match finding.desired.layer {
             Layer::Window(rule, _) if is_wide_edge(rule) => {
                 return Target { host: self.host.id().clone(), subject: rule.target.subject.clone() };
             }
-            Layer::Window(rule, _) if is_part(rule) => return rule.target.clone(),
+            Layer::Window(rule, _) if is_part(&rule.target) => return rule.target.clone(),
             Layer::Window(rule, _) => rule.target == container,
+            Layer::Override(Override { reach: Reach::Target(target), .. }) if is_part(target) => {
+                return target.clone();
+            }
             Layer::Hold(one) | Layer::Override(one) => one.reach == Reach::Target(container.clone()),
             Layer::None => true,
         };
         match &finding.identity {
+            // A stack whose name cannot be scheduled may not be the target of a run.
             ContainerIdentity::Service { project, .. }
-                if cause == Cause::Ended || !narrow && cause != Cause::PutBack =>
+                if unschedulable_name(project).is_none()
+                    && (cause == Cause::Ended || !narrow && cause != Cause::PutBack) =>
             {
                 Target::stack(self.host.id().clone(), project.clone())
             }

@@ -359,8 +359,18 @@ async fn the_runs_of_one_fire_are_one_line_that_opens(db: TestDb) {
     let runs = api.get("/api/runs").await.json();
     assert_eq!(runs["items"].as_array().map(Vec::len), Some(2));
     let batch = runs["items"][0]["batch_id"].as_str().expect("a batch");
-    let runs = api.get(&format!("/api/runs?batch_id={batch}")).await.json();
-    assert_eq!(runs["items"].as_array().map(Vec::len), Some(2));
+    let of_batch = api.get(&format!("/api/runs?batch_id={batch}")).await.json();
+    assert_eq!(of_batch["items"].as_array().map(Vec::len), Some(2));
+    // A retry is one of them too, and on no further host.
+    let failed =
+        of_batch["items"].as_array().and_then(|runs| runs.iter().find(|run| run["state"] == "failed"));
+    let failed = failed.and_then(|run| run["id"].as_str()).expect("a failed run");
+    let mut otto = test.bearer(Role::Operator).await;
+    let retried = otto.post_json(&format!("/api/runs/{failed}/retry"), &json!({})).await;
+    assert_eq!(retried.status, 202, "{}", retried.body);
+    test.bench().settle().await;
+    let line = ada.get("/runs").await.text("li.batch summary");
+    assert!(line.contains("2 hosts") && line.contains("by schedule Nights"), "{line}");
 }
 
 /// A run of a batch on a host, with an id whose last digits say where it stands in the list.

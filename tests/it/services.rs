@@ -1,13 +1,15 @@
 //! Schedules for some services of a stack: windows, cron schedules, their order and health gates, and bad input.
 
 use axum::http::Method;
+use docknap::app::schedules;
+use docknap::domain::group::Area;
 use docknap::domain::permission::Role;
 use docknap::sim::{Control, World};
 use serde_json::{Value, json};
 
 use crate::on_both_engines;
 use crate::support::app::{Answer, Client, TestApp};
-use crate::support::bench::Bench;
+use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
 
 /// A Tuesday.
@@ -17,6 +19,11 @@ on_both_engines!(
     a_window_of_services_decides_about_these_alone,
     a_schedule_of_services_acts_on_these_alone_and_in_order,
     services_are_checked_and_kept,
+    waking_the_stack_ends_what_keeps_its_services_asleep,
+    what_a_schedule_no_longer_includes_wakes_at_the_end_of_its_sleep,
+    a_fire_of_the_stack_is_foretold_for_services_with_hours_of_their_own,
+    a_schedule_of_services_is_listed_once_among_the_next_ones,
+    what_was_not_woken_is_started_without_the_rest_of_its_stack,
 );
 
 fn world() -> World {
@@ -132,6 +139,9 @@ async fn a_schedule_of_services_acts_on_these_alone_and_in_order(db: TestDb) {
     let waves: Vec<_> = steps.iter().map(|step| (step["container"].clone(), step["wave"].clone())).collect();
     assert_eq!(waves, [(json!("media-worker-1"), json!(1)), (json!("media-web-1"), json!(2))], "{run:#}");
     assert_eq!(run["target_id"], "media");
+    // In the audit log it is about the stack.
+    let rows = admin.get("/api/audit?event=stack.stop&object_type=stack&object_id=media").await.json();
+    assert_eq!(rows["items"][0]["object_name"], "media (web, worker)", "{rows:#}");
     // Listed with the runs and schedules of the stack.
     let of_stack = admin.get("/api/runs?target_type=stack&target_id=media").await.json();
     assert_eq!(of_stack["items"].as_array().expect("a list").len(), 1);
@@ -206,4 +216,134 @@ async fn services_are_checked_and_kept(db: TestDb) {
     let id = made["id"].as_str().expect("an id");
     let form = browser.get(&format!("/schedules/{id}")).await;
     assert_eq!(form.attribute("#services", "value").as_deref(), Some("api"));
+}
+
+/// A fire inside the hours of services makes one override for all of them, which the stack's Wake supersedes.
+async fn waking_the_stack_ends_what_keeps_its_services_asleep(db: TestDb) {
+    let test = app(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    make(&mut admin, of(&["web", "worker"], json!({"window": "sleep 23:00-06:00"}))).await;
+    make(&mut admin, of(&["web", "worker"], json!({"action": "stop", "cron": "0 21 * * *"}))).await;
+
+    let mut admin = at(&test, "2027-03-02T21:00:00Z").await;
+    let sim = &test.bench().sim;
+    assert_eq!(running(sim), ["lab-web-1", "media-db-1"]);
+    let made = admin.get("/api/overrides").await.json();
+    let made = made["items"].as_array().expect("a list");
+    assert_eq!(made.len(), 1, "{made:#?}");
+    assert_eq!(
+        (&made[0]["target_id"], &made[0]["services"], &made[0]["state"]),
+        (&json!("media"), &json!(["web", "worker"]), &json!("asleep"))
+    );
+
+    let woken = admin.post_json("/api/stacks/local/media/wake", &json!({"until": "1h"})).await;
+    assert_eq!(woken.status, 202, "{}", woken.body);
+    test.bench().settle().await;
+    let mut admin = at(&test, "2027-03-02T21:02:00Z").await;
+    assert_eq!(running(sim), ALL, "nothing puts them back to sleep");
+    let made = admin.get("/api/overrides").await.json();
+    let made = made["items"].as_array().expect("a list");
+    assert_eq!(made.len(), 1, "{made:#?}");
+    assert_eq!((&made[0]["services"], &made[0]["state"]), (&Value::Null, &json!("awake")));
+}
+
+async fn what_a_schedule_no_longer_includes_wakes_at_the_end_of_its_sleep(db: TestDb) {
+    let test = app(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let made = make(&mut admin, of(&["web", "worker"], json!({"window": "sleep 21:00-06:00"}))).await;
+    let mut admin = at(&test, "2027-03-02T21:00:00Z").await;
+    let sim = &test.bench().sim;
+    assert_eq!(running(sim), ["lab-web-1", "media-db-1"]);
+
+    let path = format!("/api/schedules/{}", made["id"].as_str().expect("an id"));
+    let mut narrowed = made.clone();
+    narrowed["services"] = json!(["web"]);
+    let changed = put(&mut admin, &path, &narrowed).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(running(sim), ["lab-web-1", "media-db-1"], "it sleeps on");
+    at(&test, "2027-03-03T06:00:00Z").await;
+    assert_eq!(running(sim), ALL);
+}
+
+async fn a_fire_of_the_stack_is_foretold_for_services_with_hours_of_their_own(db: TestDb) {
+    let test = app(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    make(&mut admin, of(&["web", "worker"], json!({"window": "sleep 21:00-06:00"}))).await;
+    let start =
+        json!({"target_type": "stack", "target_id": "media", "action": "start", "cron": "0 22 * * *"});
+    make(&mut admin, start).await;
+    let foretold = admin.get("/api/simulate?to=2027-03-03T12:00:00Z").await.json();
+    let events = foretold["events"].as_array().expect("a list");
+    let of_part = events.iter().filter(|event| event["services"] == json!(["web", "worker"]));
+    let of_part: Vec<_> = of_part.map(|event| (event["at"].clone(), event["state"].clone())).collect();
+    assert_eq!(
+        of_part,
+        [
+            (json!("2027-03-02T21:00:00.000Z"), json!("asleep")),
+            (json!("2027-03-02T22:00:00.000Z"), json!("awake")),
+        ],
+        "{foretold:#}"
+    );
+
+    // So it happens.
+    at(&test, "2027-03-02T21:00:00Z").await;
+    let sim = &test.bench().sim;
+    assert_eq!(running(sim), ["lab-web-1", "media-db-1"]);
+    at(&test, "2027-03-02T22:00:00Z").await;
+    assert_eq!(running(sim), ALL);
+    at(&test, "2027-03-03T05:59:00Z").await;
+    assert_eq!(running(sim), ALL);
+}
+
+async fn a_schedule_of_services_is_listed_once_among_the_next_ones(db: TestDb) {
+    let test = app(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    make(&mut admin, of(&["web", "worker"], json!({"action": "stop", "cron": "0 21 * * *"}))).await;
+    let once = json!({"target_type": "container", "target_id": "media-web-1", "kind": "once", "action": "restart",
+        "at": "2027-03-02T20:45:00Z"});
+    make(&mut admin, once).await;
+    let coming = schedules::coming(&test.app, &person(), &Area::default(), 3).await.expect("reads");
+    let of: Vec<_> = coming.iter().map(|one| (one.next.at.to_string(), one.target_name.clone())).collect();
+    assert_eq!(
+        of,
+        [
+            ("2027-03-02T20:45:00Z".to_owned(), "media-web-1".to_owned()),
+            ("2027-03-02T21:00:00Z".to_owned(), "media (web, worker)".to_owned()),
+            ("2027-03-03T21:00:00Z".to_owned(), "media (web, worker)".to_owned()),
+        ]
+    );
+    // The page of a container lists what its services have, that of another one does not.
+    let shown = admin.get("/api/containers").await.json();
+    let mut ada = test.admin().await;
+    for (name, lists) in [("media-web-1", true), ("media-db-1", false)] {
+        let all = shown.as_array().expect("a list");
+        let one = all.iter().find(|one| one["name"] == name).expect("the container");
+        let page = ada.get(&format!("/containers/{}", one["key"].as_str().expect("a key"))).await;
+        assert_eq!(page.text("main").contains("media (web, worker)"), lists, "{name}: {}", page.text("main"));
+    }
+}
+
+/// Where the sleep found nothing that ran, the button starts the services, not the whole stack.
+async fn what_was_not_woken_is_started_without_the_rest_of_its_stack(db: TestDb) {
+    let test = app(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    let made = make(&mut admin, of(&["web", "worker"], json!({"window": "sleep 21:00-06:00"}))).await;
+    let sim = &test.bench().sim;
+    for name in ["media-db-1", "media-web-1", "media-worker-1"] {
+        sim.stop(name).expect("it stops");
+    }
+    test.bench().settle().await;
+    at(&test, "2027-03-02T21:00:00Z").await;
+    let mut admin = at(&test, "2027-03-03T06:00:00Z").await;
+    let mut ada = test.admin().await;
+    let href = format!("/schedules/{}/run?edge=wake", made["id"].as_str().expect("an id"));
+    let page = ada.get("/").await;
+    assert!(page.text("#now").contains("Nothing of media (web, worker) was woken"), "{}", page.text("#now"));
+    assert_eq!(page.attribute(&format!("#now a[href='{href}']"), "href"), Some(href.clone()));
+    let started =
+        admin.post_json(&format!("/api{}", href.replace("?edge=wake", "")), &json!({"edge": "wake"})).await;
+    assert_eq!(started.status, 202, "{}", started.body);
+    test.bench().settle().await;
+    assert_eq!(running(sim), ["lab-web-1", "media-web-1", "media-worker-1"]);
 }

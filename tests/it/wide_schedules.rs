@@ -25,6 +25,7 @@ on_both_engines!(
     a_start_of_a_host_wakes_naps_and_nothing_else,
     a_container_is_a_member_without_its_stack,
     a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved,
+    the_next_action_is_found_beside_endless_ones_of_another_schedule,
 );
 
 fn world() -> World {
@@ -383,4 +384,22 @@ async fn a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved(db: T
     test.until_connected("nas").await;
     at(&test, "2027-03-02T22:00:00Z").await;
     assert_eq!(running(&other.control), ["lab-app-1", "loner"]);
+}
+
+/// A restart of a stack that is down never acts, while the hours of the host go on for ever.
+async fn the_next_action_is_found_beside_endless_ones_of_another_schedule(db: TestDb) {
+    let (test, _nas) = with_nas(db).await;
+    let mut admin = test.bearer(Role::Admin).await;
+    for name in ["media-db-1", "media-web-1"] {
+        test.bench().sim.stop(name).expect("it stops");
+    }
+    test.bench().settle().await;
+    let restart = json!({"host": "local", "target_type": "stack", "target_id": "media", "action": "restart",
+        "cron": "0 21 * * *"});
+    schedule(&mut admin, restart).await;
+    let hours = json!({"target_type": "host", "target_id": "local", "window": "sleep 23:00-05:00"});
+    schedule(&mut admin, hours).await;
+    let summary = admin.get("/api/summary").await;
+    assert_eq!(summary.status, 200, "{}", summary.body);
+    assert!(summary.body.contains("2027-03-02T23:00:00"), "{}", summary.body);
 }

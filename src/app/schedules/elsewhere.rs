@@ -89,7 +89,7 @@ fn aim(app: &App, old: &Schedule, to: &Elsewhere, book: &RuleBook) -> Result<(Sc
     }
     let found = target::target(app, &draft, Some(spec.action), None, book, &mut faults);
     for fault in &mut faults.0 {
-        if fault.field == "target_id" {
+        if ["target_id", "services"].contains(&fault.field.as_str()) {
             "target".clone_into(&mut fault.field);
         }
     }

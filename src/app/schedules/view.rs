@@ -167,11 +167,19 @@ pub async fn get(app: &App, actor: &Actor, id: &ScheduleId) -> Result<ScheduleVi
 pub async fn coming(app: &App, actor: &Actor, area: &Area, limit: u32) -> Result<Vec<Coming>> {
     /// Schedules read in addition to the limit, since some have no coming action.
     const SPARE: i64 = 20;
+    /// Actions of other schedules in a row, after which no further own action of a target is looked for: they may go on
+    /// for ever.
+    const OTHERS: usize = 200;
     actor.require(Permission::View)?;
     let (book, now) = (RuleBook::load(app).await?, app.clock.now());
     let fires = book.fires_by_target(app).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut coming, mut seen) = (Vec::new(), HashSet::new());
+    // What schedules of services do is listed for these alone, not again for a container or fewer services among them.
+    let windows = book.rules.windows().iter().map(|rule| (&rule.id, &rule.target));
+    let others = fires.values().flatten().map(|(_, schedule, _)| (&schedule.id, &schedule.spec.target));
+    let parts = windows.chain(others).filter(|(_, target)| target.subject.services().is_some());
+    let parts: HashMap<&ScheduleId, &Target> = parts.collect();
     for schedule in db::schedules::coming(&app.db, area, i64::from(limit) + SPARE).await? {
         let target_name = current_name(app, &book, &schedule).0;
         let target = schedule.spec.target;
@@ -180,8 +188,17 @@ pub async fn coming(app: &App, actor: &Actor, area: &Area, limit: u32) -> Result
         }
         let inventory = targets::inventory_of(app, &target.host).ok();
         let standing = inventory.and_then(|inventory| book.standing(&inventory, &target));
-        let is_own = |next: &NextAction| !next.by_window || book.rules.names(&target);
-        let next = book.foretold(&fires, &target, None, standing, now).filter(is_own).take(most);
+        let is_own = |next: &NextAction| {
+            parts.get(&next.schedule_id).is_none_or(|part| **part == target)
+                && (!next.by_window || book.rules.names(&target))
+        };
+        let mut others = 0;
+        let is_near = |next: &NextAction| {
+            others = if is_own(next) { 0 } else { others + 1 };
+            others <= OTHERS
+        };
+        let next = book.foretold(&fires, &target, None, standing, now);
+        let next = next.take_while(is_near).filter(is_own).take(most);
         coming.extend(next.map(|next| Coming {
             next,
             target: target.clone(),

@@ -13,10 +13,10 @@ const MAX_MEMBER_SCHEDULES: i64 = 100;
 const TARGETS_PER_STATEMENT: usize = 50;
 
 /// For each target, the enabled schedules that may act on the same containers: schedules of the target itself, of the
-/// stack, its services and host that it belongs to, of all groups, and of what belongs to it unless it is a group. Each kind is
-/// limited to the oldest `limit` schedules, those of what belongs to it to the oldest [`MAX_MEMBER_SCHEDULES`]. Of several schedules with the same rule only
-/// the oldest and the newest are returned, so that each of them has another one beside it. The result is in the order
-/// of `targets`, oldest schedule first.
+/// stack, its services and host that it belongs to, of all groups, and of what belongs to it unless it is a group. Each
+/// kind is limited to the oldest `limit` schedules, those of what belongs to it to the oldest
+/// [`MAX_MEMBER_SCHEDULES`]. Of several schedules with the same rule only the oldest and the newest are returned, so that
+/// each of them has another one beside it. The result is in the order of `targets`, oldest schedule first.
 pub async fn touching(db: &Db, targets: &[&Target], limit: i64) -> Result<Vec<Vec<Schedule>>> {
     let mut found: Vec<Vec<Schedule>> = Vec::with_capacity(targets.len());
     let after = touching_sql(db, limit);
@@ -95,9 +95,9 @@ fn parts_of(stack: &str) -> [Option<String>; 2] {
 }
 
 /// The part of the statement after the values of the places. Each kind of identity has its own subquery along the index
-/// of targets; conditions joined with OR would read all schedules of the host. Each subquery ends before a certain id: that
-/// of the first schedule beyond the limit, or `z`, which is greater than every hexadecimal id. The limit is part of the text, because SQLite prepares the statement again for
-/// every bound limit.
+/// of targets; conditions joined with OR would read all schedules of the host. Each subquery ends before a certain id:
+/// that of the first schedule beyond the limit, or `z`, which is greater than every hexadecimal id. The limit is part of
+/// the text, because SQLite prepares the statement again for every bound limit.
 fn touching_sql(db: &Db, limit: i64) -> String {
     let byte_collation = engine::byte_collation(db);
     let subqueries = |of: &str| {

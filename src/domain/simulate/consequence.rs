@@ -90,7 +90,11 @@ impl Simulator {
         overrides: &mut Vec<Override>,
     ) -> String {
         if action.sets_state() {
-            self.ground.held_back.retain(|held| held.target != *target);
+            let is_whole = target.subject.stack().is_some() && target.subject.services().is_none();
+            let is_part = |one: &Target| {
+                is_whole && one.host == target.host && one.subject.stack() == target.subject.stack()
+            };
+            self.ground.held_back.retain(|held| held.target != *target && !is_part(&held.target));
         }
         let (rules, zone) = (&self.ground.rules, &self.ground.zone);
         let mut reason = String::new();
@@ -99,7 +103,9 @@ impl Simulator {
             inside.cloned().collect()
         } else {
             let inside = BTreeSet::from_iter(self.containers_of(target));
-            contradiction::speakers(target, inside, rules)
+            let mut affected = contradiction::speakers(target, inside, rules);
+            affected.extend(self.parts_of(target));
+            affected
         };
         for affected in affected {
             let place = Place::of_target(&affected);
@@ -143,15 +149,33 @@ impl Simulator {
         reason
     }
 
-    /// The containers of a target that have windows or overrides of their own.
-    fn containers_of<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a ContainerIdentity> {
+    /// The targets of windows and overrides.
+    fn named(&self) -> impl Iterator<Item = &Target> {
         let rules = &self.ground.rules;
         let reached = rules.overrides().iter().filter_map(|one| match &one.reach {
             Reach::Target(target) => Some(target),
             Reach::All => None,
         });
-        let named = rules.windows().iter().map(|rule| &rule.target).chain(reached);
-        named.filter(|one| rules.groups().overlap(one, target)).filter_map(|one| match &one.subject {
+        rules.windows().iter().map(|rule| &rule.target).chain(reached)
+    }
+
+    /// The services of a target that have windows or overrides which do not count for all of it.
+    fn parts_of(&self, target: &Target) -> BTreeSet<Target> {
+        let Some(stack) = target.subject.stack() else { return BTreeSet::new() };
+        let of_stack =
+            self.named().filter(|one| one.host == target.host && one.subject.stack() == Some(stack));
+        let shared = of_stack.filter_map(|one| match (one.subject.services()?, target.subject.services()) {
+            (theirs, None) => Some(theirs.clone()),
+            (theirs, Some(ours)) if ours.is_subset(theirs) => None,
+            (theirs, Some(ours)) => Some(theirs & ours).filter(|both| !both.is_empty()),
+        });
+        shared.map(|services| Target::services(target.host.clone(), stack, services)).collect()
+    }
+
+    /// The containers of a target that have windows or overrides of their own.
+    fn containers_of<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a ContainerIdentity> {
+        let groups = self.ground.rules.groups();
+        self.named().filter(|one| groups.overlap(one, target)).filter_map(|one| match &one.subject {
             Subject::Container(identity) => Some(identity),
             Subject::Stack(_) | Subject::Services { .. } | Subject::Host | Subject::Group(_) => None,
         })

@@ -1,5 +1,7 @@
 //! Overrides: a desired state with an end and a reason.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -37,6 +39,8 @@ pub struct OverrideJson {
     target_type: &'static str,
     /// The name of the stack or container, the id of the host or group; `null` for everything.
     target_id: Option<String>,
+    /// The services, if it is for a part of a stack only, as after a schedule for services; otherwise `null`.
+    services: Option<BTreeSet<String>>,
     target_key: Option<String>,
     #[serde(flatten)]
     rest: Override,
@@ -53,6 +57,7 @@ impl From<Override> for OverrideJson {
             host: one.reach.host().map(ToString::to_string),
             target_type: one.reach.type_str(),
             target_id: target.map(|target| target_id(target, one.target_name.clone())),
+            services: target.and_then(|target| target.subject.services().cloned()),
             target_key: target.map(Target::key),
             rest: one,
         }

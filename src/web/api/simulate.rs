@@ -1,6 +1,6 @@
 //! Simulation: every fire, edge and conflict of a future time range.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::Json;
 use axum::extract::State;
@@ -46,6 +46,8 @@ pub struct EventJson {
     host: Option<String>,
     target_type: &'static str,
     target_id: String,
+    /// The services, if the event is about a part of the stack only; otherwise `null`.
+    services: Option<BTreeSet<String>>,
     /// The action of a fire; `null` for an edge.
     action: Option<&'static str>,
     /// The desired state from this edge on: `awake`, `asleep`, `hold` or `none`; `null` for a fire.
@@ -72,6 +74,7 @@ impl EventJson {
                 &event.target,
                 names.get(&event.target).cloned().unwrap_or_default(),
             ),
+            services: event.target.subject.services().cloned(),
             action,
             state,
             schedule_id: id.map(|id| id.0),

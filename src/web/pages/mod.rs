@@ -87,7 +87,8 @@ pub(super) fn gone(error: Error) -> Result<Response> {
 /// The maximum number of schedules on the page of a target.
 const ON_TARGET: u32 = 10;
 
-/// The newest schedules and runs of a target, with the schedules of its host and its groups; `most` is the maximum number of runs.
+/// The newest schedules and runs of a target, with the schedules of its host and its groups, and of a container with
+/// those of the services that it belongs to; `most` is the maximum number of runs.
 async fn of_target(
     page: &super::page::Page,
     target: &Target,
@@ -97,7 +98,18 @@ async fn of_target(
     let newest = |limit| Page { limit, cursor: None };
     let wanted = ScheduleFilter { target: Some(target.clone()), ..ScheduleFilter::default() };
     let mut schedules = service::list(app, actor, &wanted, &newest(ON_TARGET)).await?.items;
-    // Those of its host and its groups decide about it too, where it has none of its own.
+    // Those of its services, its host and its groups decide about it too, where it has none of its own.
+    let place = Place::of_target(target);
+    if let (Some(stack), Some(_)) = (place.stack, place.container) {
+        let stack = Some(Target::stack(target.host.clone(), stack));
+        let wanted = ScheduleFilter { target: stack, ..ScheduleFilter::default() };
+        let mut parts = service::list(app, actor, &wanted, &newest(ON_TARGET)).await?.items;
+        parts.retain(|view| {
+            let services = view.schedule.spec.target.subject.services();
+            services.is_some_and(|services| place.lies_in_services(services))
+        });
+        schedules.append(&mut parts);
+    }
     if !target.is_wide() {
         let groups = RuleBook::load(app).await?.rules.groups().groups_of(Place::of_target(target));
         let host = Target::host(target.host.clone());

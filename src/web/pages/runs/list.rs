@@ -1,6 +1,6 @@
 //! The list of runs: its filters, the chart of the last 30 days, and the button that shows newer runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use askama::Template;
 use axum::extract::Query;
@@ -232,6 +232,18 @@ impl BatchText<'_> {
         let words =
             states.map(|(state, number)| format!("{number} {}", Badge::from(*state).word.to_lowercase()));
         words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The first run, which is no retry of another one.
+    pub fn first(&self) -> &Run {
+        self.batch.runs.iter().min_by(|a, b| a.id.cmp(&b.id)).unwrap_or(&self.batch.newest)
+    }
+
+    /// The number of hosts. A host with several runs, as after a retry, counts once; those that are not in the line are
+    /// taken for runs on further hosts.
+    pub fn hosts(&self) -> usize {
+        let hosts: HashSet<_> = self.batch.runs.iter().map(|run| &run.target.host).collect();
+        hosts.len() + self.others()
     }
 
     /// The number of runs that are not among those in the line.

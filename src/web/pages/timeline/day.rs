@@ -22,7 +22,7 @@ pub struct DayView<'a> {
     pub day: Day,
     /// The remarks about the date: clock changes and calendars.
     pub marks: &'a [Mark],
-    /// The lanes in order of name. A container is below its stack.
+    /// The lanes in order of name. A container is below its stack, and so are services.
     pub lanes: Vec<Lane<'a>>,
     /// The stacks without a lane, each with its name.
     pub idle: Vec<(Target, String)>,
@@ -132,10 +132,11 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// The stack of a container. `None` for other targets.
+    /// The stack of a container or of services. `None` for other targets.
     pub fn of(&self) -> Option<&str> {
         match &self.target.subject {
             Subject::Container(ContainerIdentity::Service { project, .. }) => Some(project),
+            Subject::Services { stack, .. } => Some(stack),
             _ => None,
         }
     }

@@ -220,8 +220,10 @@ impl<'a> Lines<'a> {
     /// Whether a run on this target is under way.
     fn is_busy(&self, target: &Target) -> bool {
         let groups = &self.input.overview.memberships;
-        let acts_on_it =
-            |run: &&Run| run.target == *target || run.target.is_wide() && groups.overlap(&run.target, target);
+        let acts_on_it = |run: &&Run| {
+            let is_several = run.target.is_wide() || run.target.subject.services().is_some();
+            run.target == *target || is_several && groups.overlap(&run.target, target)
+        };
         self.input.runs.iter().filter(acts_on_it).any(|run| !run.state.is_terminal())
     }
 
@@ -368,7 +370,16 @@ impl<'a> Lines<'a> {
             run.started_at.is_some() || run.reason.starts_with(NOTHING_NAPPED) || waited(run)
         };
         runs.iter().filter(move |run| run.created_at >= oldest).filter(tells).filter(move |run| {
-            let is_newest = !seen.contains(&&run.target);
+            // A later run of the whole stack is one of its services too.
+            let is_of_whole = |later: &&Target| {
+                let services = run.target.subject.services();
+                let stack = run.target.subject.stack().filter(|_| services.is_some());
+                later.host == run.target.host
+                    && later.subject.services().is_none()
+                    && later.subject.stack().is_some()
+                    && later.subject.stack() == stack
+            };
+            let is_newest = !seen.contains(&&run.target) && !seen.iter().any(is_of_whole);
             seen.push(&run.target);
             is_newest
         })
@@ -383,6 +394,13 @@ impl<'a> Lines<'a> {
                 &run.target,
                 &self.shell.placed(&run.target_name, &run.target.host),
             );
+            let start = match &run.schedule_id {
+                // The button of the stack would start all of it.
+                Some(id) if run.target.subject.services().is_some() => {
+                    Act { href: format!("/schedules/{id}/run?edge=wake"), ..start }
+                }
+                _ => start,
+            };
             let text = "DockNap had put nothing of it to sleep";
             AttentionItem::new("warn", "sunrise", format!("Nothing of {name} was woken"), text, href)
                 .with_cure(Cure::with_confirmation(Act { label: "Start all now", ..start }))
