@@ -32,6 +32,10 @@ use crate::domain::text::chain;
 /// off.
 const GONE_AFTER: Duration = Duration::from_secs(10 * 60);
 
+/// Why a schedule that no label defines does nothing.
+pub(super) const UNUSED: &str =
+    "DOCKNAP_LABELS is only: schedules that no label defines are kept and do nothing.";
+
 /// A change to store.
 struct Step {
     event: &'static str,
@@ -86,8 +90,9 @@ async fn go_off(app: &App) -> Result<()> {
         Some(Step::new("schedule.disable", Some(old), new, "DOCKNAP_LABELS is off"))
     };
     let steps = all.iter().filter(|old| old.spec.enabled).filter_map(switched).collect();
-    store(app, steps).await?;
-    app.external_changes.labels_went_off();
+    if store(app, steps).await? {
+        app.external_changes.labels_went_off();
+    }
     Ok(())
 }
 
@@ -212,8 +217,8 @@ fn faulty(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Step> {
     let mut new = old.clone();
     let label = new.label.as_mut()?;
     label.gone_at = None;
-    let was_gone = label.off == Some(LabelOff::Gone);
-    if old.spec.enabled || was_gone {
+    let was_off_by_itself = matches!(label.off, Some(LabelOff::Gone | LabelOff::Setting));
+    if old.spec.enabled || was_off_by_itself {
         label.off = Some(LabelOff::Faulty);
         new.spec.enabled = false;
     }
@@ -241,7 +246,7 @@ fn away(
         let mut new = old.clone();
         let origin = new.label.as_mut()?;
         origin.gone_at = Some(now.saturating_sub(absent).unwrap_or(now));
-        if old.spec.enabled {
+        if old.spec.enabled || origin.off == Some(LabelOff::Setting) {
             origin.off = Some(LabelOff::Gone);
             new.spec.enabled = false;
         }
@@ -249,7 +254,8 @@ fn away(
         let event = if old.spec.enabled { "schedule.disable" } else { "schedule.update" };
         return Some(Step::new(event, Some(old), new, format!("its container {name} is gone")));
     };
-    let is_over = now.duration_since(gone_at).unsigned_abs() > KEPT;
+    // A clock that was set back counts nothing.
+    let is_over = Duration::try_from(now.duration_since(gone_at)).is_ok_and(|gone| gone > KEPT);
     let reason = || format!("its container {name} is gone for over 30 days");
     is_over.then(|| Step::new("schedule.delete", Some(old), deleted(old, now), reason()))
 }
@@ -294,7 +300,7 @@ fn origin_words(label: &LabelOrigin) -> String {
     format!("{} of {}", label.label, label.carrier_name)
 }
 
-/// The schedule that a rule asks for.
+/// The schedule that a rule asks for. Its target is the one that carries the label, whatever else has that name.
 fn draft(carried: &Carried) -> Draft {
     let (rule, target) = (carried.rule.clone(), &carried.target);
     Draft {
@@ -311,6 +317,7 @@ fn draft(carried: &Carried) -> Draft {
         every_weeks: rule.every_weeks,
         anchor: rule.anchor,
         nth: rule.nth,
+        known: Some(target.clone()),
         ..Draft::default()
     }
 }
@@ -330,11 +337,13 @@ impl LabelFaults {
 pub async fn label_faults(app: &App, actor: &Actor, host: Option<&HostId>) -> Result<LabelFaults> {
     actor.require(Permission::View)?;
     let mut faults = LabelFaults::default();
-    if app.config.labels == Labels::Off {
-        return Ok(faults);
-    }
     let (book, now) = (RuleBook::load(app).await?, app.clock.now());
     for one in app.hosts.all().iter().filter(|one| host.is_none_or(|host| one.id() == host)) {
+        if app.config.labels == Labels::Off {
+            // The labels that are no rules are read all the same.
+            faults.0.insert(one.id().clone(), label_rules::faults_beside_rules(&one.inventory()));
+            continue;
+        }
         let found = label_rules::of_inventory(&one.inventory());
         let mut of_host = found.faults;
         for carried in found.rules.iter().filter(|carried| !carried.is_faulty) {
@@ -352,8 +361,7 @@ pub async fn label_faults(app: &App, actor: &Actor, host: Option<&HostId>) -> Re
 /// Why a schedule does nothing, as a sentence.
 pub(super) fn off_reason(schedule: &Schedule, book: &RuleBook) -> Option<String> {
     if !book.uses(schedule.source) {
-        let sentence = "DOCKNAP_LABELS is only: schedules that no label defines are kept and do nothing.";
-        return schedule.spec.enabled.then(|| sentence.to_owned());
+        return schedule.spec.enabled.then(|| UNUSED.to_owned());
     }
     let label = schedule.label.as_ref()?;
     let day = |at: Timestamp| at.to_zoned(book.zone.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
@@ -381,7 +389,8 @@ pub(super) fn off_reason(schedule: &Schedule, book: &RuleBook) -> Option<String>
 /// the label is switched off until the label changes.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] where no label defines the schedule, or somebody changed it meanwhile.
+/// [`Error::NotFound`]; [`Error::Conflict`] where no label defines the schedule, or a copy would not act;
+/// [`Error::Stale`] where somebody changed it meanwhile.
 pub async fn copy_to_editable(
     app: &App,
     actor: &Actor,
@@ -393,8 +402,15 @@ pub async fn copy_to_editable(
     let (book, now) = (RuleBook::load(app).await?, app.clock.now());
     let mut overridden = old.clone();
     let Some(label) = &mut overridden.label else {
-        return Err(Error::conflict("no_label", "no label defines this schedule; change it as it is"));
+        return Err(Error::conflict("no_label", "no label defines this schedule; copy it as any other"));
     };
+    if app.config.labels == Labels::Only {
+        let message = "DOCKNAP_LABELS is only: the copy would do nothing, and neither would this one; change the \
+                       label, or the setting";
+        return Err(Error::conflict("labels_only", message));
+    }
+    // What a person switched off stays so, also when the label changes.
+    let is_overridden = old.spec.enabled || label.off.is_some();
     label.off = Some(LabelOff::Copied);
     overridden.spec.enabled = false;
     touch(&mut overridden, &book, now);
@@ -411,11 +427,13 @@ pub async fn copy_to_editable(
     copy.rev = 1;
     let mut tx = app.db.begin().await?;
     require_host(&mut tx, app, &copy.spec.target).await?;
-    if !db::schedules::update(&mut tx, &overridden, old.rev).await? {
-        return Err(Error::Stale { current_rev: old.rev + 1 });
+    if is_overridden {
+        if !db::schedules::update(&mut tx, &overridden, old.rev).await? {
+            return Err(Error::Stale { current_rev: old.rev + 1 });
+        }
+        let changes = changes(Some(&old), Some(&overridden));
+        record(&mut tx, app, actor, "schedule.disable", &overridden, changes).await?;
     }
-    record(&mut tx, app, actor, "schedule.disable", &overridden, changes(Some(&old), Some(&overridden)))
-        .await?;
     db::schedules::insert(&mut tx, &copy).await?;
     record(&mut tx, app, actor, "schedule.create", &copy, changes(None, Some(&copy))).await?;
     tx.commit().await?;
