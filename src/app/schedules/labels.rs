@@ -24,7 +24,7 @@ use crate::domain::ids::{HostId, ScheduleId, UserId};
 use crate::domain::inventory::{Container, Inventory, is_replaced_name};
 use crate::domain::label_rules::{self, Carried, source_key};
 use crate::domain::permission::Permission;
-use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, Source};
+use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, ScheduleSpec, Source};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 
@@ -201,8 +201,10 @@ fn there(
     if new == *old {
         return None;
     }
-    if new.spec == old.spec {
-        // Its times stay: another container carries the label, or the one that was missing is there again.
+    let named_as_before = ScheduleSpec { target_name: old.spec.target_name.clone(), ..new.spec.clone() };
+    if named_as_before == old.spec {
+        // Its times stay: another container carries the label, or the one that was missing is there again, or its
+        // container has another name.
         new.rev += 1;
         new.updated_at = now;
     } else {
