@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::action::Action;
 use super::cron::Cron;
@@ -146,12 +147,23 @@ pub struct HostLabels {
 
 /// Reads the labels of all ordinary containers.
 pub fn of_inventory(inventory: &Inventory) -> HostLabels {
-    let mut found = HostLabels::default();
-    if !inventory.containers.iter().any(|one| has_any(one)) {
-        return found;
+    if inventory.containers.iter().any(|one| has_any(one)) {
+        of_members(inventory, &inventory.members(&Subject::Host))
+    } else {
+        HostLabels::default()
     }
+}
+
+/// The rules for one stack or container.
+pub fn of_target(inventory: &Inventory, target: &Target) -> Vec<Carried> {
+    let mut rules = of_members(inventory, &inventory.members(&target.subject)).rules;
+    rules.retain(|carried| carried.target == *target);
+    rules
+}
+
+fn of_members(inventory: &Inventory, members: &[Arc<Container>]) -> HostLabels {
+    let mut found = HostLabels::default();
     let mut stacks: BTreeMap<String, Vec<&Container>> = BTreeMap::new();
-    let members = inventory.members(&Subject::Host);
     for one in members.iter().filter(|one| one.is_ordinary() && has_any(one)) {
         let reading = read(&one.labels, false);
         for rule in reading.rules {

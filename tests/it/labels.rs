@@ -10,6 +10,7 @@ use docknap::db;
 use docknap::domain::calendar::CalendarDraft;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::permission::Role;
+use docknap::domain::run::RunState;
 use docknap::domain::schedule::{LabelOff, Schedule, Source};
 use docknap::domain::target::key;
 use docknap::sim::{DaemonEnd, Endpoint, World};
@@ -419,6 +420,37 @@ async fn a_schedule_is_off_while_its_label_cannot_be_used() {
     let on = only(&bench).await;
     assert_eq!((on.id, on.spec.enabled), (id, true));
     assert_eq!(on.next_due, Some("2027-03-02T22:00:00Z".parse().expect("an instant")));
+}
+
+#[tokio::test]
+async fn a_stop_that_is_late_is_not_made_up_for_where_its_label_is_gone() {
+    let mut bench = Bench::new(NOW, loner("docknap.stop", "0 23 * * *")).await;
+    pass(&bench).await;
+    bench.kill();
+    anew(&bench, World::new().container("loner", |c| c));
+    bench.sim.daemon_down(DaemonEnd::Crash);
+    bench.clock.advance(Duration::from_secs((2 * 60 + 35) * 60));
+    bench.revive_unconnected().await;
+    let late = bench.tick().await.runs;
+    assert_eq!(late.len(), 1, "what was due at 23:00 waits for the Engine");
+    bench.sim.daemon_up().expect("it starts");
+    bench.settle().await;
+    let (run, _) = bench.run(&late[0]).await;
+    assert_eq!(run.state, RunState::Skipped, "{run:#?}");
+    assert!(run.reason.contains("the label docknap.stop has changed"), "{}", run.reason);
+}
+
+#[tokio::test]
+async fn what_was_due_is_made_up_for_though_its_container_has_another_name() {
+    let mut bench = Bench::new(NOW, media("docknap.stop", "0 21 * * *")).await;
+    pass(&bench).await;
+    bench.kill();
+    bench.sim.rename("media-web-1", "front").expect("it is renamed");
+    bench.clock.advance(Duration::from_secs(35 * 60));
+    bench.revive().await;
+    pass(&bench).await;
+    assert_eq!(bench.sim.running("media"), ["media-db-1"], "it was to stop at 21:00");
+    assert_eq!(only(&bench).await.spec.target_name, "front");
 }
 
 #[tokio::test]

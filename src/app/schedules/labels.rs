@@ -24,6 +24,7 @@ use crate::domain::ids::{HostId, ScheduleId, UserId};
 use crate::domain::inventory::{Container, Inventory, is_replaced_name};
 use crate::domain::label_rules::{self, Carried, source_key};
 use crate::domain::permission::Permission;
+use crate::domain::run::Run;
 use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, ScheduleSpec, Source};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
@@ -385,6 +386,25 @@ pub(super) fn off_reason(schedule: &Schedule, book: &RuleBook) -> Option<String>
         }
         (None, None) => return None,
     })
+}
+
+/// Why a run that comes late does nothing: the label that defines its schedule is another one, or gone, since the
+/// instant at which the run was due. `None` where it is the same, and for the run of any other schedule.
+pub(in crate::app) async fn outdated(app: &App, run: &Run, inventory: &Inventory) -> Result<Option<String>> {
+    let Some(id) = &run.schedule_id else { return Ok(None) };
+    let Some(schedule) = db::schedules::get(&app.db, id).await? else { return Ok(None) };
+    let Some(label) = &schedule.label else { return Ok(None) };
+    let is_changed = schedule.deleted_at.is_some()
+        || run.fire_at.is_some_and(|at| at < schedule.effective_from)
+        || match label_rules::of_target(inventory, &schedule.spec.target)
+            .into_iter()
+            .find(|carried| carried.rule.label == label.label)
+        {
+            Some(carried) => carried.is_faulty || carried.rule.text() != label.text,
+            // A container that is gone keeps its schedules for a while.
+            None => inventory.by_identity(&label.carrier).is_some(),
+        };
+    Ok(is_changed.then(|| format!("the label {} has changed since it was due", label.label)))
 }
 
 /// Makes an editable copy of a label's schedule. The copy belongs to the caller and acts in its place; the schedule of
