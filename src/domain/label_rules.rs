@@ -145,9 +145,14 @@ pub struct HostLabels {
     pub faults: BTreeMap<ContainerIdentity, BTreeMap<String, String>>,
 }
 
+/// Whether any container has a label of DockNap.
+pub fn has_labels(inventory: &Inventory) -> bool {
+    inventory.containers.iter().any(|one| has_any(one))
+}
+
 /// Reads the labels of all ordinary containers.
 pub fn of_inventory(inventory: &Inventory) -> HostLabels {
-    if inventory.containers.iter().any(|one| has_any(one)) {
+    if has_labels(inventory) {
         of_members(inventory, &inventory.members(&Subject::Host))
     } else {
         HostLabels::default()

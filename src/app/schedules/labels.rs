@@ -6,6 +6,7 @@
 //! from a container that is still there deletes it at once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use super::check::check;
 use super::draft::Draft;
 use super::view::{self, ScheduleView, stored};
 use crate::app::audit::Audit;
+use crate::app::external_changes::FaultsOfHost;
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Result};
 use crate::config::Labels;
@@ -327,7 +329,7 @@ fn draft(carried: &Carried) -> Draft {
 
 /// What is wrong with the labels of containers: by host and identity, then by label.
 #[derive(Clone, Debug, Default)]
-pub struct LabelFaults(HashMap<HostId, BTreeMap<ContainerIdentity, BTreeMap<String, String>>>);
+pub struct LabelFaults(HashMap<HostId, Arc<FaultsOfHost>>);
 
 impl LabelFaults {
     /// What is wrong with the labels of a container, by label; `None` where nothing is.
@@ -340,25 +342,44 @@ impl LabelFaults {
 pub async fn label_faults(app: &App, actor: &Actor, host: Option<&HostId>) -> Result<LabelFaults> {
     actor.require(Permission::View)?;
     let mut faults = LabelFaults::default();
-    let (book, now) = (RuleBook::load(app).await?, app.clock.now());
-    for one in app.hosts.all().iter().filter(|one| host.is_none_or(|host| one.id() == host)) {
-        if app.config.labels == Labels::Off {
-            // The labels that are no rules are read all the same.
-            faults.0.insert(one.id().clone(), label_rules::faults_beside_rules(&one.inventory()));
-            continue;
-        }
-        let found = label_rules::of_inventory(&one.inventory());
-        let mut of_host = found.faults;
-        for carried in found.rules.iter().filter(|carried| !carried.is_faulty) {
-            let Err(Error::Invalid(wrong)) = check(app, &draft(carried), &book, None, now) else { continue };
-            let of_carrier = of_host.entry(carried.carrier.clone()).or_default();
-            for fault in wrong {
-                of_carrier.entry(carried.rule.label_of(&fault.field)).or_insert(fault.message);
+    let book = RuleBook::load(app).await?;
+    let mut hosts = app.hosts.all();
+    hosts.retain(|one| host.is_none_or(|host| one.id() == host));
+    for one in hosts {
+        let (inventory, zone) = (one.inventory(), book.zone.name.as_str());
+        let list = Arc::clone(&inventory.containers);
+        // The same list has the same faults, and a look at all of them takes a while.
+        let of_host = match app.external_changes.label_faults(one.id(), &list, zone) {
+            Some(known) => known,
+            None if !label_rules::has_labels(&inventory) => Arc::default(),
+            None => {
+                let (app_too, book_too) = (app.clone(), Arc::clone(&book));
+                let look = move || faults_of(&app_too, &inventory, &book_too);
+                let looked = Arc::new(tokio::task::spawn_blocking(look).await.map_err(Error::internal)?);
+                app.external_changes.keep_label_faults(one.id(), &list, zone, &looked);
+                looked
             }
-        }
+        };
         faults.0.insert(one.id().clone(), of_host);
     }
     Ok(faults)
+}
+
+fn faults_of(app: &App, inventory: &Inventory, book: &RuleBook) -> FaultsOfHost {
+    if app.config.labels == Labels::Off {
+        // The labels that are no rules are read all the same.
+        return label_rules::faults_beside_rules(inventory);
+    }
+    let (found, now) = (label_rules::of_inventory(inventory), app.clock.now());
+    let mut of_host = found.faults;
+    for carried in found.rules.iter().filter(|carried| !carried.is_faulty) {
+        let Err(Error::Invalid(wrong)) = check(app, &draft(carried), book, None, now) else { continue };
+        let of_carrier = of_host.entry(carried.carrier.clone()).or_default();
+        for fault in wrong {
+            of_carrier.entry(carried.rule.label_of(&fault.field)).or_insert(fault.message);
+        }
+    }
+    of_host
 }
 
 /// Why a schedule does nothing, as a sentence.
