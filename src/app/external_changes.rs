@@ -126,6 +126,11 @@ impl ExternalChanges {
         })
     }
 
+    /// Whether the labels of a host were read since it is connected.
+    pub(crate) fn labels_are_read(&self, host: &HostId) -> bool {
+        self.lock().hosts.get(host).is_some_and(|host| host.labels.followed.is_some())
+    }
+
     /// For how long each of the containers is missing, as of `now` by the monotonic clock. Others are there.
     pub(crate) fn missing_for(
         &self,

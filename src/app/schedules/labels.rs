@@ -72,6 +72,7 @@ pub(crate) async fn follow_labels(app: &App) -> Result<()> {
             Ok(waits) => app.external_changes.labels_followed(host.id(), &inventory.containers, waits),
             Err(error) => {
                 tracing::error!(host = %host.id(), error = %chain(&error), "its labels cannot become schedules");
+                app.external_changes.labels_followed(host.id(), &inventory.containers, true);
             }
         }
     }
