@@ -268,7 +268,7 @@ async fn reschedule(tx: &mut Tx, app: &App, calendar: &Calendar, book: &RuleBook
             continue;
         };
         let skip = schedule.skip_at.filter(|_| schedule.is_window());
-        let next = book.next_after(&schedule.spec, skip, now);
+        let next = book.next_after(&schedule.spec, skip, now).filter(|_| book.uses(schedule.source));
         db::calendars::set_next_due(tx, &id, next, now).await?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! adds entries ([`ExternalChanges::sighted`], [`ExternalChanges::link`]); each scheduler pass takes them with
 //! [`ExternalChanges::take`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +49,12 @@ struct OfHost {
     /// The list of containers whose labels were followed last.
     followed: Option<Arc<Containers>>,
     labels: OfLabels,
+    /// What was found wrong with the labels in a list of containers, with the default zone by which they were read.
+    faults: Option<(Arc<Containers>, String, Arc<FaultsOfHost>)>,
 }
+
+/// What is wrong with the labels of the containers of a host: by identity, then by label.
+pub(crate) type FaultsOfHost = BTreeMap<ContainerIdentity, BTreeMap<String, String>>;
 
 /// What is known about the schedules that labels of one host define.
 #[derive(Debug, Default)]
@@ -121,6 +126,11 @@ impl ExternalChanges {
         })
     }
 
+    /// Whether the labels of a host were read since it is connected.
+    pub(crate) fn labels_are_read(&self, host: &HostId) -> bool {
+        self.lock().hosts.get(host).is_some_and(|host| host.labels.followed.is_some())
+    }
+
     /// For how long each of the containers is missing, as of `now` by the monotonic clock. Others are there.
     pub(crate) fn missing_for(
         &self,
@@ -152,6 +162,31 @@ impl ExternalChanges {
         if let Some(host) = self.lock().hosts.get_mut(host) {
             host.labels = OfLabels::default();
         }
+    }
+
+    /// What was found wrong with the labels in a list of containers; `None` where nobody has looked.
+    pub(crate) fn label_faults(
+        &self,
+        host: &HostId,
+        list: &Arc<Containers>,
+        zone: &str,
+    ) -> Option<Arc<FaultsOfHost>> {
+        let state = self.lock();
+        let (seen, by, faults) = state.hosts.get(host)?.faults.as_ref()?;
+        (Arc::ptr_eq(seen, list) && by == zone).then(|| Arc::clone(faults))
+    }
+
+    /// Keeps what was found wrong with the labels in a list of containers.
+    pub(crate) fn keep_label_faults(
+        &self,
+        host: &HostId,
+        list: &Arc<Containers>,
+        zone: &str,
+        faults: &Arc<FaultsOfHost>,
+    ) {
+        let mut state = self.lock();
+        let kept = (Arc::clone(list), zone.to_owned(), Arc::clone(faults));
+        state.hosts.entry(host.clone()).or_default().faults = Some(kept);
     }
 
     /// Whether this process has switched off the schedules of labels.

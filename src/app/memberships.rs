@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -97,7 +98,9 @@ async fn follow_host(app: &App, inventory: &Inventory, now: Timestamp) -> Result
     let stored = db::targets::of_host(&app.db, &inventory.host).await?;
     // What is away keeps its labels for a while: a container, or the one of a stack that carries the label.
     for one in &stored {
-        let is_over = one.gone_at.is_some_and(|at| now.duration_since(at).unsigned_abs() > KEPT);
+        // A clock that was set back counts nothing.
+        let gone_for = one.gone_at.and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+        let is_over = gone_for.is_some_and(|gone| gone > KEPT);
         let away = one.labels.iter().filter(|(carrier, _)| {
             ContainerIdentity::parse(carrier).is_some_and(|carrier| inventory.by_identity(&carrier).is_none())
         });

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::action::Action;
 use super::cron::Cron;
@@ -20,6 +21,8 @@ use super::window::Window;
 pub const AFTER: &str = "docknap.after";
 
 const PREFIX: &str = "docknap.";
+/// Most rules of a container, and of a stack.
+const MOST_RULES: usize = 64;
 /// Longest name of a rule, as `night` in `docknap.stop.night`.
 const MAX_RULE_NAME: usize = 40;
 /// The labels without `docknap.` and `stack.`; those of actions may have a name of the rule behind them.
@@ -142,14 +145,30 @@ pub struct HostLabels {
     pub faults: BTreeMap<ContainerIdentity, BTreeMap<String, String>>,
 }
 
+/// Whether any container has a label of DockNap.
+pub fn has_labels(inventory: &Inventory) -> bool {
+    inventory.containers.iter().any(|one| has_any(one))
+}
+
 /// Reads the labels of all ordinary containers.
 pub fn of_inventory(inventory: &Inventory) -> HostLabels {
-    let mut found = HostLabels::default();
-    if !inventory.containers.iter().any(|one| has_any(one)) {
-        return found;
+    if has_labels(inventory) {
+        of_members(inventory, &inventory.members(&Subject::Host))
+    } else {
+        HostLabels::default()
     }
+}
+
+/// The rules for one stack or container.
+pub fn of_target(inventory: &Inventory, target: &Target) -> Vec<Carried> {
+    let mut rules = of_members(inventory, &inventory.members(&target.subject)).rules;
+    rules.retain(|carried| carried.target == *target);
+    rules
+}
+
+fn of_members(inventory: &Inventory, members: &[Arc<Container>]) -> HostLabels {
+    let mut found = HostLabels::default();
     let mut stacks: BTreeMap<String, Vec<&Container>> = BTreeMap::new();
-    let members = inventory.members(&Subject::Host);
     for one in members.iter().filter(|one| one.is_ordinary() && has_any(one)) {
         let reading = read(&one.labels, false);
         for rule in reading.rules {
@@ -158,14 +177,35 @@ pub fn of_inventory(inventory: &Inventory) -> HostLabels {
         }
         note(&mut found, &one.identity, reading.faults);
         note(&mut found, &one.identity, others(&one.labels));
-        if let Some(stack) = one.stack() {
-            stacks.entry(stack.to_owned()).or_default().push(one);
+        match one.stack() {
+            Some(stack) => stacks.entry(stack.to_owned()).or_default().push(one),
+            None => note(&mut found, &one.identity, without_stack(&one.labels)),
         }
     }
     for (stack, carriers) in stacks {
         read_stack(&mut found, inventory, &stack, &carriers);
     }
     found
+}
+
+/// What is wrong with the labels of ordinary containers that define no rule.
+pub fn faults_beside_rules(inventory: &Inventory) -> BTreeMap<ContainerIdentity, BTreeMap<String, String>> {
+    let mut found = HostLabels::default();
+    for one in inventory.members(&Subject::Host).iter().filter(|one| one.is_ordinary() && has_any(one)) {
+        note(&mut found, &one.identity, others(&one.labels));
+    }
+    found.faults
+}
+
+/// The labels for a stack of a container that belongs to none.
+fn without_stack(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let fault = |label: &String| {
+        let (_, word) = word(label)
+            .filter(|(is_of_stack, word)| *is_of_stack && (is_of_rules(word) || *word == "group"))?;
+        let sentence = format!("this container belongs to no stack: write {}", shorten(&full(word, false)));
+        Some((label.clone(), sentence))
+    };
+    labels.keys().filter_map(fault).collect()
 }
 
 /// Adds the rules for a stack from the labels of all its containers.
@@ -225,7 +265,9 @@ fn add(
 ) {
     let (identity, carried_by) = (target.identity_text(), carrier.identity.to_text());
     let names = [name, identity.as_str(), carrier.name.as_str(), carried_by.as_str()];
-    if names.into_iter().any(|text| unschedulable_name(text).is_some()) {
+    if let Some(reason) = names.into_iter().find_map(unschedulable_name) {
+        let sentence = format!("nothing can be scheduled here: {reason}");
+        note(found, &carrier.identity, BTreeMap::from([(rule.label, sentence)]));
         return;
     }
     found.rules.push(Carried {
@@ -306,6 +348,11 @@ pub fn read(labels: &BTreeMap<String, String>, is_of_stack: bool) -> Reading {
         }
         if is_shared(word) {
             continue;
+        }
+        if reading.rules.len() >= MOST_RULES {
+            let sentence =
+                format!("this is one rule too many: {MOST_RULES} are read, in the order of their names");
+            reading.faults.insert((*label).clone(), sentence);
         }
         let mut rule = LabelRule { label: (*label).clone(), is_of_stack, ..LabelRule::default() };
         rule.timezone = shared("timezone");
@@ -500,6 +547,11 @@ mod tests {
             let said = faults.get(label).cloned().unwrap_or_default();
             assert!(said.contains(words), "{label}={value}: {said:?}");
         }
+        let many: BTreeMap<String, String> = (0..=MOST_RULES)
+            .map(|number| (format!("docknap.stop.n{number:03}"), "0 1 * * *".to_owned()))
+            .collect();
+        let faults = read(&many, false).faults;
+        assert_eq!(faults.keys().collect::<Vec<_>>(), [&format!("docknap.stop.n{MOST_RULES:03}")]);
         let alone = read(&labels(&[("docknap.mode", "stop")]), false).faults;
         assert!(alone["docknap.mode"].contains("no rule here"), "{alone:?}");
     }

@@ -19,6 +19,7 @@ use crate::app::manual_changes::ManualChange;
 use crate::app::overrides::{self, NewOverride};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result, targets, traces};
+use crate::config::Labels;
 use crate::db::{self, Tx};
 use crate::docker::{ContainerEvent, Host};
 use crate::domain::action::Action;
@@ -66,7 +67,9 @@ async fn reconcile_all(app: &App) -> Result<Vec<RunId>> {
         book = RuleBook::load(app).await?;
     }
     for host in app.hosts.all() {
-        if host.inventory().is_connected() {
+        // One that was connected in this very pass is left to the next: its labels may say something else by now.
+        let is_read = || app.config.labels == Labels::Off || app.external_changes.labels_are_read(host.id());
+        if host.inventory().is_connected() && is_read() {
             let taken = app.external_changes.take(host.id());
             let found = reconcile_host(app, &host, &book, &taken).await;
             match found {

@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use docknap::app::schedules;
+use docknap::app::{Error, calendars, schedules};
 use docknap::config::Labels;
 use docknap::db;
+use docknap::domain::calendar::CalendarDraft;
 use docknap::domain::ids::{HostId, ScheduleId};
 use docknap::domain::permission::Role;
+use docknap::domain::run::RunState;
 use docknap::domain::schedule::{LabelOff, Schedule, Source};
 use docknap::domain::target::key;
-use docknap::sim::{DaemonEnd, World};
+use docknap::sim::{DaemonEnd, Endpoint, World};
 use serde_json::{Value, json};
 
 use crate::on_both_engines;
@@ -29,6 +31,7 @@ on_both_engines!(
     a_schedule_is_off_while_its_container_is_gone,
     what_a_person_switched_off_stays_off,
     a_copy_acts_until_the_label_changes,
+    a_copy_of_what_a_person_switched_off_switches_nothing_on,
     each_setting_of_labels_uses_its_schedules,
 );
 
@@ -43,6 +46,16 @@ fn media(label: &str, value: &str) -> World {
 /// The stored schedules of labels, oldest first.
 async fn stored(bench: &Bench) -> Vec<Schedule> {
     db::schedules::labelled(&bench.app.db, None).await.expect("it reads")
+}
+
+fn loner(label: &str, value: &str) -> World {
+    World::new().container("loner", |c| c.label(label, value))
+}
+
+/// Puts another container in the place of `loner`.
+fn anew(bench: &Bench, world: World) {
+    bench.sim.remove("loner");
+    bench.sim.up(world);
 }
 
 /// The only stored schedule of a label.
@@ -237,6 +250,21 @@ async fn a_copy_acts_until_the_label_changes(db: TestDb) {
     assert_eq!((refused.status, refused.json()["code"].clone()), (409, json!("no_label")));
 }
 
+async fn a_copy_of_what_a_person_switched_off_switches_nothing_on(db: TestDb) {
+    let test = over(db, loner("docknap.stop", "0 23 * * *")).await;
+    let bench = test.bench();
+    pass(bench).await;
+    let id = only(bench).await.id;
+    schedules::disable(&bench.app, &person(), &id).await.expect("it is switched off");
+    let copy =
+        schedules::copy_to_editable(&bench.app, &person(), &id, Source::Api).await.expect("it is copied");
+    assert!(!copy.schedule.spec.enabled, "as the one that was copied");
+    anew(bench, loner("docknap.stop", "30 23 * * *"));
+    pass(bench).await;
+    let label = only(bench).await;
+    assert_eq!((label.id, label.spec.enabled), (id, false), "the label has changed");
+}
+
 async fn each_setting_of_labels_uses_its_schedules(db: TestDb) {
     let mut bench = Bench::on(db, NOW, media("docknap.stack.sleep", "22:00-06:00")).await;
     pass(&bench).await;
@@ -247,8 +275,24 @@ async fn each_setting_of_labels_uses_its_schedules(db: TestDb) {
         cron: Some("0 21 * * *".to_owned()),
         ..schedules::Draft::default()
     };
-    let own = schedules::create(&bench.app, &person(), &draft, Source::Ui).await.expect("it is stored");
-    let own = own.view.schedule.id;
+    let holidays = CalendarDraft {
+        name: "Holidays".to_owned(),
+        dates: vec!["2027-03-05".to_owned()],
+        ..CalendarDraft::default()
+    };
+    let calendar = calendars::create(&bench.app, &person(), &holidays).await.expect("it is stored");
+    let once = schedules::Draft { cron: None, at: Some("2027-03-02T21:30:00Z".to_owned()), ..draft.clone() };
+    let on_workdays = schedules::Draft {
+        calendar_id: Some(calendar.id.to_string()),
+        cron: Some("15 21 * * *".to_owned()),
+        ..draft.clone()
+    };
+    let mut own = Vec::new();
+    for draft in [&draft, &once, &on_workdays] {
+        let saved = schedules::create(&bench.app, &person(), draft, Source::Ui).await.expect("it is stored");
+        assert!(saved.view.next_at.is_some(), "{saved:?}");
+        own.push(saved.view.schedule.id);
+    }
 
     bench.kill();
     bench.labels = Labels::Off;
@@ -265,13 +309,32 @@ async fn each_setting_of_labels_uses_its_schedules(db: TestDb) {
     bench.revive().await;
     schedules::rezone(&bench.app, "2026a").await.expect("it is timed");
     pass(&bench).await;
-    assert!(only(&bench).await.spec.enabled, "on again");
-    let view = schedules::get(&bench.app, &person(), &own).await.expect("it is there");
-    assert_eq!((view.schedule.spec.enabled, view.next_at), (true, None), "kept, and does nothing");
-    assert!(view.off_reason.is_some_and(|reason| reason.contains("DOCKNAP_LABELS is only")));
+    let label = only(&bench).await;
+    assert!(label.spec.enabled, "on again");
+    // A change of the calendar times its schedules anew.
+    let more = CalendarDraft { dates: vec!["2027-03-06".to_owned()], ..holidays };
+    calendars::update(&bench.app, &person(), &calendar.id, &more, None).await.expect("it is stored");
+    for id in &own {
+        let view = schedules::get(&bench.app, &person(), id).await.expect("it is there");
+        assert_eq!(
+            (view.schedule.spec.enabled, view.next_at),
+            (true, None),
+            "kept, and does nothing: {view:?}"
+        );
+        assert!(view.off_reason.is_some_and(|reason| reason.contains("DOCKNAP_LABELS is only")));
+    }
+    bench.advance_to("2027-03-02T21:31:00Z").await;
+    pass(&bench).await;
+    assert_eq!(bench.sim.count(Endpoint::Restart), 0, "their instants have passed");
+    let saved = schedules::create(&bench.app, &person(), &draft, Source::Ui).await.expect("it is stored");
+    assert!(saved.warnings.iter().any(|one| one.contains("DOCKNAP_LABELS is only")), "{:?}", saved.warnings);
+    // A copy would do nothing, and the schedule of the label would no longer act either.
+    let refused = schedules::copy_to_editable(&bench.app, &person(), &label.id, Source::Ui).await;
+    assert!(matches!(refused, Err(Error::Conflict { code: "labels_only", .. })), "{refused:?}");
+    assert!(only(&bench).await.spec.enabled);
     let test = TestApp::over(bench).await;
     let page = test.operator().await.get("/schedules").await;
-    assert!(page.body.contains("1 schedule that no label defines does nothing"), "{}", page.text("body"));
+    assert!(page.body.contains("4 schedules that no label defines do nothing"), "{}", page.text("body"));
 }
 
 #[tokio::test]
@@ -328,6 +391,80 @@ async fn a_bad_label_is_told_on_the_page_in_needs_attention_and_by_the_api() {
     assert!(page.text("[aria-labelledby='labels-title']").contains(&said), "{}", page.body);
     let needs = vera.get("/").await.text("main");
     assert!(needs.contains(&format!("docknap.sleep: {said}")), "{needs}");
+}
+
+#[tokio::test]
+async fn a_label_of_a_stack_on_a_container_without_one_is_told() {
+    let test = TestApp::over(Bench::new(NOW, loner("docknap.stack.sleep", "22:00-06:00")).await).await;
+    pass(test.bench()).await;
+    assert!(stored(test.bench()).await.is_empty());
+    let errors = container(&test, "loner").await["label_errors"].clone();
+    let said = errors["docknap.stack.sleep"].as_str().unwrap_or_default();
+    assert!(said.contains("belongs to no stack: write docknap.sleep"), "{errors:#}");
+}
+
+#[tokio::test]
+async fn a_schedule_is_off_while_its_label_cannot_be_used() {
+    let bench = Bench::new(NOW, loner("docknap.stop", "0 23 * * *")).await;
+    pass(&bench).await;
+    let id = only(&bench).await.id;
+    anew(&bench, loner("docknap.stop", "0 25 * * *"));
+    pass(&bench).await;
+    let off = only(&bench).await;
+    let reason = off.label.as_ref().and_then(|label| label.off);
+    assert_eq!((off.id, off.spec.enabled, reason), (id.clone(), false, Some(LabelOff::Faulty)));
+    let refused = schedules::enable(&bench.app, &person(), &id).await;
+    assert!(matches!(refused, Err(Error::Conflict { code: "label_faulty", .. })), "{refused:?}");
+    anew(&bench, loner("docknap.stop", "0 22 * * *"));
+    pass(&bench).await;
+    let on = only(&bench).await;
+    assert_eq!((on.id, on.spec.enabled), (id, true));
+    assert_eq!(on.next_due, Some("2027-03-02T22:00:00Z".parse().expect("an instant")));
+}
+
+#[tokio::test]
+async fn a_stop_that_is_late_is_not_made_up_for_where_its_label_is_gone() {
+    let mut bench = Bench::new(NOW, loner("docknap.stop", "0 23 * * *")).await;
+    pass(&bench).await;
+    bench.kill();
+    anew(&bench, World::new().container("loner", |c| c));
+    bench.sim.daemon_down(DaemonEnd::Crash);
+    bench.clock.advance(Duration::from_secs((2 * 60 + 35) * 60));
+    bench.revive_unconnected().await;
+    let late = bench.tick().await.runs;
+    assert_eq!(late.len(), 1, "what was due at 23:00 waits for the Engine");
+    bench.sim.daemon_up().expect("it starts");
+    bench.settle().await;
+    let (run, _) = bench.run(&late[0]).await;
+    assert_eq!(run.state, RunState::Skipped, "{run:#?}");
+    assert!(run.reason.contains("the label docknap.stop has changed"), "{}", run.reason);
+}
+
+#[tokio::test]
+async fn what_was_due_is_made_up_for_though_its_container_has_another_name() {
+    let mut bench = Bench::new(NOW, media("docknap.stop", "0 21 * * *")).await;
+    pass(&bench).await;
+    bench.kill();
+    bench.sim.rename("media-web-1", "front").expect("it is renamed");
+    bench.clock.advance(Duration::from_secs(35 * 60));
+    bench.revive().await;
+    pass(&bench).await;
+    assert_eq!(bench.sim.running("media"), ["media-db-1"], "it was to stop at 21:00");
+    assert_eq!(only(&bench).await.spec.target_name, "front");
+}
+
+#[tokio::test]
+async fn labels_that_define_no_rule_are_told_also_where_no_rule_is_read() {
+    let world = World::new()
+        .container("loner", |c| c.label("docknap.after", " , ").label("docknap.sleep", "25:00-07:00"));
+    let mut bench = Bench::new(NOW, world).await;
+    bench.kill();
+    bench.labels = Labels::Off;
+    bench.revive().await;
+    let test = TestApp::over(bench).await;
+    let errors = container(&test, "loner").await["label_errors"].clone();
+    assert!(errors["docknap.after"].is_string(), "{errors:#}");
+    assert!(errors["docknap.sleep"].is_null(), "{errors:#}");
 }
 
 #[tokio::test]

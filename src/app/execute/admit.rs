@@ -22,7 +22,7 @@ use super::verdict::{announce_end, end_unbegun, mark_unapplied, record_end, undo
 use crate::app::error::Result;
 use crate::app::manual_changes::ManualChange;
 use crate::app::rulebook::RuleBook;
-use crate::app::{Actor, App, Live, overrides, targets};
+use crate::app::{Actor, App, Live, overrides, schedules, targets};
 use crate::clock::Clock;
 use crate::db;
 use crate::docker::Host;
@@ -177,6 +177,11 @@ impl Pass<'_> {
         let book = &*RuleBook::load(app).await?;
         // Read only here: a stop stores its nap before the next run may begin.
         let inventory = host.inventory();
+        // Labels may have changed while nobody could read them.
+        let is_late = run.trigger == Trigger::CatchUp || run.trigger == Trigger::Label && run.attempt > 0;
+        if is_late && let Some(reason) = schedules::outdated(app, run, &inventory).await? {
+            return self.end(run, RunState::Skipped, &reason).await;
+        }
         let share = Share::of(app, run).await?;
         if share.is_not_known_yet() {
             // The end of the run that is undone wakes the runner.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::check::check;
 use super::draft::{Draft, FieldValues, field_values};
 use super::view::{self, ScheduleView, not_found, stored};
-use super::{lint, preview};
+use super::{labels, lint, preview};
 use crate::app::audit::Audit;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, NapRequest};
@@ -22,7 +22,7 @@ use crate::domain::ids::{BatchId, HostId, ScheduleId, UserId};
 use crate::domain::permission::Permission;
 use crate::domain::place::Place;
 use crate::domain::run::Trigger;
-use crate::domain::schedule::{Schedule, ScheduleSpec, Source, When};
+use crate::domain::schedule::{LabelOff, Schedule, ScheduleSpec, Source, When};
 use crate::domain::target::{Subject, Target};
 use crate::domain::text::shorten;
 use crate::domain::window::WindowTimeline;
@@ -64,12 +64,27 @@ pub(super) async fn insert(
     warnings.extend(lint::clashes(app, &spec, None, book, now).await?);
     let from = beginning(&spec, draft, book, now);
     let schedule = Schedule { effective_from: from, ..anew(app, actor, spec, source, book) };
-    let present = preview::on_save(app, actor, &schedule.spec, book, schedule.effective_from).await?;
+    let present = present(app, actor, &schedule, book, &mut warnings).await?;
     let mut tx = app.db.begin().await?;
     insert_in(&mut tx, app, actor, &schedule).await?;
     tx.commit().await?;
     changed(app);
     Ok(Saved { view: view::view(app, schedule, None, book), warnings, now: present })
+}
+
+/// The immediate effect of a schedule; a warning is added where it does nothing.
+async fn present(
+    app: &App,
+    actor: &Actor,
+    schedule: &Schedule,
+    book: &RuleBook,
+    warnings: &mut Vec<String>,
+) -> Result<Option<preview::Now>> {
+    if !book.uses(schedule.source) {
+        warnings.push(labels::UNUSED.to_owned());
+        return Ok(None);
+    }
+    preview::on_save(app, actor, &schedule.spec, book, schedule.effective_from).await
 }
 
 /// A new schedule that takes effect now; nothing is stored.
@@ -148,7 +163,7 @@ pub(super) async fn store_update(
             skipped.to_zoned(book.zone.zone.clone()).strftime("%Y-%m-%d %H:%M")
         ));
     }
-    let present = preview::on_save(app, actor, &new.spec, book, new.effective_from).await?;
+    let present = present(app, actor, &new, book, &mut warnings).await?;
     replace(app, actor, "schedule.update", old, &new).await?;
     let view = view::get(app, actor, &old.id).await?;
     Ok(Saved { view, warnings, now: present })
@@ -284,6 +299,13 @@ async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<S
                 "DOCKNAP_LABELS is off: no label defines a schedule; copy this one, or change the setting"
                     .to_owned(),
         });
+    }
+    if let Some(label) = old.label.as_ref().filter(|label| on && label.off == Some(LabelOff::Faulty)) {
+        let message = format!(
+            "the label {} cannot be used as it is now: change it, or copy this schedule",
+            label.label
+        );
+        return Err(Error::conflict("label_faulty", message));
     }
     // What DockNap switched off stays off once a person has said so too.
     let is_ours = old.label.as_ref().is_some_and(|label| label.off.is_some());

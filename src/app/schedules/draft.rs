@@ -97,7 +97,7 @@ pub struct Draft {
     #[serde(default)]
     #[schema(value_type = Option<bool>)]
     pub from_next: bool,
-    // The target as a rules file names it; it need not be there, and its host may be a new one of the file.
+    // The target as a rules file or a label names it; it need not be there, and its host may be a new one of the file.
     #[serde(skip)]
     #[schema(ignore)]
     pub known: Option<Target>,

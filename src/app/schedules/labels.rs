@@ -6,6 +6,7 @@
 //! from a container that is still there deletes it at once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use super::check::check;
 use super::draft::Draft;
 use super::view::{self, ScheduleView, stored};
 use crate::app::audit::Audit;
+use crate::app::external_changes::FaultsOfHost;
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Result};
 use crate::config::Labels;
@@ -24,13 +26,18 @@ use crate::domain::ids::{HostId, ScheduleId, UserId};
 use crate::domain::inventory::{Container, Inventory, is_replaced_name};
 use crate::domain::label_rules::{self, Carried, source_key};
 use crate::domain::permission::Permission;
-use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, Source};
+use crate::domain::run::Run;
+use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, ScheduleSpec, Source};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
 
 /// How long a container is missing, while DockNap runs and its host is connected, before its schedules are switched
 /// off.
 const GONE_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// Why a schedule that no label defines does nothing.
+pub(super) const UNUSED: &str =
+    "DOCKNAP_LABELS is only: schedules that no label defines are kept and do nothing.";
 
 /// A change to store.
 struct Step {
@@ -65,6 +72,7 @@ pub(crate) async fn follow_labels(app: &App) -> Result<()> {
             Ok(waits) => app.external_changes.labels_followed(host.id(), &inventory.containers, waits),
             Err(error) => {
                 tracing::error!(host = %host.id(), error = %chain(&error), "its labels cannot become schedules");
+                app.external_changes.labels_followed(host.id(), &inventory.containers, true);
             }
         }
     }
@@ -86,8 +94,9 @@ async fn go_off(app: &App) -> Result<()> {
         Some(Step::new("schedule.disable", Some(old), new, "DOCKNAP_LABELS is off"))
     };
     let steps = all.iter().filter(|old| old.spec.enabled).filter_map(switched).collect();
-    store(app, steps).await?;
-    app.external_changes.labels_went_off();
+    if store(app, steps).await? {
+        app.external_changes.labels_went_off();
+    }
     Ok(())
 }
 
@@ -196,8 +205,10 @@ fn there(
     if new == *old {
         return None;
     }
-    if new.spec == old.spec {
-        // Its times stay: another container carries the label, or the one that was missing is there again.
+    let named_as_before = ScheduleSpec { target_name: old.spec.target_name.clone(), ..new.spec.clone() };
+    if named_as_before == old.spec {
+        // Its times stay: another container carries the label, or the one that was missing is there again, or its
+        // container has another name.
         new.rev += 1;
         new.updated_at = now;
     } else {
@@ -212,8 +223,8 @@ fn faulty(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Step> {
     let mut new = old.clone();
     let label = new.label.as_mut()?;
     label.gone_at = None;
-    let was_gone = label.off == Some(LabelOff::Gone);
-    if old.spec.enabled || was_gone {
+    let was_off_by_itself = matches!(label.off, Some(LabelOff::Gone | LabelOff::Setting));
+    if old.spec.enabled || was_off_by_itself {
         label.off = Some(LabelOff::Faulty);
         new.spec.enabled = false;
     }
@@ -241,7 +252,7 @@ fn away(
         let mut new = old.clone();
         let origin = new.label.as_mut()?;
         origin.gone_at = Some(now.saturating_sub(absent).unwrap_or(now));
-        if old.spec.enabled {
+        if old.spec.enabled || origin.off == Some(LabelOff::Setting) {
             origin.off = Some(LabelOff::Gone);
             new.spec.enabled = false;
         }
@@ -249,7 +260,8 @@ fn away(
         let event = if old.spec.enabled { "schedule.disable" } else { "schedule.update" };
         return Some(Step::new(event, Some(old), new, format!("its container {name} is gone")));
     };
-    let is_over = now.duration_since(gone_at).unsigned_abs() > KEPT;
+    // A clock that was set back counts nothing.
+    let is_over = Duration::try_from(now.duration_since(gone_at)).is_ok_and(|gone| gone > KEPT);
     let reason = || format!("its container {name} is gone for over 30 days");
     is_over.then(|| Step::new("schedule.delete", Some(old), deleted(old, now), reason()))
 }
@@ -294,7 +306,7 @@ fn origin_words(label: &LabelOrigin) -> String {
     format!("{} of {}", label.label, label.carrier_name)
 }
 
-/// The schedule that a rule asks for.
+/// The schedule that a rule asks for. Its target is the one that carries the label, whatever else has that name.
 fn draft(carried: &Carried) -> Draft {
     let (rule, target) = (carried.rule.clone(), &carried.target);
     Draft {
@@ -311,13 +323,14 @@ fn draft(carried: &Carried) -> Draft {
         every_weeks: rule.every_weeks,
         anchor: rule.anchor,
         nth: rule.nth,
+        known: Some(target.clone()),
         ..Draft::default()
     }
 }
 
 /// What is wrong with the labels of containers: by host and identity, then by label.
 #[derive(Clone, Debug, Default)]
-pub struct LabelFaults(HashMap<HostId, BTreeMap<ContainerIdentity, BTreeMap<String, String>>>);
+pub struct LabelFaults(HashMap<HostId, Arc<FaultsOfHost>>);
 
 impl LabelFaults {
     /// What is wrong with the labels of a container, by label; `None` where nothing is.
@@ -330,30 +343,50 @@ impl LabelFaults {
 pub async fn label_faults(app: &App, actor: &Actor, host: Option<&HostId>) -> Result<LabelFaults> {
     actor.require(Permission::View)?;
     let mut faults = LabelFaults::default();
-    if app.config.labels == Labels::Off {
-        return Ok(faults);
-    }
-    let (book, now) = (RuleBook::load(app).await?, app.clock.now());
-    for one in app.hosts.all().iter().filter(|one| host.is_none_or(|host| one.id() == host)) {
-        let found = label_rules::of_inventory(&one.inventory());
-        let mut of_host = found.faults;
-        for carried in found.rules.iter().filter(|carried| !carried.is_faulty) {
-            let Err(Error::Invalid(wrong)) = check(app, &draft(carried), &book, None, now) else { continue };
-            let of_carrier = of_host.entry(carried.carrier.clone()).or_default();
-            for fault in wrong {
-                of_carrier.entry(carried.rule.label_of(&fault.field)).or_insert(fault.message);
+    let book = RuleBook::load(app).await?;
+    let mut hosts = app.hosts.all();
+    hosts.retain(|one| host.is_none_or(|host| one.id() == host));
+    for one in hosts {
+        let (inventory, zone) = (one.inventory(), book.zone.name.as_str());
+        let list = Arc::clone(&inventory.containers);
+        // The same list has the same faults, and a look at all of them takes a while.
+        let of_host = match app.external_changes.label_faults(one.id(), &list, zone) {
+            Some(known) => known,
+            None if !label_rules::has_labels(&inventory) => Arc::default(),
+            None => {
+                let (app_too, book_too) = (app.clone(), Arc::clone(&book));
+                let look = move || faults_of(&app_too, &inventory, &book_too);
+                let looked = Arc::new(tokio::task::spawn_blocking(look).await.map_err(Error::internal)?);
+                app.external_changes.keep_label_faults(one.id(), &list, zone, &looked);
+                looked
             }
-        }
+        };
         faults.0.insert(one.id().clone(), of_host);
     }
     Ok(faults)
 }
 
+fn faults_of(app: &App, inventory: &Inventory, book: &RuleBook) -> FaultsOfHost {
+    if app.config.labels == Labels::Off {
+        // The labels that are no rules are read all the same.
+        return label_rules::faults_beside_rules(inventory);
+    }
+    let (found, now) = (label_rules::of_inventory(inventory), app.clock.now());
+    let mut of_host = found.faults;
+    for carried in found.rules.iter().filter(|carried| !carried.is_faulty) {
+        let Err(Error::Invalid(wrong)) = check(app, &draft(carried), book, None, now) else { continue };
+        let of_carrier = of_host.entry(carried.carrier.clone()).or_default();
+        for fault in wrong {
+            of_carrier.entry(carried.rule.label_of(&fault.field)).or_insert(fault.message);
+        }
+    }
+    of_host
+}
+
 /// Why a schedule does nothing, as a sentence.
 pub(super) fn off_reason(schedule: &Schedule, book: &RuleBook) -> Option<String> {
     if !book.uses(schedule.source) {
-        let sentence = "DOCKNAP_LABELS is only: schedules that no label defines are kept and do nothing.";
-        return schedule.spec.enabled.then(|| sentence.to_owned());
+        return schedule.spec.enabled.then(|| UNUSED.to_owned());
     }
     let label = schedule.label.as_ref()?;
     let day = |at: Timestamp| at.to_zoned(book.zone.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
@@ -377,11 +410,31 @@ pub(super) fn off_reason(schedule: &Schedule, book: &RuleBook) -> Option<String>
     })
 }
 
+/// Why a run that comes late does nothing: the label that defines its schedule is another one, or gone, since the
+/// instant at which the run was due. `None` where it is the same, and for the run of any other schedule.
+pub(in crate::app) async fn outdated(app: &App, run: &Run, inventory: &Inventory) -> Result<Option<String>> {
+    let Some(id) = &run.schedule_id else { return Ok(None) };
+    let Some(schedule) = db::schedules::get(&app.db, id).await? else { return Ok(None) };
+    let Some(label) = &schedule.label else { return Ok(None) };
+    let is_changed = schedule.deleted_at.is_some()
+        || run.fire_at.is_some_and(|at| at < schedule.effective_from)
+        || match label_rules::of_target(inventory, &schedule.spec.target)
+            .into_iter()
+            .find(|carried| carried.rule.label == label.label)
+        {
+            Some(carried) => carried.is_faulty || carried.rule.text() != label.text,
+            // A container that is gone keeps its schedules for a while.
+            None => inventory.by_identity(&label.carrier).is_some(),
+        };
+    Ok(is_changed.then(|| format!("the label {} has changed since it was due", label.label)))
+}
+
 /// Makes an editable copy of a label's schedule. The copy belongs to the caller and acts in its place; the schedule of
 /// the label is switched off until the label changes.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] where no label defines the schedule, or somebody changed it meanwhile.
+/// [`Error::NotFound`]; [`Error::Conflict`] where no label defines the schedule, or a copy would not act;
+/// [`Error::Stale`] where somebody changed it meanwhile.
 pub async fn copy_to_editable(
     app: &App,
     actor: &Actor,
@@ -393,8 +446,15 @@ pub async fn copy_to_editable(
     let (book, now) = (RuleBook::load(app).await?, app.clock.now());
     let mut overridden = old.clone();
     let Some(label) = &mut overridden.label else {
-        return Err(Error::conflict("no_label", "no label defines this schedule; change it as it is"));
+        return Err(Error::conflict("no_label", "no label defines this schedule; copy it as any other"));
     };
+    if app.config.labels == Labels::Only {
+        let message = "DOCKNAP_LABELS is only: the copy would do nothing, and neither would this one; change the \
+                       label, or the setting";
+        return Err(Error::conflict("labels_only", message));
+    }
+    // What a person switched off stays so, also when the label changes.
+    let is_overridden = old.spec.enabled || label.off.is_some();
     label.off = Some(LabelOff::Copied);
     overridden.spec.enabled = false;
     touch(&mut overridden, &book, now);
@@ -411,11 +471,13 @@ pub async fn copy_to_editable(
     copy.rev = 1;
     let mut tx = app.db.begin().await?;
     require_host(&mut tx, app, &copy.spec.target).await?;
-    if !db::schedules::update(&mut tx, &overridden, old.rev).await? {
-        return Err(Error::Stale { current_rev: old.rev + 1 });
+    if is_overridden {
+        if !db::schedules::update(&mut tx, &overridden, old.rev).await? {
+            return Err(Error::Stale { current_rev: old.rev + 1 });
+        }
+        let changes = changes(Some(&old), Some(&overridden));
+        record(&mut tx, app, actor, "schedule.disable", &overridden, changes).await?;
     }
-    record(&mut tx, app, actor, "schedule.disable", &overridden, changes(Some(&old), Some(&overridden)))
-        .await?;
     db::schedules::insert(&mut tx, &copy).await?;
     record(&mut tx, app, actor, "schedule.create", &copy, changes(None, Some(&copy))).await?;
     tx.commit().await?;

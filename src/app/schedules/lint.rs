@@ -97,10 +97,11 @@ pub struct Clash {
 /// The first conflict of each of these enabled schedules, for the list. Schedules without a conflict are missing.
 pub(super) async fn first_of_each(
     app: &App,
-    schedules: Vec<Schedule>,
+    mut schedules: Vec<Schedule>,
     now: Timestamp,
 ) -> Result<HashMap<ScheduleId, Clash>> {
     let book = RuleBook::load(app).await?;
+    schedules.retain(|schedule| book.uses(schedule.source));
     let beside = beside(app, &schedules, &book).await?;
     let (mut found, schedules) = {
         let book = Arc::clone(&book);
@@ -209,7 +210,7 @@ fn conflict_between(
     book: &RuleBook,
     now: Timestamp,
 ) -> Option<String> {
-    if !book.rules.groups().overlap(&spec.target, &other.spec.target) {
+    if !book.uses(other.source) || !book.rules.groups().overlap(&spec.target, &other.spec.target) {
         return None;
     }
     let zone = book.zone_of(spec);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::draft::{Draft, is_of_time};
 use super::weekly::{self, Mark};
-use super::{check, lint, view};
+use super::{check, labels, lint, view};
 use crate::app::draft::Field;
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Result, execute, targets};
@@ -17,7 +17,7 @@ use crate::domain::guard::Guard;
 use crate::domain::permission::Permission;
 use crate::domain::place::Place;
 use crate::domain::plan::Plan;
-use crate::domain::schedule::{ScheduleSpec, When};
+use crate::domain::schedule::{ScheduleSpec, Source, When};
 use crate::domain::text::capital;
 use crate::domain::window::{Phase, WindowTimeline};
 
@@ -99,8 +99,20 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     if let Some(spec) = &aimed {
         preview.warnings.extend(lint::clashes(app, spec, draft.id.as_ref(), &book, now).await?);
     }
+    let source = match &draft.id {
+        Some(id) if book.unused.is_some() => {
+            crate::db::schedules::get(&app.db, id).await?.map(|one| one.source)
+        }
+        _ => None,
+    };
+    // What is not stored yet is a schedule of the pages or the API.
+    let is_unused = !book.uses(source.unwrap_or(Source::Ui));
+    if is_unused {
+        preview.warnings.push(labels::UNUSED.to_owned());
+    }
     if let Some(state) = state {
-        preview.now = Some(immediate_effect(app, actor, aimed.as_ref(), state).await?);
+        let acting = aimed.as_ref().filter(|_| !is_unused);
+        preview.now = Some(immediate_effect(app, actor, acting, state).await?);
     }
     Ok(preview)
 }

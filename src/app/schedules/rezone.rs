@@ -8,7 +8,7 @@ use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Result};
 use crate::db::schedules::ScheduleSelection;
 use crate::db::{self, Tx};
-use crate::domain::schedule::{Schedule, When};
+use crate::domain::schedule::Schedule;
 
 /// The settings key for the zone and database version from which the stored instants were computed.
 const KEY: &str = "due_basis";
@@ -79,9 +79,6 @@ fn basis(book: &RuleBook, tzdb: &str) -> String {
 /// instants before now never fire (semantics §1). An instant that is due already and is right by the new times too
 /// stays for the scheduler.
 fn anew(old: &Schedule, book: &RuleBook, now: Timestamp) -> Option<Schedule> {
-    if matches!(old.spec.when, When::Once(_)) {
-        return None;
-    }
     let mut new = old.clone();
     touch(&mut new, book, now);
     let is_right = match old.next_due.filter(|due| *due <= now) {

@@ -163,7 +163,7 @@ fn unknown_service(inventory: &Inventory, target: &Target) -> Option<String> {
     Some(did_you_mean(&format!("{} has no service `{}`", shorten(stack), shorten(unknown)), &near))
 }
 
-/// The target that a rules file names. What is not there is waited for.
+/// The target that a rules file or a label names. What is not there is waited for.
 fn of_file(
     app: &App,
     known: &Target,

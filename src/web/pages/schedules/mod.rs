@@ -157,10 +157,12 @@ async fn disable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Res
 /// Copies the schedule of a label, and leads to the copy.
 async fn editable(page: Page<Operator>, Path(id): Path<ScheduleId>) -> Result<Response> {
     let copy = service::copy_to_editable(&page.app, &page.actor, &id, Source::Ui).await?;
-    let message = Flash::new(
-        "good",
-        "This copy acts now. The schedule of the label is off until the label changes; then both are on.",
-    );
+    let said = if copy.schedule.spec.enabled {
+        "This copy acts now. The schedule of the label is off until the label changes; then both are on."
+    } else {
+        "This copy is off, as the schedule of the label was. Switch it on when it says what you want."
+    };
+    let message = Flash::new("good", said);
     Ok(page.redirect_with(&format!("/schedules/{}", copy.schedule.id), message).await)
 }
 
