@@ -67,20 +67,26 @@ async fn the_comparison_names_what_a_restore_changes() {
     assert!(!told.contains("Kept") && !told.contains("account"), "{told}");
     assert!(told.contains("The secret key here fits"), "{told}");
 
-    let refused = ada.post("/settings/backup/accept", &[("accept_password", "wrong")]).await;
-    assert_eq!(refused.status, 422);
-    assert!(!beside(&test, ".next-restore").exists());
-    let accepted = ada.post("/settings/backup/accept", &[("accept_password", PASSWORD)]).await;
+    let actor = test.actor(Role::Admin).await;
+    let shown = upload::waiting(&test.app, &actor).expect("answers").preview.expect("it is uploaded").id;
+    for (id, password) in [(shown.as_str(), "wrong"), ("an earlier one", PASSWORD), ("", PASSWORD)] {
+        let refused =
+            ada.post("/settings/backup/accept", &[("upload", id), ("accept_password", password)]).await;
+        assert_eq!(refused.status, 422, "{id}");
+        assert!(!beside(&test, ".next-restore").exists());
+    }
+    let fields = [("upload", shown.as_str()), ("accept_password", PASSWORD)];
+    let accepted = ada.post("/settings/backup/accept", &fields).await;
     assert_eq!(accepted.status, 303, "{}", accepted.body);
     assert!(ada.get("/settings/backup").await.text("#restore").contains("waits for the next start"));
-    let actor = test.actor(Role::Admin).await;
     let again = Upload::begin(&test.app, &actor, LARGEST).expect_err("one waits already");
     assert_eq!(again.code(), "restore_waits");
 
     test.app.db.close().await;
     let file = beside(&test, "");
     let lock = FileLock::take(&file).expect("it can be asked").expect("it is free");
-    assert!(upload::restore_accepted(&test.app.config, &test.clock, &lock).await);
+    let restored = upload::restore_accepted(&test.app.config, &test.clock, &lock).await;
+    assert!(restored.expect("there is a database"));
     drop(lock);
     let mut names = group_names(&file).await;
     names.sort();
@@ -98,8 +104,10 @@ async fn a_restore_that_fails_at_the_start_changes_nothing_and_is_told() {
     std::fs::write(beside(&test, ".next-restore"), half).expect("written");
     let file = beside(&test, "");
     let lock = FileLock::take(&file).expect("it can be asked").expect("it is free");
-    assert!(!upload::restore_accepted(&test.app.config, &test.clock, &lock).await);
-    assert!(!upload::restore_accepted(&test.app.config, &test.clock, &lock).await, "it is not tried again");
+    for what in ["it is damaged", "it is not tried again"] {
+        let restored = upload::restore_accepted(&test.app.config, &test.clock, &lock).await;
+        assert!(!restored.expect("there is a database"), "{what}");
+    }
     assert!(!beside(&test, ".before-restore").exists());
     let mut ada = test.admin().await;
     let told = ada.get("/settings/backup").await.text("#restore");
@@ -157,12 +165,29 @@ async fn a_file_that_is_too_large_is_refused_and_removed() {
     let other = Upload::begin(&test.app, &actor, 16).expect_err("one at a time");
     assert_eq!(other.code(), "upload_goes_on");
     received.write(b"SQLite format 3\0").expect("it is just small enough");
-    upload::waiting(&test.app, &actor).await.expect("answers");
+    upload::waiting(&test.app, &actor).expect("answers");
     assert!(beside(&test, ".uploaded").exists(), "a page that is opened meanwhile leaves it alone");
     let error = received.write(b"x").expect_err("it is too large");
     assert!(matches!(&error, Error::Conflict { code: "too_large", .. }), "{error}");
     drop(received);
     assert!(!beside(&test, ".uploaded").exists());
-    let discarded = upload::waiting(&test.app, &actor).await.expect("answers");
+    let discarded = upload::waiting(&test.app, &actor).expect("answers");
     assert!(discarded.preview.is_none() && !discarded.accepted);
+}
+
+#[tokio::test]
+async fn a_start_removes_what_an_earlier_one_left() {
+    let test = site().await;
+    let download = test.app.config.data_dir.join("docknap-download.db");
+    let left = [".uploaded", ".uploaded-wal", ".restore", ".restore-journal", ".restore.part"];
+    let left: Vec<PathBuf> = left.into_iter().map(|suffix| beside(&test, suffix)).chain([download]).collect();
+    for path in &left {
+        std::fs::write(path, "x").expect("written");
+    }
+    std::fs::write(beside(&test, ".next-restore"), "x").expect("written");
+    upload::tidy(&test.app.config);
+    for path in &left {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    assert!(beside(&test, ".next-restore").exists(), "it is accepted");
 }
