@@ -235,6 +235,25 @@ async fn a_backup_of_a_newer_version_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_backup_that_lacks_an_index_is_refused_and_one_with_more_is_not() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    database(home.path(), "x").await.close().await;
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
+    let execute = async |sql: &'static str| {
+        let pool = SqlitePool::connect(&format!("sqlite:{}", copy.display())).await.expect("SQLite opens");
+        sqlx::query(sql).execute(&pool).await.expect("executes");
+        pool.close().await;
+    };
+    execute("CREATE INDEX somebodys_own ON runs (why)").await;
+    backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
+    execute("DROP INDEX overrides_active").await;
+    let error = backup::restore(&config(home.path()), &clock(), &copy).await.expect_err("it is refused");
+    assert!(error.to_string().contains("INDEX overrides_active"), "{error}");
+    assert!(!home.path().join("docknap.db.restore").exists(), "nothing is left behind");
+}
+
+#[tokio::test]
 async fn a_lock_is_the_files_own_by_whatever_name() {
     let (home, other) = (home(), home());
     let file = home.path().join("docknap.db");

@@ -191,7 +191,7 @@ pub async fn set_hour(app: &App, actor: &Actor, text: &str) -> Result<()> {
 /// hour after the first account was made; `None` before that.
 async fn next(app: &App) -> Result<Option<Timestamp>> {
     let now = app.clock.now();
-    // A copy or a failure of the future is from a time when the clock was wrong. It must not stop the copies until then.
+    // A copy or a failure of the future is from a time when the clock was wrong; it must not delay the copies.
     let copies = list(&directory(&app.config)).unwrap_or_default();
     let newest = copies.into_iter().map(|copy| copy.at).find(|at| *at <= now);
     let Some(since) = newest.max(db::users::first_created(&app.db).await?) else { return Ok(None) };
@@ -266,19 +266,31 @@ async fn try_make(app: &App) -> db::Result<BackupFile> {
     let at = app.clock.now();
     let name = name_at(at);
     let path = directory.join(&name);
-    super::copy(&app.config, &app.clock, &path).await?;
-    let bytes = path.metadata().map_err(|error| unusable(&error))?.len();
-    if app.config.backup_keep > 0 {
-        // The new copy always stays: a clock that was ahead has left copies that look newer.
-        let others = usize::try_from(app.config.backup_keep - 1).unwrap_or(usize::MAX);
-        let mut copies = list(&directory).map_err(|error| unusable(&error))?;
-        copies.retain(|copy| copy.name != name);
-        for old in copies.into_iter().skip(others) {
-            std::fs::remove_file(directory.join(&old.name)).map_err(|error| unusable(&error))?;
-        }
+    let copied = super::copy(&app.config, &app.clock, &path).await;
+    // Also when only its time could not be stored: otherwise each retry would leave one more.
+    if path.is_file() {
+        remove_oldest(app, &directory, &name).map_err(|error| unusable(&error))?;
     }
+    copied?;
+    let bytes = path.metadata().map_err(|error| unusable(&error))?.len();
     tracing::info!(bytes, "the database is copied to {}", path.display());
     Ok(BackupFile { name, at, bytes })
+}
+
+/// Removes the oldest copies after the copy `made` is complete.
+fn remove_oldest(app: &App, directory: &Path, made: &str) -> io::Result<()> {
+    let kept = usize::try_from(app.config.backup_keep).unwrap_or(usize::MAX);
+    // None are removed where no daily copies are made. The new copy always stays: a clock that was ahead has left
+    // copies that look newer.
+    let Some(others) = kept.checked_sub(1) else { return Ok(()) };
+    for old in list(directory)?.into_iter().filter(|copy| copy.name != made).skip(others) {
+        match std::fs::remove_file(directory.join(&old.name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // An admin may have deleted it at the same time.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes what is left of copies that were cut off.

@@ -119,7 +119,7 @@ async fn finish_copy(temporary: &Path, target: &Path) -> Result<()> {
 /// copy before the copy replaces the database. Returns the open copy and its path.
 ///
 /// # Errors
-/// As [`copy`]; also if a newer DockNap made the backup.
+/// As [`copy`]; also if a newer DockNap made the backup, or it lacks a column or an index.
 pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
     let staged = staged(file);
     discard(&staged)?;
@@ -128,12 +128,31 @@ pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
     check(&mut original, backup).await?;
     original.close().await?;
     copy(backup, &staged).await?;
-    match Db::open_sqlite(&staged, super::Durability::Full).await {
-        Ok(db) => Ok((db, staged)),
-        Err(error) => {
-            discard(&staged)?;
-            Err(error)
+    let opened = match Db::open_sqlite(&staged, super::Durability::Full).await {
+        Ok(db) => match check_tables(&db, backup).await {
+            Ok(()) => Ok(db),
+            Err(error) => {
+                db.close().await;
+                Err(error)
+            }
+        },
+        Err(error) => Err(error),
+    };
+    if opened.is_err() {
+        discard(&staged)?;
+    }
+    Ok((opened?, staged))
+}
+
+/// Checks that a migrated copy has all columns and indexes: DockNap would fail in the middle of its work without one.
+async fn check_tables(db: &Db, path: &Path) -> Result<()> {
+    let Db::Sqlite { writer, .. } = db else { return Ok(()) };
+    match transfer::missing(&mut *writer.acquire().await?).await? {
+        Some(line) => {
+            let line = line.escape_debug();
+            Err(unusable(path, &format!("is not a sound backup: it lacks what DockNap makes: {line}")))
         }
+        None => Ok(()),
     }
 }
 
@@ -184,13 +203,18 @@ pub fn remove_empty(file: &Path) -> Result<()> {
 /// # Errors
 /// [`DbError::Unusable`] if a file cannot be synced or renamed.
 pub fn promise(staged: &Path, file: &Path) -> Result<()> {
-    // A leftover log would belong to another database, and SQLite might apply it.
-    SUFFIXES.into_iter().filter(|suffix| !suffix.is_empty()).try_for_each(|suffix| {
-        let target = with_suffix(file, REPLACEMENT);
-        remove(&with_suffix(staged, suffix)).and_then(|()| remove(&with_suffix(&target, suffix)))
-    })?;
-    sync(staged)?;
+    // A log that stays after the last connection holds what could not be written to the file, as on a full disk.
+    if with_suffix(staged, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(unusable(staged, "could not be completed; make room on the disk"));
+    }
     let replacement = with_suffix(file, REPLACEMENT);
+    // A leftover log would belong to another database, and SQLite might apply it. An earlier replacement itself stays
+    // until the new one has its name.
+    for suffix in SUFFIXES.into_iter().filter(|suffix| !suffix.is_empty()) {
+        remove(&with_suffix(staged, suffix))?;
+        remove(&with_suffix(&replacement, suffix))?;
+    }
+    sync(staged)?;
     std::fs::rename(staged, &replacement).map_err(|error| io(&replacement, &error))?;
     sync_directory(file)
 }
