@@ -1,6 +1,7 @@
 //! A restore from the page: the upload, the comparison, and the next start.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use docknap::app::backup::upload::{self, Kind, LARGEST, Upload};
 use docknap::app::{Error, backup};
@@ -190,4 +191,21 @@ async fn a_start_removes_what_an_earlier_one_left() {
         assert!(!path.exists(), "{}", path.display());
     }
     assert!(beside(&test, ".next-restore").exists(), "it is accepted");
+}
+
+/// A form that is sent after its session has ended is read and kept for the next login. What is sent to the path of an
+/// upload may be far larger than the memory.
+#[tokio::test]
+async fn an_upload_is_not_read_for_a_session_that_has_ended() {
+    for (path, expected) in [("/settings/backup/hour", 1), (UPLOAD, 0)] {
+        let test = site().await;
+        let mut ada = test.admin().await;
+        assert_eq!(ada.get("/settings/backup").await.status, 200);
+        test.clock.advance(Duration::from_hours(24 * 60));
+        assert_ne!(ada.post(path, &[("hour", "5")]).await.status, 200, "{path}");
+        let Db::Sqlite { readers, .. } = &test.app.db else { panic!("it is SQLite") };
+        let sql = "SELECT COUNT(*) FROM sessions WHERE kept_form IS NOT NULL";
+        let (kept,): (i64,) = sqlx::query_as(sql).fetch_one(readers).await.expect("a row");
+        assert_eq!(kept, expected, "{path}");
+    }
 }
