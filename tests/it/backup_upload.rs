@@ -180,7 +180,8 @@ async fn a_file_that_is_too_large_is_refused_and_removed() {
 async fn a_start_removes_what_an_earlier_one_left() {
     let test = site().await;
     let download = test.app.config.data_dir.join("docknap-download.db");
-    let left = [".uploaded", ".uploaded-wal", ".restore", ".restore-journal", ".restore.part"];
+    let left =
+        [".uploaded", ".uploaded-wal", ".restore", ".restore-journal", ".restore.part", ".uploaded.restore"];
     let left: Vec<PathBuf> = left.into_iter().map(|suffix| beside(&test, suffix)).chain([download]).collect();
     for path in &left {
         std::fs::write(path, "x").expect("written");

@@ -151,15 +151,15 @@ impl Upload {
     pub fn begin(app: &App, actor: &Actor, limit: u64) -> Result<Self> {
         actor.require(Permission::Administer)?;
         let paths = Paths::of(app);
+        let Ok(turn) = Arc::clone(&app.vitals.backups.uploading).try_lock_owned() else {
+            return Err(busy());
+        };
         if paths.accepted.exists() {
             return Err(Error::conflict(
                 "restore_waits",
                 "a restore waits for the next start; restart DockNap or discard it first",
             ));
         }
-        let Ok(turn) = Arc::clone(&app.vitals.backups.uploading).try_lock_owned() else {
-            return Err(busy());
-        };
         *app.vitals.backups.preview.lock() = None;
         let path = paths.uploaded;
         // With its log: SQLite would apply that to the new file.
@@ -357,9 +357,10 @@ pub async fn discard(app: &App, actor: &Actor) -> Result<()> {
     store(app, actor, "backup.discard", "backup").await
 }
 
-/// Removes the accepted file of the database `file`, which something else is about to replace.
+/// Removes the accepted file of the database `file`, which is about to be replaced, and the error of an earlier one.
 pub(super) fn forget_accepted(file: &Path) -> db::Result<()> {
-    backup::discard(&Paths::beside(file).accepted)
+    let paths = Paths::beside(file);
+    backup::discard(&paths.accepted).and_then(|()| backup::discard(&paths.failure))
 }
 
 /// Removes what an earlier process left: a file that nobody accepted, and copies that were cut off.
@@ -367,6 +368,7 @@ pub fn tidy(config: &Config) {
     let database = database(config);
     let uploaded = Paths::beside(&database).uploaded;
     let tidied = backup::discard(&uploaded)
+        .and_then(|()| backup::discard_leftovers(&uploaded))
         .and_then(|()| backup::discard_leftovers(&database))
         .and_then(|()| backup::discard(&download_path(config)));
     if let Err(error) = tidied {
@@ -423,7 +425,7 @@ mod tests {
     #[test]
     fn a_file_and_its_copy_leave_room_for_the_database() {
         assert!(has_room(0, RESERVE) && has_room(5, RESERVE + 10));
-        assert!(!has_room(5, RESERVE + 9) && !has_room(u64::MAX, u64::MAX));
+        assert!(!has_room(5, RESERVE + 9) && !has_room(u64::MAX, RESERVE));
         assert!(has_room(LARGEST, u64::MAX));
     }
 }
