@@ -9,6 +9,7 @@ use docknap::db::Db;
 use docknap::db::engine::{Durability, FileLock};
 use docknap::domain::permission::Role;
 use serde_json::json;
+use sqlx::SqlitePool;
 
 use crate::support::app::{PASSWORD, TestApp};
 use crate::support::db::TestDb;
@@ -138,6 +139,24 @@ async fn what_is_no_backup_is_refused_and_removed() {
     }
     let missing = ada.post_parts(UPLOAD, &[password]).await;
     assert!(missing.text("#file-error").contains("choose a file"), "{}", missing.body);
+}
+
+#[tokio::test]
+async fn a_value_of_a_wrong_type_is_told() {
+    let test = site().await;
+    add_group(&test, "Mine").await;
+    let foreign = test.app.config.data_dir.join("foreign.db");
+    std::fs::write(&foreign, backup_of(&test).await).expect("written");
+    let pool = SqlitePool::connect(&format!("sqlite:{}", foreign.display())).await.expect("SQLite opens");
+    sqlx::query("UPDATE groups SET rev = 'many'").execute(&pool).await.expect("executes");
+    pool.close().await;
+    let bytes = std::fs::read(&foreign).expect("it is there");
+    let mut ada = test.admin().await;
+    let parts = [("restore_password", PASSWORD.as_bytes()), ("file", bytes.as_slice())];
+    let refused = ada.post_parts(UPLOAD, &parts).await;
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(refused.text("#file-error").contains("what DockNap never writes"), "{}", refused.body);
+    assert!(!beside(&test, ".uploaded").exists() && !beside(&test, ".uploaded.restore").exists());
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::db::contents;
 pub use crate::db::contents::Kind;
 use crate::db::engine::{FileLock, backup};
-use crate::db::{self, Db};
+use crate::db::{self, Db, DbError};
 use crate::domain::host::HostTls;
 use crate::domain::permission::Permission;
 use crate::files;
@@ -237,7 +237,13 @@ async fn inspect(app: &App, file: &Path) -> Result<Preview> {
     let compared = compare(app, &other, missing_migrations).await;
     other.close().await;
     backup::discard(&staged).map_err(failed)?;
-    compared.map_err(failed)
+    compared.map_err(|error| match error {
+        DbError::Sqlx(_) | DbError::Damaged { .. } if error.unavailable().is_none() => Error::conflict(
+            "no_backup",
+            format!("the file holds what DockNap never writes: {}; use another backup", error.words()),
+        ),
+        other => failed(other),
+    })
 }
 
 async fn compare(app: &App, other: &Db, missing_migrations: usize) -> db::Result<Preview> {
