@@ -1,6 +1,10 @@
-//! Error messages for files and directories that cannot be read or written, with what to do about it.
+//! Error messages for files and directories that cannot be read or written, with what to do about it, and the room on
+//! their disk.
 
+use std::ffi::CString;
 use std::io::{Error, ErrorKind};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// What is wrong with `path` and how to fix it, as a sentence without a full stop.
@@ -26,6 +30,25 @@ pub fn words(path: &Path, error: &Error) -> String {
             _ => what,
         },
     }
+}
+
+/// The free bytes of the disk that holds `directory`, as far as this user may take them.
+///
+/// # Errors
+/// The error of the operating system.
+pub fn free_bytes(directory: &Path) -> std::io::Result<u64> {
+    let name = CString::new(directory.as_os_str().as_bytes())?;
+    let mut found = MaybeUninit::<libc::statvfs>::uninit();
+    #[expect(unsafe_code, reason = "a system call without a safe wrapper in the standard library")]
+    // SAFETY: the name ends with a zero byte, and the call only writes to the structure; both outlive it. The structure
+    // is read only if the call has filled it.
+    let found = unsafe {
+        if libc::statvfs(name.as_ptr(), found.as_mut_ptr()) != 0 {
+            return Err(Error::last_os_error());
+        }
+        found.assume_init()
+    };
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// The command that gives `path`, or the nearest existing directory above it, to the user of the process.

@@ -215,7 +215,7 @@ pub async fn serve(
     let address = listener.local_addr().unwrap_or(config.listen);
     let mut lock = lock_database(&config)?;
     if let Some(held) = &lock
-        && upload::restore_accepted(&config, &clock, held).await
+        && upload::restore_accepted(&config, &clock, held).await?
     {
         // The lock is on the old file, which has another name now.
         drop(lock.take());
@@ -230,6 +230,7 @@ pub async fn serve(
     {
         return Ok(());
     }
+    upload::tidy(&config);
     let app = services(config, clock, db).await?;
     setup::prepare(&app).await.map_err(StartError::from_setup)?;
 

@@ -176,7 +176,7 @@ pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Nex
     tokio::spawn(async move {
         let response = next.run(request).await;
         drop(place);
-        let response = if late.load(Ordering::Relaxed) { too_slow() } else { response };
+        let response = if late.load(Ordering::Relaxed) { too_slow(body_time) } else { response };
         if let Err(unsent) = answer.send(response) {
             error::log_unsent(&unsent);
         }
@@ -184,16 +184,17 @@ pub(super) async fn time(State(clock): State<Clock>, request: Request, next: Nex
     match clock.timeout(time, answered).await {
         Ok(response) => response.unwrap_or_else(|broken| error::internal(broken).into_response()),
         Err(_) => Error::Unavailable {
-            message:
-                "this takes longer than 30 s and goes on; look what became of it before you send it again"
-                    .to_owned(),
+            message: format!(
+                "this takes longer than {} s and goes on; look what became of it before you send it again",
+                time.as_secs()
+            ),
         }
         .into_response(),
     }
 }
 
-fn too_slow() -> Response {
-    let detail = format!("The request did not arrive whole within {} s.", BODY_TIME.as_secs());
+fn too_slow(time: Duration) -> Response {
+    let detail = format!("The request did not arrive whole within {} s.", time.as_secs());
     Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "Sent too slowly", detail).into_response()
 }
 

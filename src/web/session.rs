@@ -270,7 +270,8 @@ fn set_cookie(response: &mut Response, name: &str, value: &str, age: u64, secure
 async fn keep_form(web: &Web, request: Request, ticket: &Ticket) -> std::result::Result<Request, Response> {
     let path = request.uri().path();
     let form = request.method() == Method::POST
-        && !matches!(path, "/login" | "/logout")
+        // The body of an upload may be far larger than what fits into memory.
+        && !matches!(path, "/login" | "/logout" | limits::UPLOAD)
         && !["/setup", "/invite/"].iter().any(|open| path.starts_with(open))
         && request
             .headers()

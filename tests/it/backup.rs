@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crate::support::app::{Client, TestApp};
 use crate::support::db::TestDb;
-use docknap::app::backup;
+use docknap::app::backup::{self, upload};
 use docknap::clock::Clock;
 use docknap::config::Config;
-use docknap::db::engine::{Durability, FileLock};
+use docknap::db::engine::{self, Durability, FileLock};
 use docknap::db::{Db, settings};
 use jiff::Timestamp;
 use sqlx::SqlitePool;
@@ -119,6 +119,73 @@ async fn a_restore_brings_the_copy_back_and_keeps_the_older_database() {
     assert_eq!(stored(home.path()).await.as_deref(), Some("old"));
 }
 
+/// Starts on the database of `home` as far as the restore of an accepted file.
+async fn start(home: &Path) -> bool {
+    let lock = FileLock::take(&home.join("docknap.db")).expect("it can be made").expect("it is free");
+    let restored = upload::restore_accepted(&config(home), &clock(), &lock).await;
+    restored.expect("a database is in its place")
+}
+
+#[tokio::test]
+async fn a_restore_that_is_cut_off_goes_on_at_the_next_start() {
+    for moved in [false, true] {
+        let (home, kept) = (home(), home());
+        let file = home.path().join("docknap.db");
+        let copy = kept.path().join("nap.db");
+        database(home.path(), "old").await.close().await;
+        backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
+        database(home.path(), "new").await.close().await;
+        let (db, staged) = engine::backup::stage(&copy, &file).await.expect("it is staged");
+        db.close().await;
+        engine::backup::promise(&staged, &file).expect("it waits");
+        let before = home.path().join("docknap.db.before-restore");
+        if moved {
+            std::fs::rename(&file, &before).expect("it can be renamed");
+        }
+        // The file from which the replacement was made.
+        std::fs::copy(&copy, home.path().join("docknap.db.next-restore")).expect("it is copied");
+
+        assert!(start(home.path()).await, "moved: {moved}");
+        assert_eq!(names(home.path()), ["docknap.db", "docknap.db.before-restore"], "moved: {moved}");
+        assert!(!start(home.path()).await, "it is over, moved: {moved}");
+        assert_eq!(stored(home.path()).await.as_deref(), Some("old"), "moved: {moved}");
+        std::fs::rename(&before, &file).expect("it can be renamed");
+        assert_eq!(stored(home.path()).await.as_deref(), Some("new"), "moved: {moved}");
+    }
+}
+
+#[tokio::test]
+async fn an_older_database_that_cannot_be_kept_stays() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    database(home.path(), "old").await.close().await;
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
+    database(home.path(), "new").await.close().await;
+    std::fs::create_dir(home.path().join("docknap.db.before-restore")).expect("it is made");
+    std::fs::rename(&copy, home.path().join("docknap.db.next-restore")).expect("it can be renamed");
+    assert!(!start(home.path()).await);
+    assert_eq!(
+        names(home.path()),
+        ["docknap.db", "docknap.db.before-restore", "docknap.db.restore-failed"],
+        "nothing else is left behind"
+    );
+    assert_eq!(stored(home.path()).await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_restore_by_command_takes_the_place_of_one_that_waits() {
+    let (home, kept) = (home(), home());
+    let (first, second) = (kept.path().join("first.db"), kept.path().join("second.db"));
+    for (value, copy) in [("first", &first), ("second", &second)] {
+        database(home.path(), value).await.close().await;
+        backup::copy(&config(home.path()), &clock(), copy).await.expect("a copy is made");
+    }
+    std::fs::rename(&first, home.path().join("docknap.db.next-restore")).expect("it can be renamed");
+    backup::restore(&config(home.path()), &clock(), &second).await.expect("it is restored");
+    assert!(!start(home.path()).await);
+    assert_eq!(stored(home.path()).await.as_deref(), Some("second"));
+}
+
 #[tokio::test]
 async fn a_restore_is_refused_while_a_process_serves_from_the_database() {
     let (home, kept) = (home(), home());
@@ -165,6 +232,25 @@ async fn a_backup_of_a_newer_version_is_refused_and_changes_nothing() {
     assert!(error.to_string().contains("made by a newer DockNap"), "{error}");
     assert_eq!(names(home.path()), ["docknap.db"]);
     assert_eq!(stored(home.path()).await.as_deref(), Some("mine"));
+}
+
+#[tokio::test]
+async fn a_backup_that_lacks_an_index_is_refused_and_one_with_more_is_not() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    database(home.path(), "x").await.close().await;
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
+    let execute = async |sql: &'static str| {
+        let pool = SqlitePool::connect(&format!("sqlite:{}", copy.display())).await.expect("SQLite opens");
+        sqlx::query(sql).execute(&pool).await.expect("executes");
+        pool.close().await;
+    };
+    execute("CREATE INDEX somebodys_own ON runs (why)").await;
+    backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
+    execute("DROP INDEX overrides_active").await;
+    let error = backup::restore(&config(home.path()), &clock(), &copy).await.expect_err("it is refused");
+    assert!(error.to_string().contains("INDEX overrides_active"), "{error}");
+    assert!(!home.path().join("docknap.db.restore").exists(), "nothing is left behind");
 }
 
 #[tokio::test]

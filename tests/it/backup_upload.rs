@@ -1,6 +1,7 @@
 //! A restore from the page: the upload, the comparison, and the next start.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use docknap::app::backup::upload::{self, Kind, LARGEST, Upload};
 use docknap::app::{Error, backup};
@@ -8,6 +9,7 @@ use docknap::db::Db;
 use docknap::db::engine::{Durability, FileLock};
 use docknap::domain::permission::Role;
 use serde_json::json;
+use sqlx::SqlitePool;
 
 use crate::support::app::{PASSWORD, TestApp};
 use crate::support::db::TestDb;
@@ -67,20 +69,26 @@ async fn the_comparison_names_what_a_restore_changes() {
     assert!(!told.contains("Kept") && !told.contains("account"), "{told}");
     assert!(told.contains("The secret key here fits"), "{told}");
 
-    let refused = ada.post("/settings/backup/accept", &[("accept_password", "wrong")]).await;
-    assert_eq!(refused.status, 422);
-    assert!(!beside(&test, ".next-restore").exists());
-    let accepted = ada.post("/settings/backup/accept", &[("accept_password", PASSWORD)]).await;
+    let actor = test.actor(Role::Admin).await;
+    let shown = upload::waiting(&test.app, &actor).expect("answers").preview.expect("it is uploaded").id;
+    for (id, password) in [(shown.as_str(), "wrong"), ("an earlier one", PASSWORD), ("", PASSWORD)] {
+        let refused =
+            ada.post("/settings/backup/accept", &[("upload", id), ("accept_password", password)]).await;
+        assert_eq!(refused.status, 422, "{id}");
+        assert!(!beside(&test, ".next-restore").exists());
+    }
+    let fields = [("upload", shown.as_str()), ("accept_password", PASSWORD)];
+    let accepted = ada.post("/settings/backup/accept", &fields).await;
     assert_eq!(accepted.status, 303, "{}", accepted.body);
     assert!(ada.get("/settings/backup").await.text("#restore").contains("waits for the next start"));
-    let actor = test.actor(Role::Admin).await;
     let again = Upload::begin(&test.app, &actor, LARGEST).expect_err("one waits already");
     assert_eq!(again.code(), "restore_waits");
 
     test.app.db.close().await;
     let file = beside(&test, "");
     let lock = FileLock::take(&file).expect("it can be asked").expect("it is free");
-    assert!(upload::restore_accepted(&test.app.config, &test.clock, &lock).await);
+    let restored = upload::restore_accepted(&test.app.config, &test.clock, &lock).await;
+    assert!(restored.expect("there is a database"));
     drop(lock);
     let mut names = group_names(&file).await;
     names.sort();
@@ -98,8 +106,10 @@ async fn a_restore_that_fails_at_the_start_changes_nothing_and_is_told() {
     std::fs::write(beside(&test, ".next-restore"), half).expect("written");
     let file = beside(&test, "");
     let lock = FileLock::take(&file).expect("it can be asked").expect("it is free");
-    assert!(!upload::restore_accepted(&test.app.config, &test.clock, &lock).await);
-    assert!(!upload::restore_accepted(&test.app.config, &test.clock, &lock).await, "it is not tried again");
+    for what in ["it is damaged", "it is not tried again"] {
+        let restored = upload::restore_accepted(&test.app.config, &test.clock, &lock).await;
+        assert!(!restored.expect("there is a database"), "{what}");
+    }
     assert!(!beside(&test, ".before-restore").exists());
     let mut ada = test.admin().await;
     let told = ada.get("/settings/backup").await.text("#restore");
@@ -132,6 +142,24 @@ async fn what_is_no_backup_is_refused_and_removed() {
 }
 
 #[tokio::test]
+async fn a_value_of_a_wrong_type_is_told() {
+    let test = site().await;
+    add_group(&test, "Mine").await;
+    let foreign = test.app.config.data_dir.join("foreign.db");
+    std::fs::write(&foreign, backup_of(&test).await).expect("written");
+    let pool = SqlitePool::connect(&format!("sqlite:{}", foreign.display())).await.expect("SQLite opens");
+    sqlx::query("UPDATE groups SET rev = 'many'").execute(&pool).await.expect("executes");
+    pool.close().await;
+    let bytes = std::fs::read(&foreign).expect("it is there");
+    let mut ada = test.admin().await;
+    let parts = [("restore_password", PASSWORD.as_bytes()), ("file", bytes.as_slice())];
+    let refused = ada.post_parts(UPLOAD, &parts).await;
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(refused.text("#file-error").contains("what DockNap never writes"), "{}", refused.body);
+    assert!(!beside(&test, ".uploaded").exists() && !beside(&test, ".uploaded.restore").exists());
+}
+
+#[tokio::test]
 async fn an_upload_needs_the_password_before_the_file() {
     let test = site().await;
     let sound = backup_of(&test).await;
@@ -157,12 +185,47 @@ async fn a_file_that_is_too_large_is_refused_and_removed() {
     let other = Upload::begin(&test.app, &actor, 16).expect_err("one at a time");
     assert_eq!(other.code(), "upload_goes_on");
     received.write(b"SQLite format 3\0").expect("it is just small enough");
-    upload::waiting(&test.app, &actor).await.expect("answers");
+    upload::waiting(&test.app, &actor).expect("answers");
     assert!(beside(&test, ".uploaded").exists(), "a page that is opened meanwhile leaves it alone");
     let error = received.write(b"x").expect_err("it is too large");
     assert!(matches!(&error, Error::Conflict { code: "too_large", .. }), "{error}");
     drop(received);
     assert!(!beside(&test, ".uploaded").exists());
-    let discarded = upload::waiting(&test.app, &actor).await.expect("answers");
+    let discarded = upload::waiting(&test.app, &actor).expect("answers");
     assert!(discarded.preview.is_none() && !discarded.accepted);
+}
+
+#[tokio::test]
+async fn a_start_removes_what_an_earlier_one_left() {
+    let test = site().await;
+    let download = test.app.config.data_dir.join("docknap-download.db");
+    let left =
+        [".uploaded", ".uploaded-wal", ".restore", ".restore-journal", ".restore.part", ".uploaded.restore"];
+    let left: Vec<PathBuf> = left.into_iter().map(|suffix| beside(&test, suffix)).chain([download]).collect();
+    for path in &left {
+        std::fs::write(path, "x").expect("written");
+    }
+    std::fs::write(beside(&test, ".next-restore"), "x").expect("written");
+    upload::tidy(&test.app.config);
+    for path in &left {
+        assert!(!path.exists(), "{}", path.display());
+    }
+    assert!(beside(&test, ".next-restore").exists(), "it is accepted");
+}
+
+/// A form that is sent after its session has ended is read and kept for the next login. What is sent to the path of an
+/// upload may be far larger than the memory.
+#[tokio::test]
+async fn an_upload_is_not_read_for_a_session_that_has_ended() {
+    for (path, expected) in [("/settings/backup/hour", 1), (UPLOAD, 0)] {
+        let test = site().await;
+        let mut ada = test.admin().await;
+        assert_eq!(ada.get("/settings/backup").await.status, 200);
+        test.clock.advance(Duration::from_hours(24 * 60));
+        assert_ne!(ada.post(path, &[("hour", "5")]).await.status, 200, "{path}");
+        let Db::Sqlite { readers, .. } = &test.app.db else { panic!("it is SQLite") };
+        let sql = "SELECT COUNT(*) FROM sessions WHERE kept_form IS NOT NULL";
+        let (kept,): (i64,) = sqlx::query_as(sql).fetch_one(readers).await.expect("a row");
+        assert_eq!(kept, expected, "{path}");
+    }
 }

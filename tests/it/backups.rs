@@ -387,6 +387,19 @@ async fn one_copy_is_made_each_day_and_the_newest_are_kept() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_stops_no_copies() {
+    let test = site(|config| config.backup_keep = 2).await;
+    let directory = copies::directory(&test.app.config);
+    std::fs::create_dir(&directory).expect("it is made");
+    for year in [2036, 2037] {
+        std::fs::write(directory.join(format!("docknap-{year}0101-030000.db")), "x").expect("written");
+    }
+    test.clock.advance(HOUR * 7);
+    copies::tick(&test.app).await.expect("it looks");
+    assert_eq!(names(&test).await, ["docknap-20370101-030000.db", "docknap-20261128-030000.db"]);
+}
+
+#[tokio::test]
 async fn the_chosen_hour_is_that_of_the_default_zone() {
     let test = site(|config| config.timezone = Some("Asia/Tokyo".to_owned())).await;
     let mut ada = test.admin().await;

@@ -97,6 +97,11 @@ pub fn directory(config: &Config) -> PathBuf {
     config.backup_dir.clone().unwrap_or_else(|| config.data_dir.join("backups"))
 }
 
+/// The path of a copy made for one download.
+pub(super) fn download_path(config: &Config) -> PathBuf {
+    config.data_dir.join("docknap-download.db")
+}
+
 /// The name of a copy made at `at`.
 fn name_at(at: Timestamp) -> String {
     at.strftime(NAME).to_string()
@@ -185,10 +190,14 @@ pub async fn set_hour(app: &App, actor: &Actor, text: &str) -> Result<()> {
 /// When the next daily copy is due; an instant in the past if it is overdue. The first one is due at the first chosen
 /// hour after the first account was made; `None` before that.
 async fn next(app: &App) -> Result<Option<Timestamp>> {
-    let newest = list(&directory(&app.config)).unwrap_or_default().into_iter().next().map(|copy| copy.at);
+    let now = app.clock.now();
+    // A copy or a failure of the future is from a time when the clock was wrong; it must not delay the copies.
+    let copies = list(&directory(&app.config)).unwrap_or_default();
+    let newest = copies.into_iter().map(|copy| copy.at).find(|at| *at <= now);
     let Some(since) = newest.max(db::users::first_created(&app.db).await?) else { return Ok(None) };
     let due = after(since, hour(app).await?, &zone::default_zone(app).await?.zone);
-    let failed = app.vitals.backups.failure.lock().as_ref().map(|failure| failure.at + RETRY);
+    let failed = app.vitals.backups.failure.lock().as_ref().map(|failure| failure.at);
+    let failed = failed.filter(|at| *at <= now).map(|at| at + RETRY);
     Ok(due.max(failed))
 }
 
@@ -257,16 +266,31 @@ async fn try_make(app: &App) -> db::Result<BackupFile> {
     let at = app.clock.now();
     let name = name_at(at);
     let path = directory.join(&name);
-    super::copy(&app.config, &app.clock, &path).await?;
-    let bytes = path.metadata().map_err(|error| unusable(&error))?.len();
-    if app.config.backup_keep > 0 {
-        let kept = usize::try_from(app.config.backup_keep).unwrap_or(usize::MAX);
-        for old in list(&directory).map_err(|error| unusable(&error))?.into_iter().skip(kept) {
-            std::fs::remove_file(directory.join(&old.name)).map_err(|error| unusable(&error))?;
-        }
+    let copied = super::copy(&app.config, &app.clock, &path).await;
+    // Also when only its time could not be stored: otherwise each retry would leave one more.
+    if path.is_file() {
+        remove_oldest(app, &directory, &name).map_err(|error| unusable(&error))?;
     }
+    copied?;
+    let bytes = path.metadata().map_err(|error| unusable(&error))?.len();
     tracing::info!(bytes, "the database is copied to {}", path.display());
     Ok(BackupFile { name, at, bytes })
+}
+
+/// Removes the oldest copies after the copy `made` is complete.
+fn remove_oldest(app: &App, directory: &Path, made: &str) -> io::Result<()> {
+    let kept = usize::try_from(app.config.backup_keep).unwrap_or(usize::MAX);
+    // None are removed where no daily copies are made. The new copy always stays: a clock that was ahead has left
+    // copies that look newer.
+    let Some(others) = kept.checked_sub(1) else { return Ok(()) };
+    for old in list(directory)?.into_iter().filter(|copy| copy.name != made).skip(others) {
+        match std::fs::remove_file(directory.join(&old.name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // An admin may have deleted it at the same time.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Removes what is left of copies that were cut off.
@@ -336,7 +360,7 @@ pub async fn open(app: &App, actor: &Actor, name: &str) -> Result<Download> {
 pub async fn download(app: &App, actor: &Actor) -> Result<Download> {
     actor.require(Permission::Administer)?;
     let name = name_at(app.clock.now());
-    let path = app.config.data_dir.join("docknap-download.db");
+    let path = download_path(&app.config);
     let (file, bytes) = {
         let _turn = app.vitals.backups.turn.lock().await;
         let copied = super::copy(&app.config, &app.clock, &path).await;

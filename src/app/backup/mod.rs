@@ -82,7 +82,17 @@ pub async fn restore(config: &Config, clock: &Clock, source: &Path) -> Result<()
 
 async fn restore_to(file: &Path, config: &Config, clock: &Clock, source: &Path) -> Result<()> {
     let staged = prepare(file, config, clock, source).await?;
-    backup::replace(&staged, file)
+    if let Err(error) = backup::promise(&staged, file) {
+        backup::discard(&staged)?;
+        return Err(error);
+    }
+    // Before the replacement: after a power cut the next start would restore the uploaded file once more, and the
+    // kept database would be lost.
+    if let Err(error) = upload::forget_accepted(file) {
+        backup::withdraw(file)?;
+        return Err(error);
+    }
+    backup::replace(file)
 }
 
 async fn restore_server(config: &Config, clock: &Clock, source: &Path) -> Result<()> {

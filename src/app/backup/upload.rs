@@ -1,5 +1,5 @@
 //! A restore from the page. The file is uploaded beside the database, checked and compared with it; once an admin has
-//! accepted it, the next start puts it in the place of the database.
+//! accepted it, the next start puts it in the place of the database. A start removes a file that nobody accepted.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
 
-use super::copies::{failed, store};
+use super::copies::{download_path, failed, store};
 use super::{restore_to, unsealable};
 use crate::app::{Actor, App, Error, Result};
 use crate::clock::Clock;
@@ -19,13 +20,15 @@ use crate::config::Config;
 use crate::db::contents;
 pub use crate::db::contents::Kind;
 use crate::db::engine::{FileLock, backup};
-use crate::db::{self, Db};
+use crate::db::{self, Db, DbError};
 use crate::domain::host::HostTls;
 use crate::domain::permission::Permission;
 use crate::files;
 
 /// The maximum size of an uploaded backup in bytes.
 pub const LARGEST: u64 = 2 * 1024 * 1024 * 1024;
+/// The bytes that stay free on the disk beside an uploaded file and its copy, so that the database can grow meanwhile.
+const RESERVE: u64 = 64 * 1024 * 1024;
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -43,6 +46,8 @@ pub struct Waiting {
 /// What a restore of an uploaded file would change.
 #[derive(Clone, Debug)]
 pub struct Preview {
+    /// Identifies the uploaded file: who accepts it means this one, not a later one.
+    pub id: String,
     /// When something was last recorded in the file.
     pub until: Option<Timestamp>,
     /// The number of migrations that the file lacks: 0 for a file of this version.
@@ -130,6 +135,8 @@ pub struct Upload {
     bytes: u64,
     /// The maximum of `bytes`.
     limit: u64,
+    /// The free bytes of the disk when the upload began.
+    room: u64,
     is_complete: bool,
     /// Keeps other uploads from beginning.
     _turn: OwnedMutexGuard<()>,
@@ -144,33 +151,43 @@ impl Upload {
     pub fn begin(app: &App, actor: &Actor, limit: u64) -> Result<Self> {
         actor.require(Permission::Administer)?;
         let paths = Paths::of(app);
+        let Ok(turn) = Arc::clone(&app.vitals.backups.uploading).try_lock_owned() else {
+            return Err(busy());
+        };
         if paths.accepted.exists() {
             return Err(Error::conflict(
                 "restore_waits",
                 "a restore waits for the next start; restart DockNap or discard it first",
             ));
         }
-        let Ok(turn) = Arc::clone(&app.vitals.backups.uploading).try_lock_owned() else {
-            return Err(busy());
-        };
         *app.vitals.backups.preview.lock() = None;
         let path = paths.uploaded;
-        remove(&path).map_err(|error| unusable(&path, &error))?;
+        // With its log: SQLite would apply that to the new file.
+        backup::discard(&path).map_err(failed)?;
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = opened.map_err(|error| unusable(&path, &error))?;
-        Ok(Self { file, path, bytes: 0, limit, is_complete: false, _turn: turn })
+        // Where it cannot be asked, a full disk is found when it is full.
+        let room = files::free_bytes(path.parent().unwrap_or(Path::new("/"))).unwrap_or(u64::MAX);
+        Ok(Self { file, path, bytes: 0, limit, room, is_complete: false, _turn: turn })
     }
 
     /// Adds a piece.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if the file is too large or the disk is full.
+    /// [`Error::Conflict`] if the file is too large for the limit or for the disk.
     pub fn write(&mut self, piece: &[u8]) -> Result<()> {
         self.bytes = self.bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if self.bytes > self.limit {
             return Err(Error::conflict(
                 "too_large",
                 "the file is larger than 2 GiB; restore it by command: docknap restore FILE",
+            ));
+        }
+        if !has_room(self.bytes, self.room) {
+            return Err(Error::conflict(
+                "no_room",
+                "the disk of the data directory has no room for this file and the copy that is compared; make room \
+                 on it",
             ));
         }
         self.file.write_all(piece).map_err(|error| unusable(&self.path, &error))
@@ -185,9 +202,9 @@ impl Upload {
         let synced = tokio::task::spawn_blocking(move || file.sync_all()).await.map_err(Error::internal)?;
         synced.map_err(|error| unusable(&self.path, &error))?;
         let preview = inspect(app, &self.path).await?;
+        store(app, actor, "backup.upload", "backup").await?;
         *app.vitals.backups.preview.lock() = Some(preview.clone());
         self.is_complete = true;
-        store(app, actor, "backup.upload", "backup").await?;
         Ok(preview)
     }
 }
@@ -195,9 +212,14 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.is_complete {
-            let _ = std::fs::remove_file(&self.path);
+            let _ = backup::discard(&self.path);
         }
     }
+}
+
+/// Whether `room` bytes suffice for an uploaded file of `bytes` and its copy.
+fn has_room(bytes: u64, room: u64) -> bool {
+    bytes.saturating_mul(2).saturating_add(RESERVE) <= room
 }
 
 /// Checks a file, and compares a migrated copy of it with the database.
@@ -215,7 +237,13 @@ async fn inspect(app: &App, file: &Path) -> Result<Preview> {
     let compared = compare(app, &other, missing_migrations).await;
     other.close().await;
     backup::discard(&staged).map_err(failed)?;
-    compared.map_err(failed)
+    compared.map_err(|error| match error {
+        DbError::Sqlx(_) | DbError::Damaged { .. } if error.unavailable().is_none() => Error::conflict(
+            "no_backup",
+            format!("the file holds what DockNap never writes: {}; use another backup", error.words()),
+        ),
+        other => failed(other),
+    })
 }
 
 async fn compare(app: &App, other: &Db, missing_migrations: usize) -> db::Result<Preview> {
@@ -235,6 +263,7 @@ async fn compare(app: &App, other: &Db, missing_migrations: usize) -> db::Result
         (host.spec.name, host.spec.endpoint, needed)
     });
     Ok(Preview {
+        id: Uuid::now_v7().to_string(),
         until: contents::newest(other).await?,
         missing_migrations,
         differences,
@@ -271,32 +300,22 @@ fn difference(kind: Kind, here: Vec<(String, i64, String)>, there: Vec<(String, 
 ///
 /// # Errors
 /// [`Error::Forbidden`].
-pub async fn waiting(app: &App, actor: &Actor) -> Result<Waiting> {
+pub fn waiting(app: &App, actor: &Actor) -> Result<Waiting> {
     actor.require(Permission::Administer)?;
     let paths = Paths::of(app);
-    let failure = std::fs::read_to_string(&paths.failure).ok();
-    let accepted = paths.accepted.exists();
-    let mut preview = app.vitals.backups.preview.lock().clone();
-    // A file that is still being uploaded is not looked at.
-    let turn = app.vitals.backups.uploading.try_lock();
-    if turn.is_ok() && preview.is_none() && !accepted && paths.uploaded.exists() {
-        // Uploaded before the process was restarted.
-        if let Ok(compared) = inspect(app, &paths.uploaded).await {
-            *app.vitals.backups.preview.lock() = Some(compared.clone());
-            preview = Some(compared);
-        } else {
-            remove(&paths.uploaded).map_err(|error| unusable(&paths.uploaded, &error))?;
-        }
-    }
-    Ok(Waiting { preview, accepted, failure })
+    Ok(Waiting {
+        preview: app.vitals.backups.preview.lock().clone(),
+        accepted: paths.accepted.exists(),
+        failure: std::fs::read_to_string(&paths.failure).ok(),
+    })
 }
 
-/// Accepts the uploaded file: the next start restores it.
+/// Accepts the uploaded file whose comparison has this id: the next start restores it.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::Conflict`] if there is no such file, its keys cannot be opened, or the database is a
-/// server.
-pub async fn accept(app: &App, actor: &Actor) -> Result<()> {
+/// [`Error::Forbidden`]; [`Error::Conflict`] if there is no such file, another one was uploaded since, its keys cannot
+/// be opened, or the database is a server.
+pub async fn accept(app: &App, actor: &Actor, id: &str) -> Result<()> {
     actor.require(Permission::Administer)?;
     if app.config.database_file().is_none() {
         return Err(Error::conflict(
@@ -304,14 +323,25 @@ pub async fn accept(app: &App, actor: &Actor) -> Result<()> {
             "the database is a PostgreSQL server; stop DockNap and restore by command: docknap restore FILE",
         ));
     }
-    let Some(preview) = waiting(app, actor).await?.preview else {
+    // Until the file has its new name, no other upload may take its place.
+    let Ok(_turn) = app.vitals.backups.uploading.try_lock() else { return Err(busy()) };
+    let preview = app.vitals.backups.preview.lock().clone();
+    let Some(preview) = preview else {
         return Err(Error::conflict("nothing_uploaded", "no backup is uploaded; choose a file first"));
     };
+    if preview.id != id {
+        return Err(Error::conflict(
+            "another_upload",
+            "another backup was uploaded meanwhile; look at what it changes, then accept it",
+        ));
+    }
     if let Some(problem) = preview.key_problem {
         return Err(Error::conflict("key_problem", problem));
     }
     store(app, actor, "backup.accept", "backup").await?;
     let paths = Paths::of(app);
+    // What a process that was killed left of an earlier one.
+    backup::discard(&paths.accepted).map_err(failed)?;
     std::fs::rename(&paths.uploaded, &paths.accepted).map_err(|error| unusable(&paths.accepted, &error))?;
     *app.vitals.backups.preview.lock() = None;
     remove(&paths.failure).map_err(|error| unusable(&paths.failure, &error))
@@ -325,38 +355,83 @@ pub async fn discard(app: &App, actor: &Actor) -> Result<()> {
     actor.require(Permission::Administer)?;
     let Ok(_turn) = app.vitals.backups.uploading.try_lock() else { return Err(busy()) };
     let paths = Paths::of(app);
-    for path in [&paths.uploaded, &paths.accepted, &paths.failure] {
-        remove(path).map_err(|error| unusable(path, &error))?;
+    for path in [&paths.uploaded, &paths.accepted] {
+        backup::discard(path).map_err(failed)?;
     }
+    remove(&paths.failure).map_err(|error| unusable(&paths.failure, &error))?;
     *app.vitals.backups.preview.lock() = None;
     store(app, actor, "backup.discard", "backup").await
 }
 
-/// Restores the accepted file, if there is one, before the database is opened. Returns whether the database file was
-/// replaced; its lock is then to be taken again. After an error the database stays as it is, and the page tells why.
-pub async fn restore_accepted(config: &Config, clock: &Clock, lock: &FileLock) -> bool {
-    let paths = Paths::beside(lock.path());
-    if !paths.accepted.exists() {
-        return false;
+/// Removes the accepted file of the database `file`, which is about to be replaced, and the error of an earlier one.
+pub(super) fn forget_accepted(file: &Path) -> db::Result<()> {
+    let paths = Paths::beside(file);
+    backup::discard(&paths.accepted).and_then(|()| backup::discard(&paths.failure))
+}
+
+/// Removes what an earlier process left: a file that nobody accepted, and copies that were cut off.
+pub fn tidy(config: &Config) {
+    let database = database(config);
+    let uploaded = Paths::beside(&database).uploaded;
+    let tidied = backup::discard(&uploaded)
+        .and_then(|()| backup::discard_leftovers(&uploaded))
+        .and_then(|()| backup::discard_leftovers(&database))
+        .and_then(|()| backup::discard(&download_path(config)));
+    if let Err(error) = tidied {
+        tracing::warn!("what an earlier process left cannot be removed: {}", error.words());
     }
-    let restored = restore_to(lock.path(), config, clock, &paths.accepted).await;
+}
+
+/// Restores the accepted file, if there is one, before the database is opened, and ends a replacement that was cut off.
+/// Returns whether the database file was replaced; its lock is then to be taken again. After an error of the accepted
+/// file the database stays as it is, and the page tells why.
+///
+/// # Errors
+/// If there is no database in its place: it must not be taken for a new one.
+pub async fn restore_accepted(config: &Config, clock: &Clock, lock: &FileLock) -> db::Result<bool> {
+    let file = lock.path();
+    if backup::is_promised(file) {
+        forget_accepted(file)?;
+        backup::replace(file)?;
+        tracing::info!(
+            "a restore that was cut off is complete; the older database is kept as .before-restore"
+        );
+        return Ok(true);
+    }
+    let paths = Paths::beside(file);
+    if !paths.accepted.exists() {
+        return Ok(false);
+    }
+    let restored = restore_to(file, config, clock, &paths.accepted).await;
     // In both cases the file is not tried again at the next start.
-    let removed = remove(&paths.accepted);
-    if let Err(error) = &removed {
-        tracing::error!("{}", files::words(&paths.accepted, error));
+    if let Err(error) = forget_accepted(file) {
+        tracing::error!("{}", error.words());
     }
     match restored {
         Ok(()) => {
             tracing::info!("the database is the uploaded backup; the older one is kept as .before-restore");
-            true
+            Ok(true)
         }
+        Err(error) if backup::is_promised(file) || !file.exists() => Err(error),
         Err(error) => {
             let words = error.words();
             tracing::error!("the uploaded backup is not restored: {words}");
             if let Err(error) = std::fs::write(&paths.failure, &words) {
                 tracing::error!("{}", files::words(&paths.failure, &error));
             }
-            false
+            Ok(false)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_and_its_copy_leave_room_for_the_database() {
+        assert!(has_room(0, RESERVE) && has_room(5, RESERVE + 10));
+        assert!(!has_room(5, RESERVE + 9) && !has_room(u64::MAX, RESERVE));
+        assert!(has_room(LARGEST, u64::MAX));
     }
 }

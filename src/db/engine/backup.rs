@@ -20,8 +20,11 @@ use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
 use crate::files;
 
-/// The suffixes of the files of a database: the database, its write-ahead log and the log's index.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+/// The suffixes of the files of a database: the database, its write-ahead log, the log's index, and the rollback
+/// journal that SQLite uses until the write-ahead log is on.
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+/// The suffix of a complete database that is about to replace the one in use.
+const REPLACEMENT: &str = ".replacement";
 
 /// Stores a value in the settings.
 const NOTE: &str = "INSERT INTO settings (key, value, updated_ms) VALUES ($1, $2, $3) \
@@ -39,8 +42,8 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
     if !source.is_file() {
         return Err(unusable(source, "is no database"));
     }
-    let temporary = with_suffix(target, ".part");
-    remove(&temporary)?;
+    let temporary = part(target);
+    discard(&temporary)?;
     let mut live = open(source).await?;
     let copied = sqlx::query("VACUUM INTO $1").bind(path_text(&temporary)?).execute(&mut live).await;
     live.close().await?;
@@ -49,7 +52,7 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
         Err(error) => Err(of_copy(&temporary, error)),
     };
     if finished.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+        let _ = discard(&temporary);
     }
     finished
 }
@@ -60,14 +63,14 @@ pub async fn copy(source: &Path, target: &Path) -> Result<()> {
 /// As [`copy`]; also if the database belongs to another version of DockNap.
 pub async fn copy_server(url: &str, target: &Path) -> Result<()> {
     let server = PgConnectOptions::from_str(url)?;
-    let temporary = with_suffix(target, ".part");
-    remove(&temporary)?;
+    let temporary = part(target);
+    discard(&temporary)?;
     let finished = match transfer::to_file(&server, &temporary).await {
         Ok(()) => finish_copy(&temporary, target).await,
         Err(error) => Err(error),
     };
     if finished.is_err() {
-        let _ = std::fs::remove_file(&temporary);
+        let _ = discard(&temporary);
     }
     finished
 }
@@ -116,26 +119,58 @@ async fn finish_copy(temporary: &Path, target: &Path) -> Result<()> {
 /// copy before the copy replaces the database. Returns the open copy and its path.
 ///
 /// # Errors
-/// As [`copy`]; also if a newer DockNap made the backup.
+/// As [`copy`]; also if a newer DockNap made the backup, or it lacks a column or an index.
 pub async fn stage(backup: &Path, file: &Path) -> Result<(Db, PathBuf)> {
-    let staged = with_suffix(file, ".restore");
-    for suffix in SUFFIXES {
-        remove(&with_suffix(&staged, suffix))?;
-    }
+    let staged = staged(file);
+    discard(&staged)?;
     let mut original = open(backup).await?;
     check_schema(&mut original, backup).await?;
     check(&mut original, backup).await?;
     original.close().await?;
     copy(backup, &staged).await?;
-    match Db::open_sqlite(&staged, super::Durability::Full).await {
-        Ok(db) => Ok((db, staged)),
-        Err(error) => {
-            for suffix in SUFFIXES {
-                remove(&with_suffix(&staged, suffix))?;
+    let opened = match Db::open_sqlite(&staged, super::Durability::Full).await {
+        Ok(db) => match check_tables(&db, backup).await {
+            Ok(()) => Ok(db),
+            Err(error) => {
+                db.close().await;
+                Err(error)
             }
-            Err(error)
-        }
+        },
+        Err(error) => Err(error),
+    };
+    if opened.is_err() {
+        discard(&staged)?;
     }
+    Ok((opened?, staged))
+}
+
+/// Checks that a migrated copy has all columns and indexes: DockNap would fail in the middle of its work without one.
+async fn check_tables(db: &Db, path: &Path) -> Result<()> {
+    let Db::Sqlite { writer, .. } = db else { return Ok(()) };
+    match transfer::missing(&mut *writer.acquire().await?).await? {
+        Some(line) => {
+            let line = line.escape_debug();
+            Err(unusable(path, &format!("is not a sound backup: it lacks what DockNap makes: {line}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The path of a copy of [`stage`].
+fn staged(file: &Path) -> PathBuf {
+    with_suffix(file, ".restore")
+}
+
+/// Removes what a process that was killed left of a copy of [`stage`] beside the database `file`.
+pub fn discard_leftovers(file: &Path) -> Result<()> {
+    let staged = staged(file);
+    discard(&staged)?;
+    discard(&part(&staged))
+}
+
+/// The path of an unfinished copy.
+fn part(target: &Path) -> PathBuf {
+    with_suffix(target, ".part")
 }
 
 /// The number of migrations of this version that the file `backup` lacks.
@@ -152,7 +187,7 @@ pub async fn missing_migrations(backup: &Path) -> Result<usize> {
     Ok(MIGRATIONS.iter().filter(|one| !stored.contains(&(one.version,))).count())
 }
 
-/// Removes a closed copy of [`stage`].
+/// Removes the files of a closed database, such as a copy of [`stage`].
 pub fn discard(staged: &Path) -> Result<()> {
     SUFFIXES.into_iter().try_for_each(|suffix| remove(&with_suffix(staged, suffix)))
 }
@@ -162,33 +197,77 @@ pub fn remove_empty(file: &Path) -> Result<()> {
     if file.metadata().is_ok_and(|metadata| metadata.len() == 0) { remove(file) } else { Ok(()) }
 }
 
-/// Replaces `file` with the closed database `staged`. The old database is kept under its name plus `.before-restore`,
-/// and replaces the one that an earlier restore kept.
+/// Makes the closed database `staged` the replacement of the database `file`. From here on, [`replace`] puts it in
+/// place at the next start, also after a power cut.
 ///
 /// # Errors
-/// [`DbError::Unusable`] if a file cannot be renamed.
-pub fn replace(staged: &Path, file: &Path) -> Result<()> {
+/// [`DbError::Unusable`] if a file cannot be synced or renamed.
+pub fn promise(staged: &Path, file: &Path) -> Result<()> {
+    // A log that stays after the last connection holds what could not be written to the file, as on a full disk.
+    if with_suffix(staged, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(unusable(staged, "could not be completed; make room on the disk"));
+    }
+    let replacement = with_suffix(file, REPLACEMENT);
+    // A leftover log would belong to another database, and SQLite might apply it. An earlier replacement itself stays
+    // until the new one has its name.
+    for suffix in SUFFIXES.into_iter().filter(|suffix| !suffix.is_empty()) {
+        remove(&with_suffix(staged, suffix))?;
+        remove(&with_suffix(&replacement, suffix))?;
+    }
+    sync(staged)?;
+    std::fs::rename(staged, &replacement).map_err(|error| io(&replacement, &error))?;
+    sync_directory(file)
+}
+
+/// Whether a replacement of the database `file` waits.
+pub fn is_promised(file: &Path) -> bool {
+    with_suffix(file, REPLACEMENT).exists()
+}
+
+/// Removes a replacement of [`promise`].
+pub fn withdraw(file: &Path) -> Result<()> {
+    remove(&with_suffix(file, REPLACEMENT))
+}
+
+/// Replaces the database `file` with the one of [`promise`]. The old database is kept under its name plus
+/// `.before-restore`, and replaces the one that an earlier restore kept. Goes on where a replacement was cut off.
+///
+/// # Errors
+/// [`DbError::Unusable`] if a file cannot be renamed. The old database is in its place then, and the replacement is
+/// withdrawn; a replacement that was cut off earlier still waits.
+pub fn replace(file: &Path) -> Result<()> {
+    let replacement = with_suffix(file, REPLACEMENT);
     remove_empty(file)?;
     let kept = with_suffix(file, ".before-restore");
     // A replacement that was cut off may have moved the old database already.
     let is_moved = !file.exists();
-    for suffix in SUFFIXES {
-        let from = with_suffix(file, suffix);
-        if !is_moved {
-            remove(&with_suffix(&kept, suffix))?;
-        }
-        match std::fs::rename(&from, with_suffix(&kept, suffix)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&from, &error)),
-            _ => {}
-        }
-        // A leftover log would belong to another database, and SQLite might apply it.
-        if !suffix.is_empty() {
-            remove(&with_suffix(staged, suffix))?;
+    if !is_moved {
+        // Before the first move: none of them must stay beside a database to which it does not belong.
+        if let Err(error) = discard(&kept) {
+            withdraw(file)?;
+            return Err(error);
         }
     }
-    sync(staged)?;
-    std::fs::rename(staged, file).map_err(|error| io(file, &error))?;
+    let replaced = move_database(file, &kept)
+        .and_then(|()| std::fs::rename(&replacement, file).map_err(|error| io(file, &error)));
+    if replaced.is_err() && !is_moved {
+        move_database(&kept, file)?;
+        withdraw(file)?;
+    }
+    replaced?;
     sync_directory(file)
+}
+
+/// Renames the files of a database, as far as they exist.
+fn move_database(from: &Path, to: &Path) -> Result<()> {
+    for suffix in SUFFIXES {
+        let one = with_suffix(from, suffix);
+        match std::fs::rename(&one, with_suffix(to, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&one, &error)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses while a DockNap acts on the PostgreSQL server `url`. An empty server is free.
@@ -225,6 +304,8 @@ async fn open(path: &Path) -> Result<SqliteConnection> {
         .busy_timeout(std::time::Duration::from_secs(5))
         // SQL functions in the schema of a foreign file must not have side effects.
         .pragma("trusted_schema", "OFF")
+        // The root file system of the image is read-only, so a check must not use files in /tmp.
+        .pragma("temp_store", "MEMORY")
         .connect()
         .await
         .map_err(|error| unusable(path, &format!("cannot be opened: {error}")))

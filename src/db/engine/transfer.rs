@@ -132,6 +132,22 @@ impl Table {
     }
 }
 
+/// What the migrations make, a line for each column and index of a database. Only names, types and keys of columns are
+/// compared: SQLite may write the text of a changed table in several ways.
+const MADE: &str = "SELECT t.name || '.' || c.name || ' ' || UPPER(c.type) || ' ' || c.\"notnull\" || c.pk || c.hidden \
+    FROM sqlite_schema t JOIN pragma_table_xinfo(t.name) c \
+    WHERE t.type = 'table' AND SUBSTR(t.name, 1, 7) <> 'sqlite_' AND t.name <> '_sqlx_migrations' \
+    UNION ALL SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
+
+/// Something that the migrations make and the migrated database `file` lacks.
+pub(super) async fn missing(file: &mut SqliteConnection) -> Result<Option<String>> {
+    let mut schema = migrated(SqliteConnectOptions::new().in_memory(true)).await?;
+    let needed: Vec<(String,)> = sqlx::query_as(MADE).fetch_all(&mut schema).await?;
+    schema.close().await?;
+    let found: Vec<(String,)> = sqlx::query_as(MADE).fetch_all(file).await?;
+    Ok(needed.into_iter().find(|line| !found.contains(line)).map(|(line,)| line))
+}
+
 /// An empty SQLite database with all migrations. They run on a pool, since their future on a connection is not `Send`.
 async fn migrated(options: SqliteConnectOptions) -> Result<SqliteConnection> {
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
@@ -236,6 +252,11 @@ pub(super) async fn to_file(server: &PgConnectOptions, file: &Path) -> Result<()
         other => other,
     })?;
     let mut from = source.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    // Before the first query, which fixes the instant: a restore that empties the tables meanwhile would leave none of
+    // their rows for this transaction.
+    let names: Vec<String> = tables.iter().map(Table::quoted).collect();
+    let lock = AssertSqlSafe(format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", ")));
+    sqlx::query(lock).execute(&mut *from).await?;
     let mut to = target.begin().await.map_err(of_file)?;
     for table in tables.iter().rev() {
         // Migrations store rows, too.

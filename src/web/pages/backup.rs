@@ -58,7 +58,7 @@ impl<'a> BackupPage<'a> {
     async fn read(page: &'a Page<Admin>, form: Refill) -> Result<Self> {
         let state = copies::state(&page.app, &page.actor).await?;
         let is_file = page.app.config.database_file().is_some();
-        let waiting = upload::waiting(&page.app, &page.actor).await?;
+        let waiting = upload::waiting(&page.app, &page.actor)?;
         Ok(Self { shell: &page.shell, state, form, is_file, waiting })
     }
 
@@ -172,7 +172,12 @@ async fn download(page: Page<Admin>, typed: Typed) -> Result<Response> {
 
 /// Receives a file, piece by piece. The password comes first, so that nobody without it fills the disk.
 async fn receive(page: Page<Admin>, mut form: Multipart) -> Result<Response> {
-    match try_receive(&page, &mut form).await {
+    let received = try_receive(&page, &mut form).await;
+    if received.is_err() {
+        // A browser shows the answer only after it has sent everything.
+        skip_rest(&mut form).await;
+    }
+    match received {
         Ok(()) => {
             let text = "The backup is checked. Look below at what a restore changes.";
             Ok(page.redirect_with(HERE, Flash::new("good", text)).await)
@@ -221,6 +226,13 @@ async fn try_receive(page: &Page<Admin>, form: &mut Multipart) -> Result<()> {
     Err(Error::field("file", "choose a file"))
 }
 
+/// Reads the rest of a form without keeping it, as far as the limits of size and time allow.
+async fn skip_rest(form: &mut Multipart) {
+    while let Ok(Some(mut field)) = form.next_field().await {
+        while let Ok(Some(_)) = field.chunk().await {}
+    }
+}
+
 async fn password(field: &mut Field<'_>) -> Result<SecretString> {
     let mut bytes = Vec::new();
     while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
@@ -241,7 +253,7 @@ async fn accept(page: Page<Admin>, typed: Typed) -> Result<Response> {
     let (app, actor) = (&page.app, &page.actor);
     let accepted = async {
         copies::confirm(app, actor, &typed.secret("accept_password")).await?;
-        upload::accept(app, actor).await
+        upload::accept(app, actor, typed.get("upload")).await
     };
     let errors: Vec<FieldError> = match accepted.await {
         Ok(()) => {
