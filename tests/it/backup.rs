@@ -128,7 +128,7 @@ async fn start(home: &Path) -> bool {
 
 #[tokio::test]
 async fn a_restore_that_is_cut_off_goes_on_at_the_next_start() {
-    for moved in [false, true] {
+    for (moved, opened) in [(false, false), (true, false), (true, true)] {
         let (home, kept) = (home(), home());
         let file = home.path().join("docknap.db");
         let copy = kept.path().join("nap.db");
@@ -141,11 +141,19 @@ async fn a_restore_that_is_cut_off_goes_on_at_the_next_start() {
         let before = home.path().join("docknap.db.before-restore");
         if moved {
             std::fs::rename(&file, &before).expect("it can be renamed");
+            std::fs::write(home.path().join("docknap.db-shm"), "not moved yet").expect("written");
+        }
+        if opened {
+            // By a command, before the next start.
+            database(home.path(), "empty").await.close().await;
         }
         // The file from which the replacement was made.
         std::fs::copy(&copy, home.path().join("docknap.db.next-restore")).expect("it is copied");
 
-        assert!(start(home.path()).await, "moved: {moved}");
+        assert!(start(home.path()).await, "moved: {moved}, opened: {opened}");
+        let shm = home.path().join("docknap.db.before-restore-shm");
+        assert_eq!(shm.exists(), moved && !opened, "what belongs to the older one goes with it");
+        let _ = std::fs::remove_file(shm);
         assert_eq!(names(home.path()), ["docknap.db", "docknap.db.before-restore"], "moved: {moved}");
         assert!(!start(home.path()).await, "it is over, moved: {moved}");
         assert_eq!(stored(home.path()).await.as_deref(), Some("old"), "moved: {moved}");

@@ -198,16 +198,20 @@ pub fn remove_empty(file: &Path) -> Result<()> {
 }
 
 /// Makes the closed database `staged` the replacement of the database `file`. From here on, [`replace`] puts it in
-/// place at the next start, also after a power cut.
+/// place at the next start, also after a power cut. The database that an earlier restore kept is removed.
 ///
 /// # Errors
-/// [`DbError::Unusable`] if a file cannot be synced or renamed.
+/// [`DbError::Unusable`] if a file cannot be synced, removed or renamed.
 pub fn promise(staged: &Path, file: &Path) -> Result<()> {
     // A log that stays after the last connection holds what could not be written to the file, as on a full disk.
     if with_suffix(staged, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
         return Err(unusable(staged, "could not be completed; make room on the disk"));
     }
     let replacement = with_suffix(file, REPLACEMENT);
+    // The name of the kept database is free from here on, so that it tells how far a replacement got.
+    if !is_promised(file) {
+        discard(&kept(file))?;
+    }
     // A leftover log would belong to another database, and SQLite might apply it. An earlier replacement itself stays
     // until the new one has its name.
     for suffix in SUFFIXES.into_iter().filter(|suffix| !suffix.is_empty()) {
@@ -217,6 +221,11 @@ pub fn promise(staged: &Path, file: &Path) -> Result<()> {
     sync(staged)?;
     std::fs::rename(staged, &replacement).map_err(|error| io(&replacement, &error))?;
     sync_directory(file)
+}
+
+/// The path under which a restore keeps the old database.
+fn kept(file: &Path) -> PathBuf {
+    with_suffix(file, ".before-restore")
 }
 
 /// Whether a replacement of the database `file` waits.
@@ -230,23 +239,20 @@ pub fn withdraw(file: &Path) -> Result<()> {
 }
 
 /// Replaces the database `file` with the one of [`promise`]. The old database is kept under its name plus
-/// `.before-restore`, and replaces the one that an earlier restore kept. Goes on where a replacement was cut off.
+/// `.before-restore`. Goes on where a replacement was cut off.
 ///
 /// # Errors
 /// [`DbError::Unusable`] if a file cannot be renamed. The old database is in its place then, and the replacement is
 /// withdrawn; a replacement that was cut off earlier still waits.
 pub fn replace(file: &Path) -> Result<()> {
     let replacement = with_suffix(file, REPLACEMENT);
+    let kept = kept(file);
+    // A replacement that was cut off may have moved the old database already, and its log not yet.
+    let is_moved = kept.exists();
     remove_empty(file)?;
-    let kept = with_suffix(file, ".before-restore");
-    // A replacement that was cut off may have moved the old database already.
-    let is_moved = !file.exists();
-    if !is_moved {
-        // Before the first move: none of them must stay beside a database to which it does not belong.
-        if let Err(error) = discard(&kept) {
-            withdraw(file)?;
-            return Err(error);
-        }
+    if is_moved && file.exists() {
+        // Whatever was opened since has made a new one.
+        discard(file)?;
     }
     let replaced = move_database(file, &kept)
         .and_then(|()| std::fs::rename(&replacement, file).map_err(|error| io(file, &error)));
