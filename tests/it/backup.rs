@@ -163,6 +163,18 @@ async fn a_restore_that_is_cut_off_goes_on_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_restore_without_a_database_leaves_the_kept_one() {
+    let (home, kept) = (home(), home());
+    let copy = kept.path().join("nap.db");
+    database(home.path(), "old").await.close().await;
+    backup::copy(&config(home.path()), &clock(), &copy).await.expect("a copy is made");
+    let before = home.path().join("docknap.db.before-restore");
+    std::fs::rename(home.path().join("docknap.db"), &before).expect("it can be renamed");
+    backup::restore(&config(home.path()), &clock(), &copy).await.expect("it is restored");
+    assert_eq!(names(home.path()), ["docknap.db", "docknap.db.before-restore"]);
+}
+
+#[tokio::test]
 async fn an_older_database_that_cannot_be_kept_stays() {
     let (home, kept) = (home(), home());
     let copy = kept.path().join("nap.db");

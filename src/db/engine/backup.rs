@@ -198,7 +198,8 @@ pub fn remove_empty(file: &Path) -> Result<()> {
 }
 
 /// Makes the closed database `staged` the replacement of the database `file`. From here on, [`replace`] puts it in
-/// place at the next start, also after a power cut. The database that an earlier restore kept is removed.
+/// place at the next start, also after a power cut. The one that an earlier restore kept is
+/// removed, unless there is no database to keep.
 ///
 /// # Errors
 /// [`DbError::Unusable`] if a file cannot be synced, removed or renamed.
@@ -208,8 +209,9 @@ pub fn promise(staged: &Path, file: &Path) -> Result<()> {
         return Err(unusable(staged, "could not be completed; make room on the disk"));
     }
     let replacement = with_suffix(file, REPLACEMENT);
-    // The name of the kept database is free from here on, so that it tells how far a replacement got.
-    if !is_promised(file) {
+    // Where there is a database to keep, its name is free from here on, and so tells how far a replacement got.
+    let has_database = file.metadata().is_ok_and(|metadata| metadata.len() > 0);
+    if has_database && !is_promised(file) {
         discard(&kept(file))?;
     }
     // A leftover log would belong to another database, and SQLite might apply it. An earlier replacement itself stays
