@@ -472,3 +472,24 @@ async fn a_lock_that_a_command_stores_is_followed_by_the_server() {
     let stack = viewer.get("/api/stacks/local/media").await;
     assert!(stack.body.contains("locked by command line: on purpose"), "{}", stack.body);
 }
+
+const STOP_WEB: &str = "version: 1\nschedules:\n  - key: stop\n    target_type: container\n    \
+                        target_id: media-web-1\n    cron: 0 22 * * *\n    action: stop\n";
+
+#[tokio::test]
+async fn a_name_means_the_stored_container_while_it_is_away() {
+    let away = Bench::new(NOW, World::new()).await;
+    let exact = format!("{STOP_WEB}    identity: \"service:media/web/1\"\n");
+    import(&away, &exact, false).await;
+    let again = planned(&away, STOP_WEB, true).await.expect("a plan");
+    assert_eq!(counts(&again), [0, 0, 0, 1], "{:?}", again.steps);
+
+    // It was named before it was there: once it is, the same schedule means it.
+    let bench = Bench::new(NOW, world()).await;
+    import(&bench, &format!("{STOP_WEB}    identity: \"name:media-web-1\"\n"), false).await;
+    let aimed = import(&bench, STOP_WEB, true).await;
+    assert_eq!(counts(&aimed), [0, 1, 0, 0], "{:?}", aimed.steps);
+    let file = exported(&bench).await;
+    assert!(file.contains("identity: \"service:media/web/1\""), "{file}");
+    assert_eq!(file.matches("  - key: ").count(), 1, "{file}");
+}

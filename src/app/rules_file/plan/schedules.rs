@@ -12,7 +12,7 @@ use crate::db::slugs::Known;
 use crate::domain::host::MAX_ID;
 use crate::domain::ids::ScheduleId;
 use crate::domain::schedule::{Schedule, Source};
-use crate::domain::target::Target;
+use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType};
 
 /// An item whose target is found.
 struct Aimed<'a> {
@@ -37,7 +37,7 @@ impl Planner<'_> {
         let mut taken = Taken::default();
         let mut aimed = Vec::new();
         for item in items {
-            if let Some(one) = self.aimed(item) {
+            if let Some(one) = self.aimed(item, keyed) {
                 if let Some(key) = &one.key
                     && !taken.take(&one.target, key)
                 {
@@ -55,7 +55,16 @@ impl Planner<'_> {
         for Aimed { item, draft, target, key } in aimed {
             let key = key.unwrap_or_else(|| taken.free(&target, &draft.slug_base()));
             let by_id = || known.iter().copied().find(|(one, _)| Some(one.id.as_str()) == item.text("id"));
-            let old = by_key.get(&(&target, key.as_str())).copied().or_else(by_id);
+            // A container that was named before its host had listed it is known by its service from then on.
+            let by_name = || {
+                let Subject::Container(ContainerIdentity::Service { .. }) = &target.subject else {
+                    return None;
+                };
+                let name = ContainerIdentity::Name(draft.target_id.clone().unwrap_or_default());
+                let named = Target::container(target.host.clone(), name);
+                by_key.get(&(&named, key.as_str())).copied()
+            };
+            let old = by_key.get(&(&target, key.as_str())).copied().or_else(by_id).or_else(by_name);
             if let Some((one, _)) = old
                 && !found.insert(one.id.clone())
             {
@@ -90,7 +99,7 @@ impl Planner<'_> {
         }
     }
 
-    fn aimed<'a>(&mut self, item: &'a Item) -> Option<Aimed<'a>> {
+    fn aimed<'a>(&mut self, item: &'a Item, keyed: &Keyed) -> Option<Aimed<'a>> {
         let mut draft: Draft = self.draft(item)?;
         let key = item.text("key").map(str::to_owned);
         if key.as_deref().is_some_and(|key| !is_key(key)) {
@@ -98,7 +107,7 @@ impl Planner<'_> {
             self.fault(item, "key", &message);
         }
         let (target, name) = match self.aim.find(&item.fields, TARGET) {
-            Ok(found) => found,
+            Ok((target, name)) => (self.stored_target(item, target, &name, keyed), name),
             Err((field, message)) => {
                 self.fault(item, &field, &message);
                 return None;
@@ -120,6 +129,36 @@ impl Planner<'_> {
         draft.target_id = Some(name);
         draft.known = Some(target.clone());
         Some(Aimed { item, draft, target, key })
+    }
+
+    /// A target as the stored schedules know it, where nothing of its name is there now. While a host is away, a name
+    /// says neither on which host a stack is nor to which service a container belongs.
+    fn stored_target(&self, item: &Item, target: Target, name: &str, keyed: &Keyed) -> Target {
+        let inventory = self.app.hosts.get(&target.host).map(|host| host.inventory());
+        let is_there = inventory.is_some_and(|inventory| !inventory.members(&target.subject).is_empty());
+        if is_there || target.is_wide() || item.text("identity").is_some() {
+            return target;
+        }
+        let is_alike = |stored: &Schedule| match &stored.spec.target.subject {
+            Subject::Stack(stack) | Subject::Services { stack, .. } => {
+                target.subject.stack() == Some(stack.as_str())
+            }
+            Subject::Container(_) => {
+                target.target_type() == TargetType::Container && stored.spec.target_name == name
+            }
+            Subject::Host | Subject::Group(_) => false,
+        };
+        let stored = keyed.schedules.iter().filter(|(one, known)| known.gone_at.is_none() && is_alike(one));
+        let stored: Vec<&Target> = stored.map(|(one, _)| &one.spec.target).collect();
+        let here = stored.iter().find(|one| one.host == target.host);
+        let elsewhere = stored.first().filter(|_| item.text("host").is_none());
+        match here.or(elsewhere) {
+            Some(Target { host, subject: Subject::Services { stack, .. } }) => {
+                Target::stack(host.clone(), stack.clone())
+            }
+            Some(stored) => Target::clone(stored),
+            None => target,
+        }
     }
 
     fn schedule(
