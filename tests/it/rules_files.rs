@@ -493,3 +493,38 @@ async fn a_name_means_the_stored_container_while_it_is_away() {
     assert!(file.contains("identity: \"service:media/web/1\""), "{file}");
     assert_eq!(file.matches("  - key: ").count(), 1, "{file}");
 }
+
+#[tokio::test]
+async fn an_instant_that_has_passed_does_not_spoil_a_file() {
+    let bench = Bench::new(NOW, world()).await;
+    let file = "version: 1\nschedules:\n  - name: Once\n    target_type: stack\n    target_id: wiki\n    \
+                at: 2027-03-02T21:00:00Z\n    action: stop\n  - name: Night\n    target_type: stack\n    \
+                target_id: media\n    cron: 0 23 * * *\n    action: stop\n";
+    assert_eq!(counts(&import(&bench, file, false).await), [2, 0, 0, 0]);
+    bench.clock.advance(std::time::Duration::from_secs(3600));
+    let again = import(&bench, file, true).await;
+    assert_eq!(counts(&again), [0, 0, 0, 2], "{:?}", again.steps);
+    assert!(again.warnings.iter().any(|one| one.contains("its instant has passed")), "{:?}", again.warnings);
+}
+
+#[tokio::test]
+async fn services_of_a_stack_come_back_and_are_checked() {
+    let bench = Bench::new(NOW, world()).await;
+    let of = |services: &str| {
+        format!(
+            "version: 1\nschedules:\n  - target_type: stack\n    target_id: media\n    services: {services}\n    \
+             cron: 0 23 * * *\n    action: stop\n"
+        )
+    };
+    import(&bench, &of("[web, db]"), false).await;
+    let file = exported(&bench).await;
+    assert!(file.contains("services: [\"db\",\"web\"]") && file.contains("target_id: \"media\""), "{file}");
+    assert!(planned(&bench, &file, true).await.expect("a plan").is_empty());
+    let waits = planned(&bench, &of("[web, wep]"), false).await.expect("a plan");
+    assert!(waits.warnings.iter().any(|one| one.contains("no service `wep`")), "{:?}", waits.warnings);
+    let broken = faults(&bench, &of("[\"we\\nb\"]")).await;
+    assert!(broken[0].starts_with("schedules[0].services: line 5: "), "{broken:?}");
+    let container = of("[web]").replace("target_type: stack", "target_type: container");
+    let refused = faults(&bench, &container.replace("target_id: media", "target_id: loner")).await;
+    assert!(refused[0].contains("only a stack has services"), "{refused:?}");
+}

@@ -8,6 +8,7 @@ use super::super::export::is_written;
 use super::super::keys::{Keyed, Taken};
 use super::{Deed, Op, Origin, Planner};
 use crate::app::schedules::{self as service, Draft, Planned};
+use crate::app::{Error, FieldError};
 use crate::db::slugs::Known;
 use crate::domain::host::MAX_ID;
 use crate::domain::ids::ScheduleId;
@@ -125,7 +126,14 @@ impl Planner<'_> {
                 self.fault(item, "calendar", message);
             }
         }
-        let (target, name) = service::narrowed(target, name, service::named_services(&draft));
+        let services = match service::check_services(&draft, target.target_type()) {
+            Ok(services) => services,
+            Err(message) => {
+                self.fault(item, "services", &message);
+                return None;
+            }
+        };
+        let (target, name) = service::narrowed(target, name, services);
         draft.target_id = Some(name);
         draft.known = Some(target.clone());
         Some(Aimed { item, draft, target, key })
@@ -181,7 +189,13 @@ impl Planner<'_> {
         let stored = old.map(|(one, _)| one);
         let planned = match service::planned(self.app, self.actor, &draft, stored, source, &self.book) {
             Ok(planned) => planned,
-            Err(crate::app::Error::Invalid(found)) => {
+            Err(Error::Invalid(found)) if is_over(&found) => {
+                // It has done what it was for, or came too late; the rest of the file still counts.
+                self.same += 1;
+                self.warnings.push(format!("{}: its instant has passed; it is left as it is.", item.path));
+                return;
+            }
+            Err(Error::Invalid(found)) => {
                 for mut fault in found {
                     if fault.field == "calendar_id" {
                         "calendar".clone_into(&mut fault.field);
@@ -228,6 +242,11 @@ const MAX_KEY: usize = MAX_ID + 8;
 fn is_key(text: &str) -> bool {
     (1..=MAX_KEY).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Whether all that is wrong with a schedule is that its single instant has passed.
+fn is_over(found: &[FieldError]) -> bool {
+    matches!(found, [fault] if fault.field == "at" && fault.message == service::PASSED)
 }
 
 fn is_of_folder(source: Source) -> bool {
