@@ -528,3 +528,19 @@ async fn services_of_a_stack_come_back_and_are_checked() {
     let refused = faults(&bench, &container.replace("target_id: media", "target_id: loner")).await;
     assert!(refused[0].contains("only a stack has services"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn two_schedules_that_come_to_one_target_have_two_keys() {
+    let bench = Bench::new(NOW, world()).await;
+    let night = schedules::Draft { name: text("Night"), cron: text("0 23 * * *"), ..on("stack", "media") };
+    let night = schedules::Draft { action: text("stop"), ..night };
+    add(&bench, &night).await;
+    let other = schedules::Draft { target_id: text("wiki"), cron: text("0 22 * * *"), ..night.clone() };
+    let other = schedules::create(&bench.app, &person(), &other, Source::Ui).await.expect("it is stored");
+    exported(&bench).await;
+    let moved = schedules::Draft { cron: text("0 22 * * *"), ..night };
+    schedules::update(&bench.app, &person(), &other.view.schedule.id, &moved, None).await.expect("it moves");
+    let file = exported(&bench).await;
+    assert!(file.contains("key: \"night\"") && file.contains("key: \"night-2\""), "{file}");
+    assert!(planned(&bench, &file, true).await.expect("it is read").is_empty());
+}

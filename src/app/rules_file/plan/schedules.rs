@@ -178,9 +178,9 @@ impl Planner<'_> {
         source: Source,
     ) {
         let is_gone = old.is_some_and(|(_, known)| known.gone_at.is_some());
-        if let Some((one, _)) = old
+        if let Some((one, known)) = old
             && self.origin == Origin::Folder
-            && !is_gone
+            && (!is_gone || known.off_reason.is_none())
             && draft.enabled != Some(false)
         {
             // The switch of the page stays.
