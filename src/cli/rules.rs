@@ -30,7 +30,8 @@ pub(super) fn run(command: &str, matches: &ArgMatches) -> Outcome {
         (_, None) => return Err(Failure::new(USAGE, "a file is needed")),
     };
     super::block_on(async {
-        let app = lifecycle::open_services(config, Clock::system()).await.map_err(super::serve::failure)?;
+        let app = lifecycle::open_services(config, Clock::system()).await;
+        let app = app.map_err(|error| no_difference(super::serve::failure(error), command == "diff"))?;
         let done = task.act(&app).await;
         app.db.close().await;
         done
@@ -59,7 +60,7 @@ impl Task {
             Self::Import { document, file, dry_run, prune, is_diff } => {
                 hosts::glance(app, GLANCE).await;
                 let plan = rules_file::plan(app, &actor, &document, prune).await;
-                let plan = plan.map_err(|error| failure(&file, error))?;
+                let plan = plan.map_err(|error| no_difference(failure(&file, error), is_diff))?;
                 tell(&plan)?;
                 if !dry_run {
                     rules_file::apply(app, &actor, &plan).await.map_err(|error| failure(&file, error))?;
@@ -96,6 +97,9 @@ fn document(file: &str, from: Option<&str>) -> Result<Document, Failure> {
         std::fs::File::open(file).and_then(|open| open.take(limit).read_to_string(&mut text))
     };
     read.map_err(|error| Failure::new(USAGE, format!("{file} cannot be read: {error}")))?;
+    if text.len() > MAX_BYTES {
+        return Err(Failure::new(USAGE, format!("{file} holds more than 1 MiB; split it")));
+    }
     let Some(from) = from else {
         return Document::read(&text).map_err(|faults| faulty(file, &faults));
     };
@@ -105,6 +109,11 @@ fn document(file: &str, from: Option<&str>) -> Result<Document, Failure> {
         writeln!(std::io::stdout(), "not understood, {line}")?;
     }
     Ok(document)
+}
+
+/// A failure of a comparison has another exit code than a difference.
+fn no_difference(failure: Failure, is_diff: bool) -> Failure {
+    if is_diff && failure.code == FAILURE { Failure { code: USAGE, ..failure } } else { failure }
 }
 
 fn failure(file: &str, error: app::Error) -> Failure {

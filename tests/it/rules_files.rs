@@ -432,6 +432,8 @@ async fn schedules_of_other_programs_are_imported() {
     let bench = Bench::new(NOW, world()).await;
     let crontab =
         "CRON_TZ=Europe/Berlin\n0 23 * * * docker compose -p media stop\n@reboot docker start loner\n";
+    let mine = schedules::Draft { cron: text("0 9 * * *"), action: text("stop"), ..on("stack", "media") };
+    add(&bench, &mine).await;
     let (document, left) = Foreign::Crontab.read(crontab);
     let plan = rules_file::plan(&bench.app, &person(), &document, false).await.expect("a plan");
     assert_eq!(counts(&plan), [1, 0, 0, 0]);
