@@ -1,6 +1,7 @@
 //! `docknap export`, `docknap import` and `docknap diff`: rules as files, beside a running server too.
 
 use std::io::{Read as _, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,6 +23,8 @@ pub(super) fn run(command: &str, matches: &ArgMatches) -> Outcome {
     let (file, from) = (text("file"), text("from"));
     let task = match (command, file) {
         ("export", file) => Task::Export(file),
+        // The rules of a watched directory are compared with the stored rules of files.
+        ("diff", Some(directory)) if Path::new(&directory).is_dir() => Task::Compare(directory),
         (command, Some(file)) => {
             let document = document(&file, from.as_deref())?;
             let dry_run = command == "diff" || flag("dry-run");
@@ -40,6 +43,7 @@ pub(super) fn run(command: &str, matches: &ArgMatches) -> Outcome {
 
 enum Task {
     Export(Option<String>),
+    Compare(String),
     Import { document: Document, file: String, dry_run: bool, prune: bool, is_diff: bool },
 }
 
@@ -57,6 +61,13 @@ impl Task {
                 }
                 Ok(())
             }
+            Self::Compare(directory) => {
+                hosts::glance(app, GLANCE).await;
+                let plan = rules_file::compare(app, &actor, Path::new(&directory)).await;
+                let plan = plan.map_err(|error| no_difference(failure(&directory, error), true))?;
+                tell(&plan)?;
+                differs(&directory, &plan)
+            }
             Self::Import { document, file, dry_run, prune, is_diff } => {
                 hosts::glance(app, GLANCE).await;
                 let plan = rules_file::plan(app, &actor, &document, prune).await;
@@ -65,13 +76,18 @@ impl Task {
                 if !dry_run {
                     rules_file::apply(app, &actor, &plan).await.map_err(|error| failure(&file, error))?;
                 }
-                if is_diff && !plan.is_empty() {
-                    return Err(Failure::new(FAILURE, format!("{file} differs from what is stored")));
-                }
-                Ok(())
+                if is_diff { differs(&file, &plan) } else { Ok(()) }
             }
         }
     }
+}
+
+/// Fails where a plan changes something.
+fn differs(file: &str, plan: &Plan) -> Outcome {
+    if plan.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(FAILURE, format!("{file} differs from what is stored")))
 }
 
 /// Prints a plan.

@@ -126,6 +126,18 @@ pub async fn look(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// What the files of a directory would change if it were followed; nothing is stored.
+///
+/// # Errors
+/// [`Error::Invalid`] with every fault by file, line and path.
+pub async fn compare(app: &App, actor: &Actor, directory: &Path) -> Result<Plan> {
+    let directory = directory.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_all(&directory)).await.map_err(Error::internal)?;
+    let files = read.map_err(|fault| Error::Invalid(vec![fault]))?;
+    let document = document(&files).map_err(Error::Invalid)?;
+    plan_from(app, actor, &document, false, Origin::Folder).await
+}
+
 fn sentence(faults: &[FieldError]) -> String {
     let told: Vec<String> =
         faults.iter().take(TOLD).map(|fault| format!("{}: {}", fault.field, fault.message)).collect();
