@@ -236,6 +236,9 @@ async fn what_a_file_does_not_hold_goes_only_when_asked(test: TestDb) {
     let left = exported(&bench).await;
     assert_eq!(left.matches("  - key: ").count(), 1, "{left}");
     assert!(left.contains("locks:\n  - "), "sections that the file does not have stay: {left}");
+    let named = "version: 1\ngroups:\n  - {id: evening, name: Evening, note: \"yes\\nno\"}\n";
+    let group = import(&bench, named, true).await;
+    assert_eq!(counts(&group), [0, 0, 0, 1], "its members stay: {:?}", group.steps);
     let all = import(
         &bench,
         "version: 1\nschedules: []\nlocks: []\norder: []\ngroups: []\ncalendars: []\nhosts: []\n",

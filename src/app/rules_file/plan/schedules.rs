@@ -114,6 +114,8 @@ impl Planner<'_> {
                 return None;
             }
         };
+        // A name may mean another container later.
+        self.versions.push(format!("{target:?}"));
         draft.id = None;
         draft.calendar_id = None;
         if let Some(name) = item.text("calendar") {
