@@ -94,6 +94,16 @@ async fn a_directory_is_followed_and_read_only() {
     // An export leaves out what files say already.
     let file = rules_file::export(&test.app, &person()).await.expect("it is exported").to_yaml();
     assert!(file.contains("schedules: []"), "{file}");
+
+    // A copy acts in its place, and is no rule of the file.
+    let on = items.as_array().expect("a list").iter().find(|one| one["id"] != id.as_str()).expect("another");
+    let path = format!("/api/schedules/{}/copy-to-editable", on["id"].as_str().expect("an id"));
+    let copied = operator.post_json(&path, &json!({})).await;
+    assert_eq!(copied.json()["source"], "api", "{}", copied.body);
+    put(&directory, "d.json", "{\"version\": 1}");
+    look(&test).await;
+    let enabled = listed(&test).await.into_iter().filter(|one| one.2).map(|one| one.1);
+    assert_eq!(enabled.collect::<Vec<_>>(), [Source::Api]);
 }
 
 #[tokio::test]

@@ -377,11 +377,11 @@ pub(super) fn off_reason(schedule: &Schedule, book: &RuleBook) -> Option<String>
     })
 }
 
-/// Makes an editable copy of a label's schedule. The copy belongs to the caller and acts in its place; the schedule of
-/// the label is switched off until the label changes.
+/// Makes an editable copy of the schedule of a label or of the watched directory. The copy belongs to the caller and acts
+/// in its place; the schedule of the label is switched off until the label changes.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] where no label defines the schedule, or somebody changed it meanwhile.
+/// [`Error::NotFound`]; [`Error::Conflict`] where the schedule is editable itself, or somebody changed it meanwhile.
 pub async fn copy_to_editable(
     app: &App,
     actor: &Actor,
@@ -392,10 +392,14 @@ pub async fn copy_to_editable(
     let old = stored(app, id).await?;
     let (book, now) = (RuleBook::load(app).await?, app.clock.now());
     let mut overridden = old.clone();
-    let Some(label) = &mut overridden.label else {
-        return Err(Error::conflict("no_label", "no label defines this schedule; change it as it is"));
-    };
-    label.off = Some(LabelOff::Copied);
+    match &mut overridden.label {
+        Some(label) => label.off = Some(LabelOff::Copied),
+        // It stays disabled, as one that a person disables.
+        None if old.source == Source::File => {}
+        None => {
+            return Err(Error::conflict("no_label", "no label defines this schedule; change it as it is"));
+        }
+    }
     overridden.spec.enabled = false;
     touch(&mut overridden, &book, now);
     let mut copy = Schedule {
