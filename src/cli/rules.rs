@@ -1,6 +1,7 @@
 //! `docknap export`, `docknap import` and `docknap diff`: rules as files, beside a running server too.
 
 use std::io::{Read as _, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,6 +23,8 @@ pub(super) fn run(command: &str, matches: &ArgMatches) -> Outcome {
     let (file, from) = (text("file"), text("from"));
     let task = match (command, file) {
         ("export", file) => Task::Export(file),
+        // The rules of a watched directory are compared with the stored rules of files.
+        ("diff", Some(directory)) if Path::new(&directory).is_dir() => Task::Compare(directory),
         (command, Some(file)) => {
             let document = document(&file, from.as_deref())?;
             let dry_run = command == "diff" || flag("dry-run");
@@ -30,7 +33,8 @@ pub(super) fn run(command: &str, matches: &ArgMatches) -> Outcome {
         (_, None) => return Err(Failure::new(USAGE, "a file is needed")),
     };
     super::block_on(async {
-        let app = lifecycle::open_services(config, Clock::system()).await.map_err(super::serve::failure)?;
+        let app = lifecycle::open_services(config, Clock::system()).await;
+        let app = app.map_err(|error| no_difference(super::serve::failure(error), command == "diff"))?;
         let done = task.act(&app).await;
         app.db.close().await;
         done
@@ -39,6 +43,7 @@ pub(super) fn run(command: &str, matches: &ArgMatches) -> Outcome {
 
 enum Task {
     Export(Option<String>),
+    Compare(String),
     Import { document: Document, file: String, dry_run: bool, prune: bool, is_diff: bool },
 }
 
@@ -56,21 +61,33 @@ impl Task {
                 }
                 Ok(())
             }
+            Self::Compare(directory) => {
+                hosts::glance(app, GLANCE).await;
+                let plan = rules_file::compare(app, &actor, Path::new(&directory)).await;
+                let plan = plan.map_err(|error| no_difference(failure(&directory, error), true))?;
+                tell(&plan)?;
+                differs(&directory, &plan)
+            }
             Self::Import { document, file, dry_run, prune, is_diff } => {
                 hosts::glance(app, GLANCE).await;
                 let plan = rules_file::plan(app, &actor, &document, prune).await;
-                let plan = plan.map_err(|error| failure(&file, error))?;
+                let plan = plan.map_err(|error| no_difference(failure(&file, error), is_diff))?;
                 tell(&plan)?;
                 if !dry_run {
                     rules_file::apply(app, &actor, &plan).await.map_err(|error| failure(&file, error))?;
                 }
-                if is_diff && !plan.is_empty() {
-                    return Err(Failure::new(FAILURE, format!("{file} differs from what is stored")));
-                }
-                Ok(())
+                if is_diff { differs(&file, &plan) } else { Ok(()) }
             }
         }
     }
+}
+
+/// Fails where a plan changes something.
+fn differs(file: &str, plan: &Plan) -> Outcome {
+    if plan.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(FAILURE, format!("{file} differs from what is stored")))
 }
 
 /// Prints a plan.
@@ -96,6 +113,9 @@ fn document(file: &str, from: Option<&str>) -> Result<Document, Failure> {
         std::fs::File::open(file).and_then(|open| open.take(limit).read_to_string(&mut text))
     };
     read.map_err(|error| Failure::new(USAGE, format!("{file} cannot be read: {error}")))?;
+    if text.len() > MAX_BYTES {
+        return Err(Failure::new(USAGE, format!("{file} holds more than 1 MiB; split it")));
+    }
     let Some(from) = from else {
         return Document::read(&text).map_err(|faults| faulty(file, &faults));
     };
@@ -105,6 +125,11 @@ fn document(file: &str, from: Option<&str>) -> Result<Document, Failure> {
         writeln!(std::io::stdout(), "not understood, {line}")?;
     }
     Ok(document)
+}
+
+/// A failure of a comparison has another exit code than a difference.
+fn no_difference(failure: Failure, is_diff: bool) -> Failure {
+    if is_diff && failure.code == FAILURE { Failure { code: USAGE, ..failure } } else { failure }
 }
 
 fn failure(file: &str, error: app::Error) -> Failure {

@@ -455,6 +455,19 @@ fn rules_go_out_and_come_back_by_command() {
             said.lines().filter(|line| line.starts_with("docknap: rules.yaml: ")).collect();
         assert!(faults.len() == 2 && faults[0].contains("locks[0].target_id: line 3: "), "{said}");
     }
+    let rules = home.path().join("rules");
+    std::fs::create_dir(&rules).expect("a directory");
+    let put = |text: &str| std::fs::write(rules.join("a.yaml"), text).expect("it is written");
+    put("version: 1\nlocks:\n  - {target_type: stack, target_id: media, reason: \"on purpose\"}\n");
+    let (code, plan, said) = ask(&["diff", "rules"]);
+    assert_eq!(code, Some(0), "{plan}{said}");
+    put("version: 1\nlocks:\n  - {target_type: stack, target_id: wiki}\n");
+    assert_eq!(ask(&["diff", "rules"]).0, Some(1));
+    put("version: 1\nlocks:\n  - {target_type: stack}\n");
+    let (code, _, said) = ask(&["diff", "rules"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("a.yaml: locks[0].target_id: line 3: "), "{said}");
+
     write("0 23 * * * docker stop web\n0 3 * * * backup.sh\n");
     let (code, plan, said) = ask(&["import", "rules.yaml", "--from", "crontab", "--dry-run"]);
     assert_eq!(code, Some(0), "{said}");

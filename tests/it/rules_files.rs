@@ -237,6 +237,9 @@ async fn what_a_file_does_not_hold_goes_only_when_asked(test: TestDb) {
     let left = exported(&bench).await;
     assert_eq!(left.matches("  - key: ").count(), 1, "{left}");
     assert!(left.contains("locks:\n  - "), "sections that the file does not have stay: {left}");
+    let named = "version: 1\ngroups:\n  - {id: evening, name: Evening, note: \"yes\\nno\"}\n";
+    let group = import(&bench, named, true).await;
+    assert_eq!(counts(&group), [0, 0, 0, 1], "its members stay: {:?}", group.steps);
     let all = import(
         &bench,
         "version: 1\nschedules: []\nlocks: []\norder: []\ngroups: []\ncalendars: []\nhosts: []\n",
@@ -433,6 +436,8 @@ async fn schedules_of_other_programs_are_imported() {
     let bench = Bench::new(NOW, world()).await;
     let crontab =
         "CRON_TZ=Europe/Berlin\n0 23 * * * docker compose -p media stop\n@reboot docker start loner\n";
+    let mine = schedules::Draft { cron: text("0 9 * * *"), action: text("stop"), ..on("stack", "media") };
+    add(&bench, &mine).await;
     let (document, left) = Foreign::Crontab.read(crontab);
     let plan = rules_file::plan(&bench.app, &person(), &document, false).await.expect("a plan");
     assert_eq!(counts(&plan), [1, 0, 0, 0]);
@@ -472,4 +477,76 @@ async fn a_lock_that_a_command_stores_is_followed_by_the_server() {
     test.bench().tick().await;
     let stack = viewer.get("/api/stacks/local/media").await;
     assert!(stack.body.contains("locked by command line: on purpose"), "{}", stack.body);
+}
+
+const STOP_WEB: &str = "version: 1\nschedules:\n  - key: stop\n    target_type: container\n    \
+                        target_id: media-web-1\n    cron: 0 22 * * *\n    action: stop\n";
+
+#[tokio::test]
+async fn a_name_means_the_stored_container_while_it_is_away() {
+    let away = Bench::new(NOW, World::new()).await;
+    let exact = format!("{STOP_WEB}    identity: \"service:media/web/1\"\n");
+    import(&away, &exact, false).await;
+    let again = planned(&away, STOP_WEB, true).await.expect("a plan");
+    assert_eq!(counts(&again), [0, 0, 0, 1], "{:?}", again.steps);
+
+    // It was named before it was there: once it is, the same schedule means it.
+    let bench = Bench::new(NOW, world()).await;
+    import(&bench, &format!("{STOP_WEB}    identity: \"name:media-web-1\"\n"), false).await;
+    let aimed = import(&bench, STOP_WEB, true).await;
+    assert_eq!(counts(&aimed), [0, 1, 0, 0], "{:?}", aimed.steps);
+    let file = exported(&bench).await;
+    assert!(file.contains("identity: \"service:media/web/1\""), "{file}");
+    assert_eq!(file.matches("  - key: ").count(), 1, "{file}");
+}
+
+#[tokio::test]
+async fn an_instant_that_has_passed_does_not_spoil_a_file() {
+    let bench = Bench::new(NOW, world()).await;
+    let file = "version: 1\nschedules:\n  - name: Once\n    target_type: stack\n    target_id: wiki\n    \
+                at: 2027-03-02T21:00:00Z\n    action: stop\n  - name: Night\n    target_type: stack\n    \
+                target_id: media\n    cron: 0 23 * * *\n    action: stop\n";
+    assert_eq!(counts(&import(&bench, file, false).await), [2, 0, 0, 0]);
+    bench.clock.advance(std::time::Duration::from_secs(3600));
+    let again = import(&bench, file, true).await;
+    assert_eq!(counts(&again), [0, 0, 0, 2], "{:?}", again.steps);
+    assert!(again.warnings.iter().any(|one| one.contains("its instant has passed")), "{:?}", again.warnings);
+}
+
+#[tokio::test]
+async fn services_of_a_stack_come_back_and_are_checked() {
+    let bench = Bench::new(NOW, world()).await;
+    let of = |services: &str| {
+        format!(
+            "version: 1\nschedules:\n  - target_type: stack\n    target_id: media\n    services: {services}\n    \
+             cron: 0 23 * * *\n    action: stop\n"
+        )
+    };
+    import(&bench, &of("[web, db]"), false).await;
+    let file = exported(&bench).await;
+    assert!(file.contains("services: [\"db\",\"web\"]") && file.contains("target_id: \"media\""), "{file}");
+    assert!(planned(&bench, &file, true).await.expect("a plan").is_empty());
+    let waits = planned(&bench, &of("[web, wep]"), false).await.expect("a plan");
+    assert!(waits.warnings.iter().any(|one| one.contains("no service `wep`")), "{:?}", waits.warnings);
+    let broken = faults(&bench, &of("[\"we\\nb\"]")).await;
+    assert!(broken[0].starts_with("schedules[0].services: line 5: "), "{broken:?}");
+    let container = of("[web]").replace("target_type: stack", "target_type: container");
+    let refused = faults(&bench, &container.replace("target_id: media", "target_id: loner")).await;
+    assert!(refused[0].contains("only a stack has services"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn two_schedules_that_come_to_one_target_have_two_keys() {
+    let bench = Bench::new(NOW, world()).await;
+    let night = schedules::Draft { name: text("Night"), cron: text("0 23 * * *"), ..on("stack", "media") };
+    let night = schedules::Draft { action: text("stop"), ..night };
+    add(&bench, &night).await;
+    let other = schedules::Draft { target_id: text("wiki"), cron: text("0 22 * * *"), ..night.clone() };
+    let other = schedules::create(&bench.app, &person(), &other, Source::Ui).await.expect("it is stored");
+    exported(&bench).await;
+    let moved = schedules::Draft { cron: text("0 22 * * *"), ..night };
+    schedules::update(&bench.app, &person(), &other.view.schedule.id, &moved, None).await.expect("it moves");
+    let file = exported(&bench).await;
+    assert!(file.contains("key: \"night\"") && file.contains("key: \"night-2\""), "{file}");
+    assert!(planned(&bench, &file, true).await.expect("it is read").is_empty());
 }

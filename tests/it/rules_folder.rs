@@ -94,6 +94,16 @@ async fn a_directory_is_followed_and_read_only() {
     // An export leaves out what files say already.
     let file = rules_file::export(&test.app, &person()).await.expect("it is exported").to_yaml();
     assert!(file.contains("schedules: []"), "{file}");
+
+    // A copy acts in its place, and is no rule of the file.
+    let on = items.as_array().expect("a list").iter().find(|one| one["id"] != id.as_str()).expect("another");
+    let path = format!("/api/schedules/{}/copy-to-editable", on["id"].as_str().expect("an id"));
+    let copied = operator.post_json(&path, &json!({})).await;
+    assert_eq!(copied.json()["source"], "api", "{}", copied.body);
+    put(&directory, "d.json", "{\"version\": 1}");
+    look(&test).await;
+    let enabled = listed(&test).await.into_iter().filter(|one| one.2).map(|one| one.1);
+    assert_eq!(enabled.collect::<Vec<_>>(), [Source::Api]);
 }
 
 #[tokio::test]
@@ -169,6 +179,26 @@ async fn a_rule_that_leaves_is_switched_off_and_deleted_after_a_month() {
     look(&test).await;
     rules_file::sweep(&test.app).await.expect("it is swept");
     assert_eq!(listed(&test).await.len(), 2);
+
+    // What a person has disabled comes back disabled.
+    put(&directory, "a.yaml", &rules(&["One", "Two"]));
+    look(&test).await;
+    let mut operator = test.bearer(Role::Operator).await;
+    let items = operator.get("/api/schedules").await.json()["items"].clone();
+    let two = items.as_array().expect("a list").iter().find(|one| one["name"] == "Two").expect("it is there");
+    let id = two["id"].as_str().expect("an id");
+    let off = operator.post_json(&format!("/api/schedules/{id}/disable"), &json!({})).await;
+    assert_eq!(off.status, 200, "{}", off.body);
+    put(&directory, "a.yaml", &rules(&["One"]));
+    look(&test).await;
+    look(&test).await;
+    put(&directory, "a.yaml", &rules(&["One", "Two"]));
+    look(&test).await;
+    let switches: Vec<bool> = listed(&test).await.into_iter().map(|one| one.2).collect();
+    assert_eq!(switches, [true, false]);
+    put(&directory, "a.yaml", &rules(&["One"]));
+    look(&test).await;
+    look(&test).await;
     test.clock.advance(std::time::Duration::from_secs(31 * 24 * 3600));
     rules_file::sweep(&test.app).await.expect("it is swept");
     let left: Vec<String> = listed(&test).await.into_iter().map(|one| one.0).collect();

@@ -83,7 +83,7 @@ impl<'a> Aim<'a> {
                     return Ok((Target::stack(host, id), id.to_owned()));
                 }
                 let identity = match text_of(fields, identity_field) {
-                    Some(text) => match ContainerIdentity::parse(text) {
+                    Some(text) => match ContainerIdentity::parse(text).filter(|one| is_plain(one)) {
                         Some(identity) => identity,
                         None => {
                             let message =
@@ -111,6 +111,15 @@ impl<'a> Aim<'a> {
         }
         let found = targets::host(self.app, named).map_err(of_host)?;
         Ok((found.id().clone(), found.name().to_owned()))
+    }
+}
+
+/// Whether the names in an identity are such that Docker gives.
+fn is_plain(identity: &ContainerIdentity) -> bool {
+    let is_plain = |name: &str| unschedulable_name(name).is_none();
+    match identity {
+        ContainerIdentity::Service { project, service, .. } => is_plain(project) && is_plain(service),
+        ContainerIdentity::Name(name) => is_plain(name),
     }
 }
 

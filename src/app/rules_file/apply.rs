@@ -69,17 +69,18 @@ async fn write(tx: &mut Tx, app: &App, actor: &Actor, op: &Op, plan: &Plan) -> R
             schedules::put_in(tx, app, actor, old.as_ref(), new).await?;
             match old {
                 None => db::slugs::set(tx, &new.id, key).await?,
-                Some(_) => db::slugs::set_gone(tx, &new.id, None).await?,
+                Some(_) => db::slugs::set_back(tx, &new.id).await?,
             }
             Ok(())
         }
-        Op::ScheduleBack(schedule) => Ok(db::slugs::set_gone(tx, &schedule.id, None).await?),
+        Op::ScheduleBack(schedule) => Ok(db::slugs::set_back(tx, &schedule.id).await?),
         Op::ScheduleGone(schedule) => {
-            if schedule.spec.enabled {
+            let is_on = schedule.spec.enabled;
+            if is_on {
                 let reason = "its rule has left the watched directory";
                 schedules::switch_off_in(tx, app, actor, schedule, &plan.book, reason).await?;
             }
-            Ok(db::slugs::set_gone(tx, &schedule.id, Some(now)).await?)
+            Ok(db::slugs::set_gone(tx, &schedule.id, now, is_on).await?)
         }
         Op::ScheduleDelete(schedule) => schedules::delete_in(tx, app, actor, schedule).await,
     }

@@ -256,8 +256,13 @@ impl Document {
                 continue;
             };
             let items = match value.kind {
-                Kind::Null => Vec::new(),
                 Kind::List(items) => items,
+                // A file that is cut off here must not remove everything.
+                Kind::Null => {
+                    let message = "nothing follows; write `[]` for an empty list, or take the line out";
+                    faults.push(FieldError::new(name, at_line(value.line, message)));
+                    continue;
+                }
                 _ => {
                     let message = at_line(value.line, "this is a list: each item begins with `-`");
                     faults.push(FieldError::new(name, message));
@@ -481,6 +486,7 @@ mod tests {
         assert_eq!(faults("schedules: []\n")[0].0, "version");
         assert_eq!(faults("version: 2\n")[0].0, "version");
         assert!(Document::read("version: 1\n").is_ok());
+        assert_eq!(faults("version: 1\nschedules:\n")[0].0, "schedules");
         assert!(Document::read("version: \"1\"\nroles: []\n").is_err(), "roles are not built");
     }
 

@@ -18,12 +18,15 @@ use super::keys::Keyed;
 use super::plan::{Deed, Origin, Plan, plan_from};
 use super::tree::MAX_BYTES;
 use crate::app::{Actor, App, Error, FieldError, Live, Result, schedules};
+use crate::domain::inventory::Link;
 use crate::domain::permission::Permission;
 use crate::domain::schedule::Source;
 use crate::domain::text::{chain, hex};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(30);
+/// How long the first look waits for the hosts, whose containers the names in the files mean.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a schedule is kept, switched off, after its rule has left the directory.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The most files.
@@ -46,7 +49,7 @@ pub struct Folder(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     fault: Option<FolderFault>,
-    /// The digest of the content whose rules are stored.
+    /// The digest of the content whose rules are stored; `None` while hosts are away, whose names are read again.
     stored: Option<String>,
     /// The digest of a content that would remove rules; they go if the next look finds it again.
     seen: Option<String>,
@@ -63,6 +66,10 @@ pub async fn keep(app: App, stop: CancellationToken) {
     if app.config.rules_dir.is_none() {
         return stop.cancelled().await;
     }
+    tokio::select! {
+        () = until_listed(&app) => {}
+        () = stop.cancelled() => return,
+    }
     while !stop.is_cancelled() {
         if let Err(error) = look(&app).await {
             tracing::error!(error = %chain(&error), "the rules of the watched directory cannot be stored");
@@ -72,6 +79,24 @@ pub async fn keep(app: App, stop: CancellationToken) {
             () = stop.cancelled() => {}
         }
     }
+}
+
+/// Waits until each host has listed its containers or was not reached, but not for long.
+async fn until_listed(app: &App) {
+    /// The number of looks at the hosts.
+    const LOOKS: u32 = 60;
+    for _ in 0..LOOKS {
+        if app.hosts.all().iter().all(|host| host.inventory().link != Link::Connecting) {
+            return;
+        }
+        app.clock.sleep(PATIENCE / LOOKS).await;
+    }
+}
+
+/// Whether every host that is called has listed its containers. Until then a name may mean something else later.
+fn are_listed(app: &App) -> bool {
+    let hosts = app.hosts.all();
+    hosts.iter().all(|host| !host.is_called() || host.inventory().seen_at.is_some())
 }
 
 /// Reads the directory once, and stores its rules if they have changed.
@@ -85,6 +110,10 @@ pub async fn look(app: &App) -> Result<()> {
         Ok(files) => store(app, &files).await,
         Err(fault) => Err(Error::Invalid(vec![fault])),
     };
+    if found.is_err() {
+        // A rule leaves when two looks in a row miss it.
+        app.vitals.folder.0.lock().seen = None;
+    }
     match found {
         Ok(()) => tell(app, None),
         Err(Error::Invalid(faults)) => tell(app, Some(sentence(&faults))),
@@ -95,6 +124,18 @@ pub async fn look(app: &App) -> Result<()> {
         Err(other) => return Err(other),
     }
     Ok(())
+}
+
+/// What the files of a directory would change if it were followed; nothing is stored.
+///
+/// # Errors
+/// [`Error::Invalid`] with every fault by file, line and path.
+pub async fn compare(app: &App, actor: &Actor, directory: &Path) -> Result<Plan> {
+    let directory = directory.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_all(&directory)).await.map_err(Error::internal)?;
+    let files = read.map_err(|fault| Error::Invalid(vec![fault]))?;
+    let document = document(&files).map_err(Error::Invalid)?;
+    plan_from(app, actor, &document, false, Origin::Folder).await
 }
 
 fn sentence(faults: &[FieldError]) -> String {
@@ -149,6 +190,10 @@ fn read_all(directory: &Path) -> std::result::Result<Vec<(String, String)>, Fiel
         let path = directory.join(&name);
         let mut text = String::new();
         let limit = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
+        // A pipe would never end.
+        if !fs::metadata(&path).map_err(|error| fault(&path, &error))?.is_file() {
+            return Err(FieldError::new(path.display().to_string(), "this is no file; take it out"));
+        }
         let read = fs::File::open(&path).and_then(|file| file.take(limit).read_to_string(&mut text));
         read.map_err(|error| fault(&path, &error))?;
         let Some(rest) = left.checked_sub(text.len()) else {
@@ -170,6 +215,7 @@ async fn store(app: &App, files: &[(String, String)]) -> Result<()> {
         return Ok(());
     }
     let document = document(files).map_err(Error::Invalid)?;
+    let are_listed = are_listed(app);
     let actor = Actor::scheduler();
     let plan = plan_from(app, &actor, &document, false, Origin::Folder).await?;
     if removes(&plan) && !is_seen_again(app, &digest) {
@@ -181,7 +227,7 @@ async fn store(app: &App, files: &[(String, String)]) -> Result<()> {
         tracing::info!("the watched directory has changed: {}", plan.sentence());
     }
     let mut state = app.vitals.folder.0.lock();
-    state.stored = Some(digest);
+    state.stored = Some(digest).filter(|_| are_listed);
     state.seen = None;
     Ok(())
 }

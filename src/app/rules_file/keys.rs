@@ -9,7 +9,7 @@ use crate::db::schedules::ScheduleSelection;
 use crate::db::slugs::Known;
 use crate::db::{self, Tx};
 use crate::domain::ids::ScheduleId;
-use crate::domain::schedule::Schedule;
+use crate::domain::schedule::{Schedule, Source};
 use crate::domain::target::Target;
 
 /// Every schedule, oldest first, with its key and what else files know of it.
@@ -26,14 +26,21 @@ impl Keyed {
         let mut schedules = db::schedules::list(&app.db, &all).await?;
         schedules.reverse();
         let mut known = db::slugs::all(&app.db).await?;
-        let mut taken = Taken::default();
+        // A file of the watched directory may use a key that a schedule of the page has.
+        let (mut of_files, mut of_others) = (Taken::default(), Taken::default());
         for schedule in &schedules {
-            if let Some(slug) = known.get(&schedule.id).and_then(|known| known.slug.as_ref()) {
-                taken.take(&schedule.spec.target, slug);
+            let taken = if schedule.source == Source::File { &mut of_files } else { &mut of_others };
+            if let Some(known) = known.get_mut(&schedule.id)
+                && let Some(slug) = &known.slug
+                && !taken.take(&schedule.spec.target, slug)
+            {
+                // It has come to this target, or back from its deletion; the older one keeps the key.
+                known.slug = None;
             }
         }
         let mut unstored = Vec::new();
         let keyed = |schedule: Schedule| {
+            let taken = if schedule.source == Source::File { &mut of_files } else { &mut of_others };
             let mut known = known.remove(&schedule.id).unwrap_or_default();
             if known.slug.is_none() {
                 let slug = taken.free(&schedule.spec.target, &base(&schedule));

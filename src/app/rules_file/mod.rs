@@ -14,7 +14,7 @@ mod tree;
 pub use apply::{apply, apply_exactly};
 pub use document::{Document, Section};
 pub use export::{Export, export, export_schedules};
-pub use folder::{Folder, FolderFault, folder_fault, keep, look, sweep};
+pub use folder::{Folder, FolderFault, compare, folder_fault, keep, look, sweep};
 pub use foreign::Foreign;
 pub use plan::{Deed, Plan, Step, plan};
 pub use tree::MAX_BYTES;

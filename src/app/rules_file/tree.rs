@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use granit_parser::{Event, Parser, ScalarStyle};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::app::FieldError;
@@ -107,6 +107,9 @@ fn read_yaml(text: &str) -> Result<Node, FieldError> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 plain(line, anchor, tag.is_some())?;
+                if text.contains('\0') {
+                    return Err(fault(line, NO_ZEROS));
+                }
                 Node { line, kind: scalar(text.into_owned(), style == ScalarStyle::Plain) }
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -142,6 +145,8 @@ fn read_yaml(text: &str) -> Result<Node, FieldError> {
 
 const NO_ALIASES: &str = "anchors (`&`), aliases (`*`) and tags (`!`) are not read; write the value out, in quotes \
                           where it begins with such a character";
+/// PostgreSQL stores no such text.
+const NO_ZEROS: &str = "there is a character with the number 0; take it out";
 const TOO_MANY: &str = "a mapping holds at most 100 fields";
 
 fn plain(line: usize, anchor: usize, is_tagged: bool) -> Result<(), FieldError> {
@@ -236,7 +241,10 @@ impl<'de> Visitor<'de> for Values {
         Ok(Node { line: 0, kind: Kind::Number(number.to_string()) })
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Node, E> {
+        if text.contains('\0') {
+            return Err(E::custom(NO_ZEROS));
+        }
         Ok(Node { line: 0, kind: Kind::Text(text.to_owned()) })
     }
 
@@ -378,6 +386,8 @@ mod tests {
         assert!(refused(&format!("a: {}", "x".repeat(MAX_BYTES))).contains("1 MiB"));
         assert!(refused("{\"a\": 1, \"a\": 2}").contains("twice"));
         assert!(refused("{\"a\": ").starts_with("line 1: this is no JSON"));
+        assert!(refused("b: 1\na: \"\\0\"\n").starts_with("line 2: there is a character"));
+        assert!(refused("{\"a\": \"\\u0000\"}").contains("there is a character"));
         assert!(refused("[a]: 1\n").contains("a word"));
     }
 
@@ -402,6 +412,7 @@ mod tests {
 
         #[test]
         fn every_text_comes_back(text in "\\PC{0,60}|.{0,60}") {
+            let text = text.replace('\0', "");
             let written = write(&[("schedules", vec![vec![("name", Value::String(text.clone()))]])]);
             let back = json_of(&written);
             prop_assert_eq!(&back["schedules"][0]["name"], &Value::String(text));

@@ -319,7 +319,7 @@ async fn switch(app: &App, actor: &Actor, id: &ScheduleId, on: bool) -> Result<S
         }
         touch(&mut new, &book, now);
         if on && new.next_due.is_none() && matches!(new.spec.when, When::Once(_)) {
-            return Err(Error::field("at", "this instant has passed; use one to come"));
+            return Err(Error::field("at", super::timing::PASSED));
         }
         let event = if on { "schedule.enable" } else { "schedule.disable" };
         replace(app, actor, event, &old, &new).await?;

@@ -429,11 +429,11 @@ pub(in crate::app) async fn outdated(app: &App, run: &Run, inventory: &Inventory
     Ok(is_changed.then(|| format!("the label {} has changed since it was due", label.label)))
 }
 
-/// Makes an editable copy of a label's schedule. The copy belongs to the caller and acts in its place; the schedule of
-/// the label is switched off until the label changes.
+/// Makes an editable copy of the schedule of a label or of the watched directory. The copy belongs to the caller and acts
+/// in its place; the schedule of the label is switched off until the label changes.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] where no label defines the schedule, or a copy would not act;
+/// [`Error::NotFound`]; [`Error::Conflict`] where the schedule is editable itself, or a copy would not act;
 /// [`Error::Stale`] where somebody changed it meanwhile.
 pub async fn copy_to_editable(
     app: &App,
@@ -445,17 +445,24 @@ pub async fn copy_to_editable(
     let old = stored(app, id).await?;
     let (book, now) = (RuleBook::load(app).await?, app.clock.now());
     let mut overridden = old.clone();
-    let Some(label) = &mut overridden.label else {
-        return Err(Error::conflict("no_label", "no label defines this schedule; copy it as any other"));
+    let is_overridden = match &mut overridden.label {
+        _ if app.config.labels == Labels::Only => {
+            let message = "DOCKNAP_LABELS is only: the copy would do nothing, and neither would this one; change the \
+                           label, or the setting";
+            return Err(Error::conflict("labels_only", message));
+        }
+        // What a person switched off stays so, also when the label changes.
+        Some(label) => {
+            let is_overridden = old.spec.enabled || label.off.is_some();
+            label.off = Some(LabelOff::Copied);
+            is_overridden
+        }
+        // It stays disabled, as one that a person disables.
+        None if old.source == Source::File => old.spec.enabled,
+        None => {
+            return Err(Error::conflict("no_label", "no label defines this schedule; change it as it is"));
+        }
     };
-    if app.config.labels == Labels::Only {
-        let message = "DOCKNAP_LABELS is only: the copy would do nothing, and neither would this one; change the \
-                       label, or the setting";
-        return Err(Error::conflict("labels_only", message));
-    }
-    // What a person switched off stays so, also when the label changes.
-    let is_overridden = old.spec.enabled || label.off.is_some();
-    label.off = Some(LabelOff::Copied);
     overridden.spec.enabled = false;
     touch(&mut overridden, &book, now);
     let mut copy = Schedule {

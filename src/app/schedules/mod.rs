@@ -30,6 +30,7 @@ pub(in crate::app) use planned::{
 pub use preview::{DryRun, Now, Preview, dry_run, preview};
 pub use rezone::rezone;
 pub(crate) use rezone::{switched_on, time_anew};
-pub(in crate::app) use target::{named_services, narrowed};
+pub(in crate::app) use target::{check_services, narrowed};
+pub(in crate::app) use timing::PASSED;
 pub use view::{Coming, LastRun, ScheduleFilter, ScheduleView, coming, conflicts, get, is_skipping, list};
 pub use weekly::{Mark, marks};

@@ -1,6 +1,7 @@
 //! The target of a draft, and the reasons against a schedule for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::draft::Draft;
 use crate::app::draft::{Faults, Field, did_you_mean};
@@ -9,7 +10,7 @@ use crate::app::suggest::suggest;
 use crate::app::{App, targets};
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
-use crate::domain::inventory::{Inventory, Kind, RestartPolicy};
+use crate::domain::inventory::{Container, Inventory, Kind, Protection, RestartPolicy};
 use crate::domain::schedule::{Schedule, ScheduleSpec};
 use crate::domain::target::{ContainerIdentity, Subject, Target, TargetType, unschedulable_name};
 use crate::domain::text::{capital, shorten};
@@ -128,29 +129,39 @@ fn called(spec: &ScheduleSpec) -> &str {
 }
 
 /// The services that a draft names, unchecked.
-pub(in crate::app) fn named_services(draft: &Draft) -> BTreeSet<String> {
+fn named_services(draft: &Draft) -> BTreeSet<String> {
     let names = draft.services.text().unwrap_or_default().split(',').map(str::trim);
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// The services of a stack to which a draft narrows the schedule.
 fn services(draft: &Draft, target_type: Option<TargetType>, faults: &mut Faults) -> BTreeSet<String> {
+    let checked = check_services(draft, target_type.unwrap_or(TargetType::Stack));
+    faults.take("services", checked).unwrap_or_default()
+}
+
+/// As [`named_services`], checked for a target of this type.
+///
+/// # Errors
+/// What is wrong with them.
+pub(in crate::app) fn check_services(
+    draft: &Draft,
+    target_type: TargetType,
+) -> Result<BTreeSet<String>, String> {
     let services = named_services(draft);
     if services.is_empty() {
-        return services;
+        return Ok(services);
     }
-    if target_type.is_some_and(|target_type| target_type != TargetType::Stack) {
-        faults.add("services", "only a stack has services; leave this out");
-        return BTreeSet::new();
+    if target_type != TargetType::Stack {
+        return Err("only a stack has services; leave this out".to_owned());
     }
     if let Some(reason) = services.iter().find_map(|name| unschedulable_name(name)) {
-        faults.add("services", reason);
-    } else if services.len() > MOST_SERVICES {
-        faults.add("services", format!("name {MOST_SERVICES} services at most"));
-    } else {
-        return services;
+        return Err(reason.to_owned());
     }
-    BTreeSet::new()
+    if services.len() > MOST_SERVICES {
+        return Err(format!("name {MOST_SERVICES} services at most"));
+    }
+    Ok(services)
 }
 
 /// A message about the first service that its stack does not have; `None` if it has all of them.
@@ -178,7 +189,19 @@ fn of_file(
     let inventory = app.hosts.get(&known.host).map(|host| host.inventory());
     let mut warnings = Vec::new();
     match inventory.filter(|inventory| !inventory.members(&known.subject).is_empty()) {
-        Some(inventory) => judge(&inventory, known, name, action, &mut warnings, faults)?,
+        Some(inventory) => {
+            let message = unknown_service(&inventory, known);
+            warnings.extend(message.map(|one| format!("{}; the schedule waits for it.", capital(&one))));
+            let is_locked = |one: &Arc<Container>| matches!(one.protection, Some(Protection::Lock(_)));
+            let members = inventory.members(&known.subject);
+            // A lock is for a while: the schedule acts again after it.
+            if let Some(lock) = members.first().filter(|_| members.iter().all(is_locked)) {
+                let reason = lock.protection.as_ref().map(Protection::reason).unwrap_or_default();
+                warnings.push(format!("`{name}` is left alone: {reason}."));
+            } else {
+                judge(&inventory, known, name, action, &mut warnings, faults)?;
+            }
+        }
         None => warnings.push(format!(
             "There is no {} `{name}` on {} now, as far as is known; the schedule waits for it.",
             known.target_type(),

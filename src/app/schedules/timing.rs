@@ -15,6 +15,9 @@ use crate::domain::time::{resolve, zone, zone_name};
 use crate::domain::window::{Phase, Window, WindowTimeline};
 use crate::zones;
 
+/// The fault of a single instant that is not to come.
+pub(in crate::app) const PASSED: &str = "this instant has passed; use one to come";
+
 /// The validated time fields of a draft.
 pub(super) struct Timing {
     pub when: When,
@@ -151,7 +154,7 @@ fn instant(
     let at = Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     let unchanged = stored.is_some_and(|schedule| schedule.spec.when == When::Once(at));
     if at <= now && !unchanged {
-        faults.add("at", "this instant has passed; use one to come");
+        faults.add("at", PASSED);
         return None;
     }
     Some(at)

@@ -16,15 +16,7 @@ pub(super) fn read(shell: &str) -> Result<Deeds, &'static str> {
     if shell.contains(['$', '`', ';', '|', '%', '(', '\\']) {
         return Err("it does more than one command does: variables, pipes and lists are not read");
     }
-    let mut words: Vec<&str> = Vec::new();
-    for word in shell.split_whitespace() {
-        // What follows goes to a file.
-        if word.starts_with('>') || word.starts_with("2>") || word.starts_with("1>") || word.starts_with("&>")
-        {
-            break;
-        }
-        words.push(unquoted(word));
-    }
+    let words = without_redirections(shell);
     let mut words = words.as_slice();
     let mut folder = None;
     if let ["cd", path, "&&", rest @ ..] = words {
@@ -43,6 +35,22 @@ pub(super) fn read(shell: &str) -> Result<Deeds, &'static str> {
         ("docker", ["container", rest @ ..]) | ("docker", rest) => containers(rest),
         _ => Err(NO_DOCKER),
     }
+}
+
+/// The words of a command up to a comment, without the files that its output goes to.
+fn without_redirections(shell: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = shell.split_whitespace().take_while(|word| !word.starts_with('#'));
+    while let Some(word) = rest.next() {
+        let to = word.trim_start_matches(['1', '2', '&']);
+        if !to.starts_with('>') {
+            words.push(unquoted(word));
+        } else if to.trim_start_matches('>').is_empty() {
+            // The next word is the file.
+            rest.next();
+        }
+    }
+    words
 }
 
 fn unquoted(word: &str) -> &str {
@@ -67,6 +75,7 @@ fn containers(words: &[&str]) -> Result<Deeds, &'static str> {
             option if option.starts_with('-') => {
                 return Err("it has an option that a schedule does not have");
             }
+            name if !is_of_container(name) => return Err("it has a word that is no name of a container"),
             name => {
                 deeds.push((TargetType::Container, name.to_owned(), action));
                 rest
@@ -77,7 +86,7 @@ fn containers(words: &[&str]) -> Result<Deeds, &'static str> {
 }
 
 fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> {
-    let (mut project, mut folder, mut words) = (None, folder, words);
+    let (mut project, mut of_option, mut of_file, mut words) = (None, None, None, words);
     let verb = loop {
         let Some((word, rest)) = words.split_first() else {
             return Err("it has no `docker compose` command");
@@ -98,8 +107,11 @@ fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> 
         };
         match option {
             "-p" | "--project-name" => project = Some(value),
-            "--project-directory" => folder = Some(value),
-            "-f" | "--file" => folder = folder.or(value.rsplit_once('/').map(|(folder, _)| folder)),
+            "--project-directory" => of_option = Some(value),
+            // The first file counts; without a directory it lies in the current one.
+            "-f" | "--file" => {
+                of_file = of_file.or_else(|| Some(value.rsplit_once('/').map(|(folder, _)| folder)));
+            }
             _ => return Err("it has an option of `docker compose` that is not read"),
         }
     };
@@ -118,9 +130,10 @@ fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> 
             option if option.starts_with('-') => {
                 return Err("it has an option that a schedule does not have");
             }
-            _ => return Err("it names services: make a schedule for each of their containers"),
+            _ => return Err("it names services: make a schedule for these services of the stack"),
         };
     }
+    let folder = of_option.or(of_file.flatten()).or(folder);
     let folder = || {
         let name = folder?.trim_end_matches('/').rsplit('/').next()?;
         Some(name).filter(|name| !name.is_empty() && !name.starts_with(['.', '~']))
@@ -130,7 +143,17 @@ fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> 
     };
     // As compose makes the name of a project from a directory.
     let name: String = project.to_lowercase().chars().filter(|c| is_of_project(*c)).collect();
-    Ok(vec![(TargetType::Stack, name, action)])
+    let name = name.trim_start_matches(['-', '_']);
+    if name.is_empty() {
+        return Err("the name of its project has no letter and no digit");
+    }
+    Ok(vec![(TargetType::Stack, name.to_owned(), action)])
+}
+
+/// Whether Docker gives such names; others are shell patterns, or words that are joined to an operator.
+fn is_of_container(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
 }
 
 fn is_of_project(c: char) -> bool {
@@ -153,6 +176,10 @@ mod tests {
             ("docker compose -f /opt/Media/compose.yaml up -d", Stack, "media", Action::Start),
             ("docker-compose --file=/opt/media/docker-compose.yml down", Stack, "media", Action::Stop),
             ("cd /opt/media && docker compose unpause", Stack, "media", Action::Unpause),
+            ("cd /opt/x && docker compose -f /opt/media/compose.yaml up -d", Stack, "media", Action::Start),
+            ("cd /opt/media && docker compose -f a.yaml -f /etc/b.yaml up", Stack, "media", Action::Start),
+            ("docker stop web # at night", Container, "web", Action::Stop),
+            ("docker stop >> /var/log/x 2> /dev/null web", Container, "web", Action::Stop),
         ] {
             assert_eq!(read(shell), Ok(vec![(kind, name.to_owned(), action)]), "{shell}");
         }
@@ -173,6 +200,13 @@ mod tests {
             "docker stop $(docker ps -q)",
             "docker stop web; docker start db",
             "docker stop web && docker start db",
+            "docker stop web >/dev/null && docker start db",
+            "docker stop web > /dev/null 2>&1 & docker start db",
+            "docker stop web&&docker start db",
+            "docker stop web>/dev/null",
+            "docker stop web < /dev/null",
+            "docker stop web*",
+            "docker compose -p .. stop",
             "backup.sh",
             "cd /x &&",
         ] {

@@ -12,6 +12,10 @@ pub fn read(text: &str) -> Found {
         if let Some((name, value)) = variable(line) {
             if matches!(name, "CRON_TZ" | "TZ") {
                 zone = Some(value.trim_matches(['"', '\'']).to_owned()).filter(|zone| !zone.is_empty());
+            } else if matches!(name, "DOCKER_HOST" | "DOCKER_CONTEXT" | "COMPOSE_PROJECT_NAME") {
+                let why =
+                    "it says which Engine or project is meant, and is not read: check the lines below it";
+                found.leave(number, line, why);
             }
             continue;
         }

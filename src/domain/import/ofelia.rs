@@ -21,7 +21,9 @@ pub fn read(text: &str) -> Found {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(section) = line.strip_prefix('[') {
+            // A comment may follow.
+            let section = section.split_once(']').map_or(section, |(section, _)| section);
             let (kind, name) = section.split_once(char::is_whitespace).unwrap_or((section, ""));
             is_open = kind.starts_with("job-");
             if is_open {
@@ -152,6 +154,14 @@ mod tests {
         assert_eq!(jobs(text), [night]);
         let left: Vec<usize> = read(text).left.iter().map(|left| left.line).collect();
         assert_eq!(left, [6, 9, 13]);
+    }
+
+    #[test]
+    fn a_comment_behind_a_section_does_not_join_two_jobs() {
+        let text = "[job-local \"night\"]\nschedule = @daily\ncommand = docker stop web\n\
+                    [job-exec \"dump\"] ; of the database\nschedule = @hourly\ncommand = pg_dumpall\n";
+        let night = ("night".to_owned(), "@daily".to_owned(), "web".to_owned(), Action::Stop);
+        assert_eq!(jobs(text), [night]);
     }
 
     #[test]

@@ -151,8 +151,10 @@ impl Planner<'_> {
                 added.push(Member { group: new.id.clone(), target, target_name, source: GroupSource::Api });
             }
         }
-        let gone: Vec<&Member> =
-            of_group.into_iter().filter(|one| self.prune && !listed.contains(&one.target)).collect();
+        // A group without a list of members says nothing about them.
+        let prunes = self.prune && item.fields.contains_key("members");
+        let gone = of_group.into_iter().filter(|one| prunes && !listed.contains(&one.target));
+        let gone: Vec<&Member> = gone.collect();
         changes.extend(gone.iter().map(|one| Change {
             field: "member".to_owned(),
             old: Some(groups::shown(&one.target, &one.target_name)),
