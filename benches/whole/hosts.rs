@@ -123,7 +123,9 @@ fn round(bench: &Bench, hangs: bool) -> io::Result<Vec<f64>> {
     }
     let (good, last) = many.others.split_at(GOOD);
     if hangs {
-        last.iter().for_each(|host| host.control.fault(Fault::hang()));
+        for host in last {
+            host.control.fault(Fault::hang());
+        }
     }
     let acted = || good.iter().filter(|host| !host.control.acts().is_empty()).count();
     wait_until("every good host is told to stop something", || Ok(acted() == GOOD))?;

@@ -126,8 +126,8 @@ fn about_group(conditions: &mut Conditions, group: &InGroup) -> String {
     };
     let own = |table: &str, holds: String| {
         format!(
-            "(object_type = '{0}' AND EXISTS (SELECT 1 FROM {0}s WHERE {0}s.id = object_id AND {holds}))",
-            table
+            "(object_type = '{table}' \
+             AND EXISTS (SELECT 1 FROM {table}s WHERE {table}s.id = object_id AND {holds}))"
         )
     };
     let mut any = vec![

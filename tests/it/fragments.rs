@@ -60,7 +60,7 @@ const SENT: [SentForm; 18] = [
 
 /// `(what, html)` of everything.
 async fn everything() -> Vec<(String, String)> {
-    let (test, mut all) = crate::goldens::every_html().await;
+    let (test, mut all) = Box::pin(crate::goldens::every_html()).await;
     let mut admin = test.browser(Role::Admin).await;
     for (path, status, form) in SENT {
         let answer = admin.post(path, form).await;
@@ -77,7 +77,7 @@ fn select(css: &str) -> Selector {
 
 #[tokio::test]
 async fn every_page_and_part_keeps_to_the_rules() {
-    let all = everything().await;
+    let all = Box::pin(everything()).await;
     for (what, html) in &all {
         assert!(!html.trim().is_empty(), "{what} is empty");
     }

@@ -36,6 +36,7 @@ fn world() -> World {
         .container("loner", |c| c)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields of drafts are optional")]
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }

@@ -40,6 +40,7 @@ async fn app(db: TestDb) -> TestApp {
     TestApp::over(Bench::on(db, NOW, world()).await).await
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the rule in place")]
 fn of(services: &[&str], rule: Value) -> Value {
     let mut body = json!({"target_type": "stack", "target_id": "media", "services": services});
     for (name, value) in rule.as_object().expect("fields") {

@@ -83,7 +83,7 @@ impl<'a> Aim<'a> {
                     return Ok((Target::stack(host, id), id.to_owned()));
                 }
                 let identity = match text_of(fields, identity_field) {
-                    Some(text) => match ContainerIdentity::parse(text).filter(|one| is_plain(one)) {
+                    Some(text) => match ContainerIdentity::parse(text).filter(is_plain) {
                         Some(identity) => identity,
                         None => {
                             let message =

@@ -345,7 +345,7 @@ mod tests {
     use serde_json::json;
 
     fn json_of(text: &str) -> Value {
-        read(text).map(|node| node.to_json()).unwrap_or_else(|error| panic!("{text:?}: {error:?}"))
+        read(text).map_or_else(|error| panic!("{text:?}: {error:?}"), |node| node.to_json())
     }
 
     fn refused(text: &str) -> String {

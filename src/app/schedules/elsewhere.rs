@@ -79,7 +79,7 @@ fn aim(app: &App, old: &Schedule, to: &Elsewhere, book: &RuleBook) -> Result<(Sc
             Some(named) => named.to_owned(),
             None => same_name(app, old, &to.host),
         }),
-        services: spec.target.subject.services().map(|services| joined(services)),
+        services: spec.target.subject.services().map(joined),
         allow_missing: to.allow_missing,
         ..Draft::default()
     };

@@ -32,7 +32,7 @@ pub(super) fn read(shell: &str) -> Result<Deeds, &'static str> {
     let Some((program, words)) = words.split_first() else { return Err(NO_DOCKER) };
     match (program.rsplit('/').next().unwrap_or_default(), words) {
         ("docker", ["compose", rest @ ..]) | ("docker-compose", rest) => compose(rest, folder),
-        ("docker", ["container", rest @ ..]) | ("docker", rest) => containers(rest),
+        ("docker", ["container", rest @ ..] | rest) => containers(rest),
         _ => Err(NO_DOCKER),
     }
 }

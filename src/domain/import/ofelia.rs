@@ -120,7 +120,7 @@ fn cron(schedule: &str) -> Result<String, &'static str> {
 fn at_every(text: &str) -> Option<String> {
     let whole = |of: u32, unit: &str| {
         let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
-        (number > 0 && number <= of && of % number == 0).then_some(number)
+        (number > 0 && number <= of && of.is_multiple_of(number)).then_some(number)
     };
     // As Go writes and reads a duration.
     let hours = whole(24, "h0m0s").or_else(|| whole(24, "h0m")).or_else(|| whole(24, "h"));

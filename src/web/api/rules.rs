@@ -97,7 +97,7 @@ impl PlanJson {
 /// Reads a rules file in YAML or JSON, and returns what it changes. All of it is stored, or nothing where a part is
 /// wrong. Each section needs the role of its page.
 #[utoipa::path(post, path = "/api/import", tag = "rules", operation_id = "import_rules", params(ImportQuery),
-    request_body(content((Value = "application/json"), (String = "application/yaml"))),
+    request_body(content = Value, description = "A rules file as JSON, or the text of one in YAML"),
     responses((status = 200, body = PlanJson), (status = 403), (status = 409), (status = 413)))]
 pub async fn import(caller: Caller<Operator>, query: ApiQuery, body: Bytes) -> Result<Json<PlanJson>> {
     let ImportQuery { dry_run, prune, plan: expected } = query.read()?;
