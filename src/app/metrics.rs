@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::rulebook::RuleBook;
-use super::{App, Result, backup};
+use super::{App, Result};
 use crate::db;
 use crate::domain::action::Action;
 use crate::domain::ids::HostId;
@@ -212,7 +212,7 @@ pub async fn text(app: &App) -> Result<String> {
         let count = app.vitals.counters.logins[login as usize].load(Ordering::Relaxed);
         text.value("docknap_auth_attempts_total", &[("outcome", word)], count);
     }
-    if let Some(last) = backup::last(app).await? {
+    if let Some(last) = db::settings::last_backup(&app.db).await? {
         let name = "docknap_last_backup_timestamp_seconds";
         text.metric(name, "gauge", "When the last backup was made.");
         text.value(name, &[], last.as_second());

@@ -11,10 +11,10 @@ use super::query::{Query, sql};
 use super::read::{self, ReadRow};
 use super::rows::{self, Columns, missing, row, values};
 use super::{Db, Result, Tx};
+use crate::domain::carried_labels::source_key;
 use crate::domain::day_rules::{EveryWeeks, Nth};
 use crate::domain::group::{Area, InGroup};
 use crate::domain::ids::{CalendarId, HostId, ScheduleId, UserId};
-use crate::domain::label_rules::source_key;
 use crate::domain::schedule::{LabelOrigin, Schedule, ScheduleSpec, When};
 use crate::domain::target::Target;
 

@@ -5,14 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use super::action::Action;
 use super::cron::Cron;
 use super::day_rules::{EveryWeeks, Nth};
-use super::inventory::{Container, Inventory};
 use super::schedule::MAX_STOP_TIMEOUT;
-use super::target::{ContainerIdentity, Subject, Target, unschedulable_name};
 use super::text::shorten;
 use super::time::zone;
 use super::window::Window;
@@ -20,7 +17,7 @@ use super::window::Window;
 /// Names the services of the same stack after which a container starts.
 pub const AFTER: &str = "docknap.after";
 
-const PREFIX: &str = "docknap.";
+pub(super) const PREFIX: &str = "docknap.";
 /// Most rules of a container, and of a stack.
 const MOST_RULES: usize = 64;
 /// Longest name of a rule, as `night` in `docknap.stop.night`.
@@ -112,196 +109,18 @@ pub struct Reading {
     pub faults: BTreeMap<String, String>,
 }
 
-/// A rule with its target and the container that carries it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carried {
-    pub rule: LabelRule,
-    pub target: Target,
-    /// The name of the target.
-    pub target_name: String,
-    pub carrier: ContainerIdentity,
-    pub carrier_name: String,
-    /// Whether its labels are wrong, so that the rule is not used.
-    pub is_faulty: bool,
-}
-
-impl Carried {
-    /// The key of its schedule, which stays when the container is re-created.
-    pub fn source_key(&self) -> String {
-        source_key(&self.target, &self.rule.label)
-    }
-}
-
-/// The key of the schedule for a target by a label.
-pub fn source_key(target: &Target, label: &str) -> String {
-    format!("{}|{label}|{}:{}", target.host, target.target_type(), target.identity_text())
-}
-
-/// The rules in the labels of all containers of an Engine, and what is wrong with these labels.
-#[derive(Clone, Debug, Default)]
-pub struct HostLabels {
-    pub rules: Vec<Carried>,
-    /// By the identity of the container, then by label.
-    pub faults: BTreeMap<ContainerIdentity, BTreeMap<String, String>>,
-}
-
-/// Whether any container has a label of DockNap.
-pub fn has_labels(inventory: &Inventory) -> bool {
-    inventory.containers.iter().any(|one| has_any(one))
-}
-
-/// Reads the labels of all ordinary containers.
-pub fn of_inventory(inventory: &Inventory) -> HostLabels {
-    if has_labels(inventory) {
-        of_members(inventory, &inventory.members(&Subject::Host))
-    } else {
-        HostLabels::default()
-    }
-}
-
-/// The rules for one stack or container.
-pub fn of_target(inventory: &Inventory, target: &Target) -> Vec<Carried> {
-    let mut rules = of_members(inventory, &inventory.members(&target.subject)).rules;
-    rules.retain(|carried| carried.target == *target);
-    rules
-}
-
-fn of_members(inventory: &Inventory, members: &[Arc<Container>]) -> HostLabels {
-    let mut found = HostLabels::default();
-    let mut stacks: BTreeMap<String, Vec<&Container>> = BTreeMap::new();
-    for one in members.iter().filter(|one| one.is_ordinary() && has_any(one)) {
-        let reading = read(&one.labels, false);
-        for rule in reading.rules {
-            let is_faulty = reading.faults.contains_key(&rule.label);
-            add(&mut found, rule, one.target(), &one.name, one, is_faulty);
-        }
-        note(&mut found, &one.identity, reading.faults);
-        note(&mut found, &one.identity, others(&one.labels));
-        match one.stack() {
-            Some(stack) => stacks.entry(stack.to_owned()).or_default().push(one),
-            None => note(&mut found, &one.identity, without_stack(&one.labels)),
-        }
-    }
-    for (stack, carriers) in stacks {
-        read_stack(&mut found, inventory, &stack, &carriers);
-    }
-    found
-}
-
-/// What is wrong with the labels of ordinary containers that define no rule.
-pub fn faults_beside_rules(inventory: &Inventory) -> BTreeMap<ContainerIdentity, BTreeMap<String, String>> {
-    let mut found = HostLabels::default();
-    for one in inventory.members(&Subject::Host).iter().filter(|one| one.is_ordinary() && has_any(one)) {
-        note(&mut found, &one.identity, others(&one.labels));
-    }
-    found.faults
-}
-
-/// The labels for a stack of a container that belongs to none.
-fn without_stack(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let fault = |label: &String| {
-        let (_, word) = word(label)
-            .filter(|(is_of_stack, word)| *is_of_stack && (is_of_rules(word) || *word == "group"))?;
-        let sentence = format!("this container belongs to no stack: write {}", shorten(&full(word, false)));
-        Some((label.clone(), sentence))
-    };
-    labels.keys().filter_map(fault).collect()
-}
-
-/// Adds the rules for a stack from the labels of all its containers.
-fn read_stack(found: &mut HostLabels, inventory: &Inventory, stack: &str, carriers: &[&Container]) {
-    let mut said: BTreeMap<&str, Vec<(&Container, &str)>> = BTreeMap::new();
-    for one in carriers {
-        for (label, value) in &one.labels {
-            if matches!(word(label), Some((true, word)) if is_of_rules(word)) {
-                said.entry(label.as_str()).or_default().push((*one, value.as_str()));
-            }
-        }
-    }
-    let mut labels = BTreeMap::new();
-    let mut torn = BTreeMap::new();
-    for (label, values) in &said {
-        let Some((first, rest)) = values.split_first() else { continue };
-        labels.insert((*label).to_owned(), first.1.to_owned());
-        if let Some(other) = rest.iter().find(|(_, value)| value.trim() != first.1.trim()) {
-            torn.insert((*label).to_owned(), disagreement(*first, *other));
-        }
-    }
-    let reading = read(&labels, true);
-    for rule in reading.rules {
-        let Some((carrier, _)) = said.get(rule.label.as_str()).and_then(|values| values.first()) else {
-            continue;
-        };
-        let shared_is_torn = torn
-            .keys()
-            .any(|label| matches!(word(label), Some((_, word)) if is_shared(word)) && uses(&rule, label));
-        let is_faulty =
-            shared_is_torn || torn.contains_key(&rule.label) || reading.faults.contains_key(&rule.label);
-        let target = Target::stack(inventory.host.clone(), stack);
-        add(found, rule, target, stack, carrier, is_faulty);
-    }
-    // A disagreement is told rather than what is wrong with one of the values.
-    for (label, sentence) in reading.faults.into_iter().chain(torn) {
-        for (one, _) in said.get(label.as_str()).into_iter().flatten() {
-            note(found, &one.identity, BTreeMap::from([(label.clone(), sentence.clone())]));
-        }
-    }
-}
-
-fn disagreement(one: (&Container, &str), other: (&Container, &str)) -> String {
-    let said = |(container, value): (&Container, &str)| {
-        format!("{} says “{}”", shorten(&container.name), shorten(value))
-    };
-    format!("{}, and {}: neither is used; keep one of the two", said(one), said(other))
-}
-
-fn add(
-    found: &mut HostLabels,
-    rule: LabelRule,
-    target: Target,
-    name: &str,
-    carrier: &Container,
-    is_faulty: bool,
-) {
-    let (identity, carried_by) = (target.identity_text(), carrier.identity.to_text());
-    let names = [name, identity.as_str(), carrier.name.as_str(), carried_by.as_str()];
-    if let Some(reason) = names.into_iter().find_map(unschedulable_name) {
-        let sentence = format!("nothing can be scheduled here: {reason}");
-        note(found, &carrier.identity, BTreeMap::from([(rule.label, sentence)]));
-        return;
-    }
-    found.rules.push(Carried {
-        rule,
-        target,
-        target_name: name.to_owned(),
-        carrier: carrier.identity.clone(),
-        carrier_name: carrier.name.clone(),
-        is_faulty,
-    });
-}
-
-fn note(found: &mut HostLabels, carrier: &ContainerIdentity, faults: BTreeMap<String, String>) {
-    if !faults.is_empty() {
-        found.faults.entry(carrier.clone()).or_default().extend(faults);
-    }
-}
-
-fn has_any(container: &Container) -> bool {
-    container.labels.keys().any(|label| label.starts_with(PREFIX))
-}
-
 /// Whether a label is for the stack, and its name without `docknap.` and `stack.`.
-fn word(label: &str) -> Option<(bool, &str)> {
+pub(super) fn word(label: &str) -> Option<(bool, &str)> {
     let rest = label.strip_prefix(PREFIX)?;
     Some(rest.strip_prefix("stack.").map_or((false, rest), |rest| (true, rest)))
 }
 
-fn full(word: &str, is_of_stack: bool) -> String {
+pub(super) fn full(word: &str, is_of_stack: bool) -> String {
     format!("{PREFIX}{}{word}", if is_of_stack { "stack." } else { "" })
 }
 
 /// The labels that go with every rule of their scope to which they apply.
-fn is_shared(word: &str) -> bool {
+pub(super) fn is_shared(word: &str) -> bool {
     matches!(word, "timezone" | "mode" | "stop-timeout" | "every-weeks" | "anchor" | "nth")
 }
 
@@ -318,12 +137,12 @@ fn is_window(word: &str) -> bool {
     matches!(word, "sleep" | "awake")
 }
 
-fn is_of_rules(word: &str) -> bool {
+pub(super) fn is_of_rules(word: &str) -> bool {
     is_window(word) || is_shared(word) || action(word).is_some()
 }
 
 /// Whether a rule has the label's text in one of its fields.
-fn uses(rule: &LabelRule, label: &str) -> bool {
+pub(super) fn uses(rule: &LabelRule, label: &str) -> bool {
     let fields = ["timezone", "mode", "stop_timeout_seconds", "every_weeks", "anchor", "nth"];
     let texts =
         [&rule.timezone, &rule.mode, &rule.stop_timeout_seconds, &rule.every_weeks, &rule.anchor, &rule.nth];
@@ -401,17 +220,6 @@ pub fn read(labels: &BTreeMap<String, String>, is_of_stack: bool) -> Reading {
     reading
 }
 
-/// What is wrong with the labels that are no rules and go with none, by label.
-fn others(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let problem = |(label, value): (&String, &String)| {
-        let name = label.strip_prefix(PREFIX)?;
-        let is_other = word(label).is_some_and(|(_, word)| !is_of_rules(word));
-        let problem = is_other.then(|| super::inventory::labels::problem(name, value)).flatten()?;
-        Some((label.clone(), problem))
-    };
-    labels.iter().filter_map(problem).collect()
-}
-
 /// What is wrong with the value of a rule's label, given without `docknap.` and `stack.`; `None` if it is valid, or is
 /// no label of a rule.
 pub fn problem_of_rule(word: &str, value: &str) -> Option<String> {
@@ -479,6 +287,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::carried_labels;
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect()
@@ -581,7 +390,7 @@ mod tests {
                     let _ = rule.text();
                 }
             }
-            let _ = (others(&labels), near(&word), after(&value).count());
+            let _ = (carried_labels::others(&labels), near(&word), after(&value).count());
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod action;
 pub mod applied;
 pub mod audit;
 pub mod calendar;
+pub mod carried_labels;
 pub mod conflict;
 pub mod contradiction;
 pub mod credential;

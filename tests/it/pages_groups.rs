@@ -21,6 +21,7 @@ use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
 use crate::support::rows::{at, run, store_runs};
 use crate::support::sim::Simulated;
+use crate::wide_schedules::with_nas;
 
 const NOW: &str = "2027-03-02T20:30:00Z";
 
@@ -37,15 +38,6 @@ fn world() -> World {
         .stack("media", |s| s.service("db", |c| c).service("web", |c| c.depends_on("db")))
         .stack("media-2", |s| s.service("web", |c| c))
         .container("loner", |c| c)
-}
-
-/// DockNap with `local` and `nas`, called `NAS`, with the same stacks and containers.
-async fn with_nas(db: TestDb) -> (TestApp, Simulated) {
-    let bench = Bench::on(db, NOW, world()).await;
-    let nas = Simulated::start(bench.clock.clone(), world()).await;
-    let test = TestApp::over(bench).await;
-    test.add_host("NAS", "nas", &nas).await;
-    (test, nas)
 }
 
 async fn group(admin: &mut Client, name: &str, members: &[(&str, &str, &str)]) {
@@ -99,7 +91,7 @@ fn set(of: &[&str]) -> BTreeSet<String> {
 
 /// Two groups across two hosts, with schedules and runs in and beside them.
 async fn two_groups(db: TestDb) -> (TestApp, Simulated) {
-    let (test, nas) = with_nas(db).await;
+    let (test, nas) = with_nas(db, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     group(&mut admin, "Evening", &[("nas", "stack", "media"), ("local", "container", "loner")]).await;
     group(&mut admin, "Lab", &[("nas", "host", "nas")]).await;
@@ -243,7 +235,7 @@ async fn every_page_is_filtered_by_group(db: TestDb) {
 
 /// A stack whose name begins with that of another one, and the same stack on another host, stay apart.
 async fn the_runs_of_a_container_are_in_the_group_of_its_stack_alone(db: TestDb) {
-    let (test, _nas) = with_nas(db).await;
+    let (test, _nas) = with_nas(db, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     group(&mut admin, "Evening", &[("nas", "stack", "media")]).await;
     for path in ["nas/media-web-1", "nas/media-2-web-1", "local/media-web-1", "nas/loner"] {
@@ -276,7 +268,7 @@ async fn the_runs_of_a_container_are_in_the_group_of_its_stack_alone(db: TestDb)
 
 /// A group `Evening` with a stack on each of two hosts.
 async fn evening(db: TestDb) -> (TestApp, Simulated) {
-    let (test, nas) = with_nas(db).await;
+    let (test, nas) = with_nas(db, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     group(&mut admin, "Evening", &[("nas", "stack", "media"), ("local", "stack", "media")]).await;
     (test, nas)
@@ -447,7 +439,7 @@ async fn a_page_of_runs_has_so_many_lines(db: TestDb) {
 
 #[tokio::test]
 async fn the_first_page_is_by_group_of_hosts_and_only_what_is_away_is_grey() {
-    let (test, nas) = with_nas(TestDb::sqlite().await).await;
+    let (test, nas) = with_nas(TestDb::sqlite().await, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     let mut ada = test.admin().await;
     assert_eq!(texts(&ada.get("/").await, "#board h2"), ["local", "NAS"], "no group of hosts");

@@ -4,13 +4,14 @@ use axum::http::Method;
 use docknap::app::schedules;
 use docknap::domain::group::Area;
 use docknap::domain::permission::Role;
-use docknap::sim::{Control, World};
+use docknap::sim::World;
 use serde_json::{Value, json};
 
 use crate::on_both_engines;
 use crate::support::app::{Answer, Client, TestApp};
 use crate::support::bench::{Bench, person};
 use crate::support::db::TestDb;
+use crate::wide_schedules::{at, running};
 
 /// A Tuesday.
 const NOW: &str = "2027-03-02T20:30:00Z";
@@ -57,20 +58,6 @@ async fn make(admin: &mut Client, body: Value) -> Value {
 
 async fn put(admin: &mut Client, path: &str, body: &Value) -> Answer {
     admin.send(Method::PUT, path, Some("application/json"), body.to_string(), &[]).await
-}
-
-fn running(control: &Control) -> Vec<String> {
-    let all = control.containers().into_iter().filter(|one| one.state == "running");
-    let mut names: Vec<String> = all.map(|one| one.name).collect();
-    names.sort();
-    names
-}
-
-async fn at(test: &TestApp, instant: &str) -> Client {
-    test.bench().advance_to(instant).await;
-    test.bench().tick().await;
-    test.bench().settle().await;
-    test.bearer(Role::Admin).await
 }
 
 const ALL: [&str; 4] = ["lab-web-1", "media-db-1", "media-web-1", "media-worker-1"];

@@ -35,7 +35,8 @@ fn world() -> World {
         .container("loner", |c| c)
 }
 
-async fn with_nas(db: TestDb) -> (TestApp, Simulated) {
+/// DockNap with `local` and `nas`, called `NAS`, with the same stacks and containers.
+pub async fn with_nas(db: TestDb, world: fn() -> World) -> (TestApp, Simulated) {
     let bench = Bench::on(db, NOW, world()).await;
     let nas = Simulated::start(bench.clock.clone(), world()).await;
     let test = TestApp::over(bench).await;
@@ -68,15 +69,16 @@ async fn runs(admin: &mut Client, schedule: &str) -> Vec<Value> {
     answer.json()["items"].as_array().unwrap_or_else(|| panic!("{}", answer.body)).clone()
 }
 
-/// The containers that run: of both stacks, and the one outside.
-fn running(control: &Control) -> Vec<String> {
+/// The names of the containers that run, sorted.
+pub fn running(control: &Control) -> Vec<String> {
     let mut names: Vec<String> =
         control.containers().into_iter().filter(|one| one.state == "running").map(|one| one.name).collect();
     names.sort();
     names
 }
 
-async fn at(test: &TestApp, instant: &str) -> Client {
+/// Moves the clock, lets everything that is due happen, and logs in again.
+pub async fn at(test: &TestApp, instant: &str) -> Client {
     test.bench().advance_to(instant).await;
     test.bench().tick().await;
     test.bench().settle().await;
@@ -85,7 +87,7 @@ async fn at(test: &TestApp, instant: &str) -> Client {
 }
 
 async fn a_window_of_a_host_is_the_default_for_what_has_no_narrower_rule(db: TestDb) {
-    let (test, nas) = with_nas(db).await;
+    let (test, nas) = with_nas(db, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     group(&mut admin, "evening", &[json!({"target_type": "host", "target_id": "nas"})]).await;
     let of_host = json!({"target_type": "host", "target_id": "nas", "window": "sleep 22:00-06:00"});
@@ -153,7 +155,7 @@ async fn a_window_of_a_host_is_the_default_for_what_has_no_narrower_rule(db: Tes
 }
 
 async fn a_schedule_of_a_group_makes_one_run_on_each_host(db: TestDb) {
-    let (test, nas) = with_nas(db).await;
+    let (test, nas) = with_nas(db, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     group(&mut admin, "evening", &[stack("nas", "media"), stack("nas", "lab"), stack("local", "media")])
         .await;
@@ -356,7 +358,7 @@ async fn a_stop_of_a_host_lasts_until_the_next_edge_of_each_stack(db: TestDb) {
 }
 
 async fn a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved(db: TestDb) {
-    let (test, nas) = with_nas(db).await;
+    let (test, nas) = with_nas(db, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     group(&mut admin, "evening", &[stack("nas", "media"), stack("local", "media")]).await;
     let stop =
@@ -388,7 +390,7 @@ async fn a_group_is_run_by_hand_retried_and_found_after_its_host_has_moved(db: T
 
 /// A restart of a stack that is down never acts, while the hours of the host go on for ever.
 async fn the_next_action_is_found_beside_endless_ones_of_another_schedule(db: TestDb) {
-    let (test, _nas) = with_nas(db).await;
+    let (test, _nas) = with_nas(db, world).await;
     let mut admin = test.bearer(Role::Admin).await;
     for name in ["media-db-1", "media-web-1"] {
         test.bench().sim.stop(name).expect("it stops");

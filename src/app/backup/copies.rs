@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use super::upload::Preview;
+use super::{download_path, failed, store};
 use crate::app::audit::Audit;
 use crate::app::{Actor, App, Error, Live, Result, auth, zone};
 use crate::config::Config;
@@ -95,11 +96,6 @@ impl State {
 /// The directory of the copies.
 pub fn directory(config: &Config) -> PathBuf {
     config.backup_dir.clone().unwrap_or_else(|| config.data_dir.join("backups"))
-}
-
-/// The path of a copy made for one download.
-pub(super) fn download_path(config: &Config) -> PathBuf {
-    config.data_dir.join("docknap-download.db")
 }
 
 /// The name of a copy made at `at`.
@@ -396,12 +392,6 @@ pub async fn confirm(app: &App, actor: &Actor, password: &SecretString) -> Resul
     Err(Error::field("current", "this is not your password"))
 }
 
-pub(super) async fn store(app: &App, actor: &Actor, event: &str, name: &str) -> Result<()> {
-    let mut tx = app.db.begin().await?;
-    Audit::new(app, actor, event).object("backup", Some(name), name).store(&mut tx).await?;
-    Ok(tx.commit().await?)
-}
-
 /// The path of the copy of this name.
 fn path(app: &App, name: &str) -> Result<PathBuf> {
     match time_of(name) {
@@ -414,14 +404,6 @@ fn missing(name: &str, path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::not_found("backup", name),
         _ => Error::conflict("backup_failed", files::words(path, error)),
-    }
-}
-
-/// The error of a copy for the person who asked for it.
-pub(super) fn failed(error: DbError) -> Error {
-    match error {
-        DbError::Unusable(message) => Error::conflict("backup_failed", message),
-        other => other.into(),
     }
 }
 

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use secrecy::ExposeSecret as _;
 
-use super::{App, auth, zone};
+use super::audit::Audit;
+use super::{Actor, App, auth, zone};
 use crate::clock::Clock;
 use crate::config::{Config, Labels};
 use crate::db::engine::{FileLock, backup};
@@ -26,9 +27,6 @@ use crate::files;
 pub mod copies;
 pub mod upload;
 
-/// Settings key that holds the instant of the last backup.
-const LAST: &str = "last_backup";
-
 /// Copies the database to `target`, also while DockNap is running, and stores the instant of the backup in the
 /// original.
 ///
@@ -39,20 +37,19 @@ pub async fn copy(config: &Config, clock: &Clock, target: &Path) -> Result<()> {
     match config.database_file() {
         Some(file) => {
             backup::copy(&file, target).await?;
-            backup::note(&file, LAST, now).await
+            backup::note(&file, db::settings::LAST_BACKUP, now).await
         }
         None => {
             let url = server(config)?;
             backup::copy_server(url, target).await?;
-            backup::note_server(url, LAST, now).await
+            backup::note_server(url, db::settings::LAST_BACKUP, now).await
         }
     }
 }
 
 /// Instant of the last backup that DockNap made; `None` where it made none.
 pub async fn last(app: &App) -> super::Result<Option<Timestamp>> {
-    let stored = db::settings::get(&app.db, LAST).await?;
-    Ok(stored.and_then(|text| text.parse().ok()))
+    Ok(db::settings::last_backup(&app.db).await?)
 }
 
 /// Replaces the database by the copy `source`. A previous SQLite database is kept beside the new one, with
@@ -204,5 +201,24 @@ fn server(config: &Config) -> Result<&str> {
     match &config.database_url {
         Some(url) => Ok(url.expose_secret()),
         None => Err(DbError::Unusable("no database server is set".to_owned())),
+    }
+}
+
+/// The path of a copy made for one download.
+fn download_path(config: &Config) -> PathBuf {
+    config.data_dir.join("docknap-download.db")
+}
+
+async fn store(app: &App, actor: &Actor, event: &str, name: &str) -> super::Result<()> {
+    let mut tx = app.db.begin().await?;
+    Audit::new(app, actor, event).object("backup", Some(name), name).store(&mut tx).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The error of a copy for the person who asked for it.
+fn failed(error: DbError) -> super::Error {
+    match error {
+        DbError::Unusable(message) => super::Error::conflict("backup_failed", message),
+        other => other.into(),
     }
 }

@@ -12,8 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-use super::copies::{download_path, failed, store};
-use super::{restore_to, unsealable};
+use super::{download_path, failed, restore_to, store, unsealable};
 use crate::app::{Actor, App, Error, Result};
 use crate::clock::Clock;
 use crate::config::Config;

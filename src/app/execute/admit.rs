@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::active_runs::{ActiveRun, Claim, Control, GivenUp};
 use super::guard::{self, GuardDecision};
+use super::outdated::outdated;
 use super::run::RunExecutor;
 use super::share::Share;
 use super::submit::steps_of;
@@ -22,7 +23,7 @@ use super::verdict::{announce_end, end_unbegun, mark_unapplied, record_end, undo
 use crate::app::error::Result;
 use crate::app::manual_changes::ManualChange;
 use crate::app::rulebook::RuleBook;
-use crate::app::{Actor, App, Live, overrides, schedules, targets};
+use crate::app::{Actor, App, Live, overrides, targets};
 use crate::clock::Clock;
 use crate::db;
 use crate::docker::Host;
@@ -179,7 +180,7 @@ impl Pass<'_> {
         let inventory = host.inventory();
         // Labels may have changed while nobody could read them.
         let is_late = run.trigger == Trigger::CatchUp || run.trigger == Trigger::Label && run.attempt > 0;
-        if is_late && let Some(reason) = schedules::outdated(app, run, &inventory).await? {
+        if is_late && let Some(reason) = outdated(app, run, &inventory).await? {
             return self.end(run, RunState::Skipped, &reason).await;
         }
         let share = Share::of(app, run).await?;

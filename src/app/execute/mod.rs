@@ -16,6 +16,7 @@ pub mod early;
 mod guard;
 mod locks;
 mod looks;
+mod outdated;
 mod past;
 mod request;
 mod run;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::check::check;
 use super::draft::{Draft, FieldValues, field_values};
 use super::view::{self, ScheduleView, not_found, stored};
-use super::{labels, lint, preview};
+use super::{lint, preview, unused};
 use crate::app::audit::Audit;
 use crate::app::execute::{self, Request, Submitted};
 use crate::app::nap::{self, NapRequest};
@@ -81,7 +81,7 @@ async fn present(
     warnings: &mut Vec<String>,
 ) -> Result<Option<preview::Now>> {
     if !book.uses(schedule.source) {
-        warnings.push(labels::UNUSED.to_owned());
+        warnings.push(unused::UNUSED.to_owned());
         return Ok(None);
     }
     preview::on_save(app, actor, &schedule.spec, book, schedule.effective_from).await

@@ -22,11 +22,10 @@ use crate::app::{Actor, App, Error, Result};
 use crate::config::Labels;
 use crate::db;
 use crate::db::targets::KEPT;
+use crate::domain::carried_labels::{self, Carried, source_key};
 use crate::domain::ids::{HostId, ScheduleId, UserId};
 use crate::domain::inventory::{Container, Inventory, is_replaced_name};
-use crate::domain::label_rules::{self, Carried, source_key};
 use crate::domain::permission::Permission;
-use crate::domain::run::Run;
 use crate::domain::schedule::{LabelOff, LabelOrigin, Schedule, ScheduleSpec, Source};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::text::chain;
@@ -34,10 +33,6 @@ use crate::domain::text::chain;
 /// How long a container is missing, while DockNap runs and its host is connected, before its schedules are switched
 /// off.
 const GONE_AFTER: Duration = Duration::from_secs(10 * 60);
-
-/// Why a schedule that no label defines does nothing.
-pub(super) const UNUSED: &str =
-    "DOCKNAP_LABELS is only: schedules that no label defines are kept and do nothing.";
 
 /// A change to store.
 struct Step {
@@ -102,7 +97,7 @@ async fn go_off(app: &App) -> Result<()> {
 
 /// Follows the labels of one host. Returns whether a schedule waits for time to pass.
 async fn follow_host(app: &App, inventory: &Inventory) -> Result<bool> {
-    let found = label_rules::of_inventory(inventory);
+    let found = carried_labels::of_inventory(inventory);
     let stored = db::schedules::labelled(&app.db, Some(&inventory.host)).await?;
     if found.rules.is_empty() && stored.is_empty() {
         return Ok(false);
@@ -352,7 +347,7 @@ pub async fn label_faults(app: &App, actor: &Actor, host: Option<&HostId>) -> Re
         // The same list has the same faults, and a look at all of them takes a while.
         let of_host = match app.external_changes.label_faults(one.id(), &list, zone) {
             Some(known) => known,
-            None if !label_rules::has_labels(&inventory) => Arc::default(),
+            None if !carried_labels::has_labels(&inventory) => Arc::default(),
             None => {
                 let (app_too, book_too) = (app.clone(), Arc::clone(&book));
                 let look = move || faults_of(&app_too, &inventory, &book_too);
@@ -369,9 +364,9 @@ pub async fn label_faults(app: &App, actor: &Actor, host: Option<&HostId>) -> Re
 fn faults_of(app: &App, inventory: &Inventory, book: &RuleBook) -> FaultsOfHost {
     if app.config.labels == Labels::Off {
         // The labels that are no rules are read all the same.
-        return label_rules::faults_beside_rules(inventory);
+        return carried_labels::faults_beside_rules(inventory);
     }
-    let (found, now) = (label_rules::of_inventory(inventory), app.clock.now());
+    let (found, now) = (carried_labels::of_inventory(inventory), app.clock.now());
     let mut of_host = found.faults;
     for carried in found.rules.iter().filter(|carried| !carried.is_faulty) {
         let Err(Error::Invalid(wrong)) = check(app, &draft(carried), book, None, now) else { continue };
@@ -381,52 +376,6 @@ fn faults_of(app: &App, inventory: &Inventory, book: &RuleBook) -> FaultsOfHost 
         }
     }
     of_host
-}
-
-/// Why a schedule does nothing, as a sentence.
-pub(super) fn off_reason(schedule: &Schedule, book: &RuleBook) -> Option<String> {
-    if !book.uses(schedule.source) {
-        return schedule.spec.enabled.then(|| UNUSED.to_owned());
-    }
-    let label = schedule.label.as_ref()?;
-    let day = |at: Timestamp| at.to_zoned(book.zone.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
-    Some(match (label.off, label.gone_at) {
-        (Some(LabelOff::Gone), Some(at)) => {
-            format!(
-                "Off: its container is gone since {}. It is on again when the container is back.",
-                day(at)
-            )
-        }
-        (_, Some(at)) => format!("Its container is gone since {}.", day(at)),
-        (Some(LabelOff::Gone), None) => "Off: its container is gone.".to_owned(),
-        (Some(LabelOff::Copied), None) => {
-            "Off: it was copied to an editable schedule. It is on again when the label changes.".to_owned()
-        }
-        (Some(LabelOff::Setting), None) => "Off: DOCKNAP_LABELS is off, so no label is read.".to_owned(),
-        (Some(LabelOff::Faulty), None) => {
-            format!("Off: the label {} cannot be used as it is now.", label.label)
-        }
-        (None, None) => return None,
-    })
-}
-
-/// Why a run that comes late does nothing: the label that defines its schedule is another one, or gone, since the
-/// instant at which the run was due. `None` where it is the same, and for the run of any other schedule.
-pub(in crate::app) async fn outdated(app: &App, run: &Run, inventory: &Inventory) -> Result<Option<String>> {
-    let Some(id) = &run.schedule_id else { return Ok(None) };
-    let Some(schedule) = db::schedules::get(&app.db, id).await? else { return Ok(None) };
-    let Some(label) = &schedule.label else { return Ok(None) };
-    let is_changed = schedule.deleted_at.is_some()
-        || run.fire_at.is_some_and(|at| at < schedule.effective_from)
-        || match label_rules::of_target(inventory, &schedule.spec.target)
-            .into_iter()
-            .find(|carried| carried.rule.label == label.label)
-        {
-            Some(carried) => carried.is_faulty || carried.rule.text() != label.text,
-            // A container that is gone keeps its schedules for a while.
-            None => inventory.by_identity(&label.carrier).is_some(),
-        };
-    Ok(is_changed.then(|| format!("the label {} has changed since it was due", label.label)))
 }
 
 /// Makes an editable copy of the schedule of a label or of the watched directory. The copy belongs to the caller and acts

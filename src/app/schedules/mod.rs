@@ -11,6 +11,7 @@ mod preview;
 mod rezone;
 mod target;
 mod timing;
+mod unused;
 mod view;
 mod weekly;
 
@@ -21,7 +22,6 @@ pub(in crate::app) use change::{leave_host, of_host};
 pub use draft::{Draft, GuardDraft};
 pub use elsewhere::{Elsewhere, copy, counterpart, move_to, same_name};
 pub(crate) use labels::follow_labels;
-pub(in crate::app) use labels::outdated;
 pub use labels::{LabelFaults, copy_to_editable, label_faults};
 pub use lint::Clash;
 pub(in crate::app) use planned::{

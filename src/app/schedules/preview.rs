@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::draft::{Draft, is_of_time};
 use super::weekly::{self, Mark};
-use super::{check, labels, lint, view};
+use super::{check, lint, unused, view};
 use crate::app::draft::Field;
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Result, execute, targets};
@@ -108,7 +108,7 @@ pub async fn preview(app: &App, actor: &Actor, draft: &Draft) -> Result<Preview>
     // What is not stored yet is a schedule of the pages or the API.
     let is_unused = !book.uses(source.unwrap_or(Source::Ui));
     if is_unused {
-        preview.warnings.push(labels::UNUSED.to_owned());
+        preview.warnings.push(unused::UNUSED.to_owned());
     }
     if let Some(state) = state {
         let acting = aimed.as_ref().filter(|_| !is_unused);

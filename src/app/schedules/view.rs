@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{labels, lint};
+use super::{lint, unused};
 use crate::app::paging::{Page, Paged};
 use crate::app::rulebook::RuleBook;
 use crate::app::{Actor, App, Error, Result, targets};
@@ -237,7 +237,7 @@ pub(super) fn view(
         next_at: book.next_at(&schedule),
         last_run,
         effective_timezone: effective.name,
-        off_reason: labels::off_reason(&schedule, book),
+        off_reason: unused::off_reason(&schedule, book),
         schedule,
     }
 }

@@ -11,10 +11,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
-use super::super::error::Fault;
 use super::super::query::sql;
 use super::super::{Db, DbError, Result, Tx, credentials};
-use super::{MIGRATIONS, connect, lease, sqlite_own, transfer};
+use super::transfer::{self, of_copy, unusable};
+use super::{MIGRATIONS, connect, lease, sqlite_own};
 use crate::domain::ids::ScheduleId;
 use crate::domain::run::{RunState, StepState};
 use crate::domain::time::to_ms;
@@ -73,14 +73,6 @@ pub async fn copy_server(url: &str, target: &Path) -> Result<()> {
         let _ = discard(&temporary);
     }
     finished
-}
-
-/// An error about the file of a copy. Unlike an error of the database in use, it is not recorded as a fault.
-pub(super) fn of_copy(path: &Path, error: sqlx::Error) -> DbError {
-    match Fault::of(&error) {
-        Some(Fault::Full) => unusable(path, "cannot be written: the disk is full; make room on it"),
-        _ => unusable(path, &format!("cannot be written: {}", DbError::Sqlx(error).words())),
-    }
 }
 
 /// Stores the instant of a backup in the settings of the live database at `source`, under `key`.
@@ -389,10 +381,6 @@ fn sync_directory(path: &Path) -> Result<()> {
 
 fn io(path: &Path, error: &std::io::Error) -> DbError {
     DbError::Unusable(files::words(path, error))
-}
-
-fn unusable(path: &Path, what: &str) -> DbError {
-    DbError::Unusable(format!("{} {what}", path.display()))
 }
 
 /// Ends everything that was in progress at the time of the backup: open runs, open steps and all credentials. No

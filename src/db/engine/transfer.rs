@@ -15,8 +15,8 @@ use sqlx::{
     Row, Sqlite, Type,
 };
 
+use super::super::error::Fault;
 use super::super::{DbError, Result};
-use super::backup::of_copy;
 use super::{MIGRATIONS, connect, lease};
 
 /// The tables that are no part of a copy. The lease belongs to the server.
@@ -146,6 +146,19 @@ pub(super) async fn missing(file: &mut SqliteConnection) -> Result<Option<String
     schema.close().await?;
     let found: Vec<(String,)> = sqlx::query_as(MADE).fetch_all(file).await?;
     Ok(needed.into_iter().find(|line| !found.contains(line)).map(|(line,)| line))
+}
+
+/// An error about the file of a copy. Unlike an error of the database in use, it is not recorded as a fault.
+pub(super) fn of_copy(path: &Path, error: sqlx::Error) -> DbError {
+    match Fault::of(&error) {
+        Some(Fault::Full) => unusable(path, "cannot be written: the disk is full; make room on it"),
+        _ => unusable(path, &format!("cannot be written: {}", DbError::Sqlx(error).words())),
+    }
+}
+
+/// An error about a file.
+pub(super) fn unusable(path: &Path, what: &str) -> DbError {
+    DbError::Unusable(format!("{} {what}", path.display()))
 }
 
 /// An empty SQLite database with all migrations. They run on a pool, since their future on a connection is not `Send`.
