@@ -86,6 +86,8 @@ pub fn why_idle<'a>(reasons: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Prefix of the skip reason of a wake if no member naps.
 pub const NOTHING_NAPPED: &str = "nothing_napped";
+/// First words of the reason for leaving out a container that does not run.
+pub const NOT_RUNNING: &str = "not running";
 
 /// Input of [`plan`].
 #[derive(Clone, Copy, Debug)]
@@ -229,11 +231,11 @@ impl<'a> PlanContext<'a> {
             Action::Stop if self.is_completed(member) => Err(COMPLETED.to_owned()),
             Action::Stop => Err(format!("{ALREADY} stopped")),
             Action::Restart if running(member.state) => Ok((Action::Restart, with(running))),
-            Action::Restart => Err("not running: a restart would start it".to_owned()),
+            Action::Restart => Err(format!("{NOT_RUNNING}: a restart would start it")),
             Action::Pause if let Some(twin) = with(running) => Ok((Action::Pause, Some(twin))),
             Action::Pause if running(member.state) => Ok((Action::Pause, None)),
             Action::Pause if member.state == ContainerState::Paused => Err(format!("{ALREADY} paused")),
-            Action::Pause => Err("not running".to_owned()),
+            Action::Pause => Err(NOT_RUNNING.to_owned()),
             Action::Unpause if let Some(twin) = with(paused) => Ok((Action::Unpause, Some(twin))),
             Action::Unpause if paused(member.state) => Ok((Action::Unpause, None)),
             Action::Unpause => Err("not paused".to_owned()),

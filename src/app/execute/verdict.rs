@@ -7,7 +7,7 @@ use crate::app::{Actor, App, Live, targets};
 use crate::db::{self, Tx};
 use crate::domain::action::Action;
 use crate::domain::inventory::{Inventory, Link};
-use crate::domain::plan::NOTHING_NAPPED;
+use crate::domain::plan::{NOT_RUNNING, NOTHING_NAPPED};
 use crate::domain::run::{NOTHING_TO_DO, Run, RunState, Step, StepState};
 use crate::domain::target::ContainerIdentity;
 use crate::domain::window::Phase;
@@ -65,7 +65,9 @@ fn nothing_to_do(run: &Run, steps: &[Step]) -> (RunState, String) {
             (RunState::Skipped, format!("{reason}, so nothing was started"))
         }
         _ if steps.is_empty() => (RunState::Failed, "there is no such target any more".to_owned()),
-        Action::Restart => (RunState::Skipped, "not_running: a restart acts on what runs".to_owned()),
+        Action::Restart if steps.iter().any(|step| step.reason.starts_with(NOT_RUNNING)) => {
+            (RunState::Skipped, "not_running: a restart acts on what runs".to_owned())
+        }
         _ if already > 0 => (RunState::Succeeded, format!("{NOTHING_TO_DO}: it was so already")),
         _ => {
             let reason = steps.first().map_or("", |step| step.reason.as_str());

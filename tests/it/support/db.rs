@@ -2,6 +2,8 @@
 //!
 //! A storage test is written once, as a function of a `TestDb`, and run on both engines by `on_both_engines!`.
 
+use std::path::Path;
+
 use docknap::db::Db;
 use docknap::db::engine::Durability;
 
@@ -20,7 +22,7 @@ enum Home {
 impl TestDb {
     /// An SQLite file, in memory-backed storage if there is any.
     pub async fn sqlite() -> Self {
-        let home = if std::path::Path::new("/dev/shm").is_dir() {
+        let home = if Path::new("/dev/shm").is_dir() {
             tempfile::tempdir_in("/dev/shm")
         } else {
             tempfile::tempdir()
@@ -31,8 +33,17 @@ impl TestDb {
         Self { db, home: Home::Directory(home) }
     }
 
+    /// A copy of an SQLite file of another version, migrated.
+    pub async fn sqlite_from(file: &Path) -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let path = home.path().join("docknap.db");
+        std::fs::copy(file, &path).expect("the file is there");
+        let db = Db::open_sqlite(&path, Durability::Off).await.expect("SQLite opens");
+        Self { db, home: Home::Directory(home) }
+    }
+
     /// Directory of the SQLite file; `None` on a server.
-    pub fn directory(&self) -> Option<&std::path::Path> {
+    pub fn directory(&self) -> Option<&Path> {
         match &self.home {
             Home::Directory(home) => Some(home.path()),
             Home::Server => None,
@@ -64,17 +75,27 @@ impl TestDb {
 
     /// A new database on the server that `DOCKNAP_TEST_POSTGRES_URL` names.
     pub async fn postgres() -> Self {
+        Self::postgres_from("").await
+    }
+
+    /// As [`TestDb::postgres`], with the tables and rows of another version, migrated.
+    pub async fn postgres_from(dump: &str) -> Self {
         let server = std::env::var("DOCKNAP_TEST_POSTGRES_URL")
             .expect("DOCKNAP_TEST_POSTGRES_URL names no server; scripts/test starts one");
         let name = format!("t{}", uuid::Uuid::now_v7().simple());
-        let admin = sqlx::PgPool::connect(&server).await.expect("the PostgreSQL server answers");
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .execute(&admin)
-            .await
-            .expect("the test user may create databases");
-        admin.close().await;
         let (base, _) = server.rsplit_once('/').expect("the URL ends with /DATABASE");
-        let db = Db::open(&format!("{base}/{name}")).await.expect("PostgreSQL opens");
+        let run = async |database: &str, sql: &str| {
+            let own = sqlx::PgPool::connect(database).await.expect("the PostgreSQL server answers");
+            let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&own).await;
+            done.expect("the server takes the statements");
+            own.close().await;
+        };
+        run(&server, &format!("CREATE DATABASE {name}")).await;
+        let url = format!("{base}/{name}");
+        if !dump.is_empty() {
+            run(&url, dump).await;
+        }
+        let db = Db::open(&url).await.expect("PostgreSQL opens");
         Self { db, home: Home::Server }
     }
 }
