@@ -435,13 +435,13 @@ async fn the_page_shows_a_plan_and_applies_exactly_that() {
 #[tokio::test]
 async fn schedules_of_other_programs_are_imported() {
     let bench = Bench::new(NOW, world()).await;
-    let crontab =
-        "CRON_TZ=Europe/Berlin\n0 23 * * * docker compose -p media stop\n@reboot docker start loner\n";
+    let crontab = "CRON_TZ=Europe/Berlin\n0 23 * * * docker compose -p media stop\n@reboot docker start loner\n\
+         0 5 * * * docker compose -p media stop db\n";
     let mine = schedules::Draft { cron: text("0 9 * * *"), action: text("stop"), ..on("stack", "media") };
     add(&bench, &mine).await;
     let (document, left) = Foreign::Crontab.read(crontab);
     let plan = rules_file::plan(&bench.app, &person(), &document, false).await.expect("a plan");
-    assert_eq!(counts(&plan), [1, 0, 0, 0]);
+    assert_eq!(counts(&plan), [2, 0, 0, 0]);
     assert!(left.len() == 1 && left[0].starts_with("line 3: "), "{left:?}");
     rules_file::apply(&bench.app, &person(), &plan).await.expect("it is stored");
     let plan = rules_file::plan(&bench.app, &person(), &document, false).await.expect("a plan");
@@ -452,7 +452,9 @@ async fn schedules_of_other_programs_are_imported() {
     rules_file::apply(&bench.app, &person(), &plan).await.expect("it is stored");
     assert!(left.is_empty());
     let file = exported(&bench).await;
-    for part in ["timezone: \"Europe/Berlin\"", "key: \"night\"", "cron: \"0 22 * * *\""] {
+    for part in
+        ["timezone: \"Europe/Berlin\"", "key: \"night\"", "cron: \"0 22 * * *\"", "services: [\"db\"]"]
+    {
         assert!(file.contains(part), "{part}: {file}");
     }
 }

@@ -34,7 +34,8 @@ impl Foreign {
         // A line that is there twice is one schedule.
         let mut seen = HashSet::new();
         jobs.retain(|job| {
-            !job.name.is_empty() || seen.insert((job.target_type, job.target.clone(), key(job)))
+            let target = (job.target_type, job.target.clone(), job.services.clone());
+            !job.name.is_empty() || seen.insert((target, key(job)))
         });
         let lines: Vec<usize> = jobs.iter().map(|job| job.line).collect();
         let document = Document::of_schedules(jobs.into_iter().map(item).collect(), &lines);
@@ -65,5 +66,9 @@ fn item(job: Job) -> Map<String, Value> {
     set("action", job.action.as_str().to_owned());
     set("cron", job.cron);
     set("timezone", job.timezone.unwrap_or_default());
+    if !job.services.is_empty() {
+        let services = job.services.into_iter().map(Value::String).collect();
+        fields.insert("services".to_owned(), Value::Array(services));
+    }
     fields
 }

@@ -3,8 +3,15 @@
 use crate::domain::action::Action;
 use crate::domain::target::TargetType;
 
-/// What a command does to which targets.
-type Deeds = Vec<(TargetType, String, Action)>;
+/// What a command does to a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Deed {
+    pub target_type: TargetType,
+    pub target: String,
+    /// The services of a stack that the command names; empty where it names none.
+    pub services: Vec<String>,
+    pub action: Action,
+}
 
 const NO_DOCKER: &str = "it is no `docker start|stop|restart|pause|unpause` and no `docker compose` command";
 
@@ -12,7 +19,7 @@ const NO_DOCKER: &str = "it is no `docker start|stop|restart|pause|unpause` and 
 ///
 /// # Errors
 /// Why it is not understood.
-pub(super) fn read(shell: &str) -> Result<Deeds, &'static str> {
+pub(super) fn read(shell: &str) -> Result<Vec<Deed>, &'static str> {
     if shell.contains(['$', '`', ';', '|', '%', '(', '\\']) {
         return Err("it does more than one command does: variables, pipes and lists are not read");
     }
@@ -62,12 +69,12 @@ fn action(word: &str) -> Option<Action> {
     Action::ALL.into_iter().find(|action| action.as_str() == word)
 }
 
-fn containers(words: &[&str]) -> Result<Deeds, &'static str> {
+fn containers(words: &[&str]) -> Result<Vec<Deed>, &'static str> {
     let Some((action, mut words)) = words.split_first().and_then(|(verb, rest)| Some((action(verb)?, rest)))
     else {
         return Err(NO_DOCKER);
     };
-    let mut deeds = Deeds::new();
+    let mut deeds = Vec::new();
     while let Some((word, rest)) = words.split_first() {
         words = match *word {
             "-t" | "--time" | "--timeout" => rest.get(1..).unwrap_or_default(),
@@ -77,7 +84,8 @@ fn containers(words: &[&str]) -> Result<Deeds, &'static str> {
             }
             name if !is_of_container(name) => return Err("it has a word that is no name of a container"),
             name => {
-                deeds.push((TargetType::Container, name.to_owned(), action));
+                let (target_type, target, services) = (TargetType::Container, name.to_owned(), Vec::new());
+                deeds.push(Deed { target_type, target, services, action });
                 rest
             }
         };
@@ -85,7 +93,7 @@ fn containers(words: &[&str]) -> Result<Deeds, &'static str> {
     if deeds.is_empty() { Err("it names no container") } else { Ok(deeds) }
 }
 
-fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> {
+fn compose(words: &[&str], folder: Option<&str>) -> Result<Vec<Deed>, &'static str> {
     let (mut project, mut of_option, mut of_file, mut words) = (None, None, None, words);
     let verb = loop {
         let Some((word, rest)) = words.split_first() else {
@@ -122,6 +130,7 @@ fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> 
             action(other).ok_or("it is no `start`, `stop`, `restart`, `pause`, `unpause`, `up` or `down`")?
         }
     };
+    let mut services = Vec::new();
     while let Some((word, rest)) = words.split_first() {
         words = match *word {
             "-t" | "--timeout" => rest.get(1..).unwrap_or_default(),
@@ -130,7 +139,11 @@ fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> 
             option if option.starts_with('-') => {
                 return Err("it has an option that a schedule does not have");
             }
-            _ => return Err("it names services: make a schedule for these services of the stack"),
+            name if !is_of_container(name) => return Err("it has a word that is no name of a service"),
+            name => {
+                services.push(name.to_owned());
+                rest
+            }
         };
     }
     let folder = of_option.or(of_file.flatten()).or(folder);
@@ -147,7 +160,7 @@ fn compose(words: &[&str], folder: Option<&str>) -> Result<Deeds, &'static str> 
     if name.is_empty() {
         return Err("the name of its project has no letter and no digit");
     }
-    Ok(vec![(TargetType::Stack, name.to_owned(), action)])
+    Ok(vec![Deed { target_type: TargetType::Stack, target: name.to_owned(), services, action }])
 }
 
 /// Whether Docker gives such names; others are shell patterns, or words that are joined to an operator.
@@ -181,9 +194,20 @@ mod tests {
             ("docker stop web # at night", Container, "web", Action::Stop),
             ("docker stop >> /var/log/x 2> /dev/null web", Container, "web", Action::Stop),
         ] {
-            assert_eq!(read(shell), Ok(vec![(kind, name.to_owned(), action)]), "{shell}");
+            let deed = Deed { target_type: kind, target: name.to_owned(), services: Vec::new(), action };
+            assert_eq!(read(shell), Ok(vec![deed]), "{shell}");
         }
         assert_eq!(read("docker stop a b").map(|deeds| deeds.len()), Ok(2));
+    }
+
+    #[test]
+    fn named_services_narrow_the_stack() {
+        let read = |shell| read(shell).expect("it is understood").remove(0);
+        let deed = read("docker compose -p media stop -t 5 web db");
+        assert_eq!((deed.target.as_str(), deed.action), ("media", Action::Stop));
+        assert_eq!(deed.services, ["web", "db"]);
+        assert_eq!(read("cd /opt/media && docker compose up -d web").services, ["web"]);
+        assert_eq!(read("docker compose -p media stop").services, [""; 0]);
     }
 
     #[test]
@@ -194,7 +218,8 @@ mod tests {
             "docker stop",
             "docker rm web",
             "docker compose stop",
-            "docker compose -p media stop web",
+            "docker compose -p media stop $WEB",
+            "docker compose -p media stop web*",
             "docker compose -p media exec web backup",
             "docker compose -p",
             "docker stop $(docker ps -q)",

@@ -18,6 +18,8 @@ pub struct Job {
     pub name: String,
     pub target_type: TargetType,
     pub target: String,
+    /// The services of a stack that are meant; empty where all are.
+    pub services: Vec<String>,
     pub action: Action,
     pub cron: String,
     pub timezone: Option<String>,
@@ -54,12 +56,13 @@ impl Found {
             return self.leave(line, text, format!("its time is not understood: {}: {error}", error.field));
         }
         match command::read(shell) {
-            Ok(deeds) => self.jobs.extend(deeds.into_iter().map(|(target_type, target, action)| Job {
+            Ok(deeds) => self.jobs.extend(deeds.into_iter().map(|deed| Job {
                 line,
                 name: name.to_owned(),
-                target_type,
-                target,
-                action,
+                target_type: deed.target_type,
+                target: deed.target,
+                services: deed.services,
+                action: deed.action,
                 cron: cron.to_owned(),
                 timezone: zone.map(str::to_owned),
             })),
