@@ -1,14 +1,21 @@
 //! A directory of rules files that is followed: what is wrong with it changes nothing, and what leaves it goes slowly.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use docknap::app::{locks, rules_file};
 use docknap::db;
+use docknap::domain::inventory::Link;
 use docknap::domain::permission::Role;
 use docknap::domain::schedule::Source;
+use jiff::SignedDuration;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::app::TestApp;
 use crate::support::bench::person;
+use crate::support::program::PATIENCE;
+use crate::support::wait;
 
 /// A DockNap that follows a directory, and a way to put rules there.
 async fn following() -> (TestApp, tempfile::TempDir) {
@@ -104,6 +111,25 @@ async fn a_directory_is_followed_and_read_only() {
     look(&test).await;
     let enabled = listed(&test).await.into_iter().filter(|one| one.2).map(|one| one.1);
     assert_eq!(enabled.collect::<Vec<_>>(), [Source::Api]);
+}
+
+#[tokio::test]
+async fn the_first_look_waits_for_the_hosts_but_not_for_long() {
+    let (test, directory) = following().await;
+    put(&directory, "a.yaml", &rules(&["One"]));
+    assert!(test.app.hosts.all().iter().any(|host| host.inventory().link == Link::Connecting));
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(rules_file::keep(test.app.clone(), stop.clone()));
+    let (began, step) = (test.clock.now(), Duration::from_millis(500));
+    wait::until("the rule is stored", PATIENCE, async || {
+        test.clock.advance(step);
+        !listed(&test).await.is_empty()
+    })
+    .await;
+    let waited = test.clock.now().duration_since(began);
+    assert!(waited >= SignedDuration::from_secs(29), "{waited:?}");
+    stop.cancel();
+    following.await.expect("it ends");
 }
 
 #[tokio::test]

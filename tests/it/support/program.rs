@@ -6,12 +6,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::{ORIGIN, SET_COOKIE};
 use serde_json::{Value, json};
 
 use super::wait;
 
 /// Password of the first admin.
-const PASSWORD: &str = "sleepy whales drift at night";
+pub const PASSWORD: &str = "sleepy whales drift at night";
 /// Longest wait for an action of the process.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -63,7 +64,11 @@ impl Program {
         });
         // reqwest needs a TLS provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
         Self { child, port, log, http, token: String::new() }
     }
 
@@ -107,6 +112,16 @@ impl Program {
         let (status, answer) = self.post("/api/auth/login", &body).await;
         assert_eq!(status, 200, "{answer}\n{}", self.log());
         answer["token"].as_str().expect("a token").clone_into(&mut self.token);
+    }
+
+    /// Logs a browser in and returns its cookie.
+    pub async fn browser(&self) -> String {
+        let login = self.http.post(self.url("/login")).header(ORIGIN, self.url(""));
+        let answer = login.form(&[("name", "ada"), ("password", PASSWORD)]).send().await.expect("it answers");
+        let cookies = answer.headers().get_all(SET_COOKIE).iter();
+        let pairs: Vec<_> = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next()).collect();
+        assert!(!pairs.is_empty(), "{}", answer.status());
+        pairs.join("; ")
     }
 
     /// Address of the HTTP server.
