@@ -436,7 +436,7 @@ async fn the_page_shows_a_plan_and_applies_exactly_that() {
 async fn schedules_of_other_programs_are_imported() {
     let bench = Bench::new(NOW, world()).await;
     let crontab = "CRON_TZ=Europe/Berlin\n0 23 * * * docker compose -p media stop\n@reboot docker start loner\n\
-         0 5 * * * docker compose -p media stop db\n";
+         0 5 * * * docker compose -p media stop db\n0 5 * * * docker compose -p media stop db\n";
     let mine = schedules::Draft { cron: text("0 9 * * *"), action: text("stop"), ..on("stack", "media") };
     add(&bench, &mine).await;
     let (document, left) = Foreign::Crontab.read(crontab);
