@@ -18,6 +18,8 @@ use crate::support::wait;
 const TIMES: usize = 20;
 /// Small enough to be filled at once, large enough for a database with its log.
 const SIZE: &str = "16m";
+/// The boundary of the parts of a form.
+const END: &str = "----------end";
 /// Large enough for an upload, which leaves 64 MiB free.
 const SIZE_OF_UPLOADS: &str = "96m";
 
@@ -221,7 +223,6 @@ async fn an_upload_that_fills_the_disk_is_refused_and_removed() {
     let uploaded = on_disk_of(&program, home.path(), "docknap.db.uploaded");
 
     let cookie = program.browser().await;
-    const END: &str = "----------end";
     let field = |name: &str, value: &str| {
         format!("--{END}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };

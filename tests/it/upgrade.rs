@@ -12,7 +12,7 @@ use docknap::db;
 use docknap::domain::ids::HostId;
 use docknap::domain::run::RunState;
 use docknap::domain::schedule::Schedule;
-use docknap::sim::World;
+use docknap::sim::{ContainerSpec, World};
 use docknap::web::{self, Web};
 use jiff::{Timestamp, ToSpan};
 use tower::ServiceExt;
@@ -41,8 +41,10 @@ async fn a_first_database_goes_on_postgres() {
 /// What was on the Engine: ada has put both stacks to sleep.
 fn world() -> World {
     World::new()
-        .stack("media", |s| s.service("db", |c| c.stopped()).service("web", |c| c.stopped().depends_on("db")))
-        .stack("lab", |s| s.service("box", |c| c.stopped()))
+        .stack("media", |s| {
+            s.service("db", ContainerSpec::stopped).service("web", |c| c.stopped().depends_on("db"))
+        })
+        .stack("lab", |s| s.service("box", ContainerSpec::stopped))
         .container("loner", |c| c)
 }
 
