@@ -82,6 +82,7 @@ class Checker:
         self.faults = sorted(log["fault"], key=lambda fault: fault["at"])
         self.schedules = {schedule["id"]: schedule for schedule in log["schedule"]}
         self.ended = {line["schedule"]: line["at"] for line in log["disabled"]}
+        self.first = min((schedule["at"] for schedule in log["schedule"]), default=0)
         self.finish = log["end"][0]["at"] if log["end"] else None
         self.events = sorted(log["docker"], key=lambda event: event["at"])
         self.steps_of_run = collections.defaultdict(list)
@@ -222,7 +223,7 @@ class Checker:
         counts, excused, late = collections.Counter(), collections.Counter(), set()
         for event in self.events:
             action, container, at = event["action"], event["container"], event["at"]
-            if action not in EXPLAINS or container not in self.begin["containers"]:
+            if action not in EXPLAINS or container not in self.begin["containers"] or at < self.first:
                 continue
             counts[action] += 1
             matching = [
@@ -267,20 +268,27 @@ class Checker:
 
     def untouched(self):
         engine = [fault for fault in self.faults if fault["name"] == "restart the Engine"]
+        woken = touched = 0
         for event in self.events:
             container, at = event["container"], event["at"]
+            # Made and stopped by hand before the schedules are there.
+            if at < self.first:
+                continue
             if event["action"] == "start" and container in self.begin["off"]:
+                woken += 1
                 self.breaks("what was off on purpose stays off", f"{container} was started at {clock(at)}")
             is_engine = any(fault["at"] <= at <= fault["end"] + ENGINE_BOOT for fault in engine)
             if container in self.begin["protected"] and not is_engine:
+                touched += 1
                 self.breaks("DockNap's own container is not touched", f"{event['action']} of {container} at {clock(at)}")
         for step in self.log["step"]:
             if step.get("issued_ms") is None:
                 continue
             if step["container"] in self.begin["protected"]:
+                touched += 1
                 self.breaks("DockNap's own container is not touched", f"run {step['run_id']} issued a {step['action']}")
-        self.row("containers off on purpose", len(self.begin["off"]), "started 0 times" if not self.broken else "")
-        self.row("containers that stand for DockNap's own", len(self.begin["protected"]))
+        self.row("times that a container off on purpose was started", woken)
+        self.row("times that DockNap's own container was touched", touched)
 
     # Windows: each edge is applied before the next one.
 
@@ -357,15 +365,15 @@ class Checker:
                 at = states[name]["at"] if name in states else self.finish
                 wanted[name] = at % DAY // MINUTE not in asleep
         for stack in {schedule["stack"] for schedule in self.schedules.values() if "minutes" in schedule}:
-            last = [run for run in self.log["run"] if run["target_name"] == stack and run["state"] == "succeeded"]
-            last = [run for run in last if run["action"] in ("start", "stop")]
-            if last:
-                newest = max(last, key=lambda run: run["created_ms"])
+            runs = [run for run in self.log["run"] if run["target_name"] == stack]
+            acting = [run for run in runs if run["state"] not in ("missed", "superseded", "skipped", "cancelled")]
+            if not acting:
+                continue
+            newest = max(acting, key=lambda run: run["created_ms"])
+            # One that failed, with its cause, leaves the state open.
+            if newest["state"] == "succeeded":
                 for name in self.members(stack):
-                    wanted.setdefault(name, newest["action"] == "start")
-            elif any(run["target_name"] == stack for run in self.log["run"]):
-                for name in self.members(stack):
-                    wanted.setdefault(name, True)
+                    wanted.setdefault(name, newest["action"] != "stop")
         right = 0
         for name, up in wanted.items():
             if name not in states:

@@ -25,8 +25,16 @@ class Links:
         asyncio.run_coroutine_threadsafe(link.set_cut(is_cut), self.loop).result(10)
 
     def close(self):
+        asyncio.run_coroutine_threadsafe(self.end_all(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
+        self.loop.close()
+
+    async def end_all(self):
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Link:
