@@ -280,7 +280,8 @@ class Checker:
             is_engine = any(fault["at"] <= at <= fault["end"] + ENGINE_BOOT for fault in engine)
             if container in self.begin["protected"] and not is_engine:
                 touched += 1
-                self.breaks("DockNap's own container is not touched", f"{event['action']} of {container} at {clock(at)}")
+                what = f"{event['action']} of {container} at {clock(at)}"
+                self.breaks("DockNap's own container is not touched", what)
         for step in self.log["step"]:
             if step.get("issued_ms") is None:
                 continue
@@ -314,7 +315,9 @@ class Checker:
     def edges(self):
         total, lags, prevented = 0, [], 0
         for stack, since, until, asleep in self.windows():
-            is_asleep = lambda at: at % DAY // MINUTE in asleep  # noqa: E731
+            def is_asleep(at, asleep=asleep):
+                return at % DAY // MINUTE in asleep
+
             at, edges = since // MINUTE * MINUTE + MINUTE, []
             while at <= until:
                 if is_asleep(at) != is_asleep(at - 1):
@@ -436,14 +439,15 @@ class Checker:
     def print(self):
         begin = self.begin
         print(
-            f"{begin['minutes']} minutes, seed {begin['seed']}, commit {begin['commit']}, {begin['replicas']} replicas, "
-            f"Docker Engine {begin['docker']}, PostgreSQL {begin['postgres']}, {begin['cores']} cores."
+            f"{begin['minutes']} minutes, seed {begin['seed']}, commit {begin['commit']}, {begin['replicas']} replicas"
+            f", Docker Engine {begin['docker']}, PostgreSQL {begin['postgres']}, {begin['cores']} cores."
         )
         print("\n| what | count | beside it |\n|---|---|---|")
         for row in self.rows:
             print("| " + " | ".join(row) + " |")
         if self.faults and self.finish is not None:
-            print("\n| fault | tried | leader kept | take-over: shortest | median | longest |\n|---|---|---|---|---|---|")
+            print("\n| fault | tried | leader kept | take-over: shortest | median | longest |")
+            print("|---|---|---|---|---|---|")
             for name, tried, kept, times in self.take_overs:
                 three = [seconds(one(times)) for one in (min, statistics.median, max)] if times else ["-"] * 3
                 print(f"| {name} | {tried} | {kept} | " + " | ".join(three) + " |")

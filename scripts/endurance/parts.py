@@ -8,6 +8,7 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -46,8 +47,6 @@ def end_process(process, seconds=20, how=signal.SIGTERM):
 def free_port():
     """A port below the range that the kernel assigns to outgoing connections: a replica has the same one again after a
     restart."""
-    import socket
-
     first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(20000, first if first > 21000 else 32768)
@@ -252,12 +251,13 @@ class Replica:
     def end(self, how, by):
         """Ends the process with a signal, on purpose."""
         with self.lock:
-            if not self.is_up():
+            if self.process is None:
                 return
-            self.ends_by = by
-            # A process that is stopped acts on no signal but SIGKILL.
-            self.process.send_signal(signal.SIGCONT)
-            end_process(self.process, 20, how)
+            if self.is_up():
+                self.ends_by = by
+                # A process that is stopped acts on no signal but SIGKILL.
+                self.process.send_signal(signal.SIGCONT)
+                end_process(self.process, 20, how)
             self.record_end()
 
     def record_end(self):
@@ -265,6 +265,7 @@ class Replica:
         code = self.process.wait()
         by, self.process = self.ends_by or "itself", None
         self.log.write("replica", at=now(), name=self.name, what="ended", code=code, by=by)
+        return by
 
     def is_up(self):
         return self.process is not None and self.process.poll() is None
@@ -294,11 +295,8 @@ class Replica:
         samples = 0
         while not stop.wait(ASK_EVERY):
             with self.lock:
-                if self.process is not None and self.process.poll() is not None:
-                    self.record_end()
-                    again = True
-                else:
-                    again = False
+                has_ended = self.process is not None and self.process.poll() is not None
+                again = has_ended and self.record_end() == "itself"
             process = self.process
             sent = now()
             status, text = self.ask("/metrics", seconds=2) if process is not None else (0, "")

@@ -15,7 +15,7 @@ import time
 sys.dont_write_bytecode = True
 
 from link import Links
-from parts import Engine, Log, Postgres, Replica, now, wait_until
+from parts import PASSWORD, Engine, Log, Postgres, Replica, now, wait_until
 
 # Without faults: at the beginning, at the end, and between the end of one fault and the next.
 WARM_UP, CALM_END, CALM = 60, 90, (15, 40)
@@ -48,8 +48,10 @@ CRONS = [
 ]
 # A stack by windows sleeps the first two minutes of each five. A window has 64 parts at most: one for each 3 hours.
 HOURS = 3
-RUN_COLUMNS = "id, schedule_id, target_name, action, trigger_kind, due_ms, created_ms, started_ms, finished_ms, state, " \
-    "reason, missed_first_ms, missed_last_ms, missed_count, owner_epoch"
+RUN_COLUMNS = (
+    "id, schedule_id, target_name, action, trigger_kind, due_ms, created_ms, started_ms, finished_ms, state, reason, "
+    "missed_first_ms, missed_last_ms, missed_count, owner_epoch"
+)
 STEP_COLUMNS = "id, run_id, container, action, state, reason, error, issued_ms, finished_ms"
 
 
@@ -148,7 +150,7 @@ class Endurance:
         answer = (0, "no replica answers")
         for replica in [one for one in self.replicas if one.is_up()] * 3:
             if self.token is None:
-                login = {"username": "admin", "password": "sleepy whales drift at night"}
+                login = {"username": "admin", "password": PASSWORD}
                 status, text = replica.ask("/api/auth/login", login, seconds=20)
                 if status != 200:
                     answer = (status, text)
@@ -190,8 +192,8 @@ class Endurance:
         begin = now()
         up = [one for one in self.replicas if one.is_up()]
         for replica in up:
-            replica.process.send_signal(signal.SIGKILL)
             replica.ends_by = "fault"
+            replica.process.send_signal(signal.SIGKILL)
         for replica in up:
             replica.end(signal.SIGKILL, "fault")
         time.sleep(2)
@@ -331,8 +333,11 @@ class Endurance:
             self.guest.end(signal.SIGTERM, "plan")
 
     def run(self):
-        begin = time.monotonic()
-        left = lambda: begin + self.options.minutes * 60 - time.monotonic()  # noqa: E731
+        end = time.monotonic() + self.options.minutes * 60
+
+        def left():
+            return max(0, end - time.monotonic())
+
         time.sleep(min(WARM_UP, left()))
         bag = []
         # The longest fault with what follows it takes this long.
@@ -351,8 +356,8 @@ class Endurance:
             if left() > CALM_END + 60:
                 self.do(bag.pop())
                 self.recover()
-        self.say(f"no more faults; {max(0, left()):.0f} s to the end")
-        time.sleep(max(0, left()))
+        self.say(f"no more faults; {left():.0f} s to the end")
+        time.sleep(left())
 
     # The end: the states, then the rows.
 
@@ -378,7 +383,8 @@ class Endurance:
         end = now()
         self.stop.set()
         self.end_followers()
-        for kind, columns, table in [("run", RUN_COLUMNS, "runs"), ("step", STEP_COLUMNS, "steps"), ("lease", "*", "leases")]:
+        tables = [("run", RUN_COLUMNS, "runs"), ("step", STEP_COLUMNS, "steps"), ("lease", "*", "leases")]
+        for kind, columns, table in tables:
             rows = self.postgres.sql(
                 f"SELECT row_to_json(r) FROM (SELECT '{kind}' AS kind, {columns} FROM {table}) r", seconds=120
             )
