@@ -112,19 +112,30 @@ class Postgres:
             return done.stdout.strip() if done.returncode == 0 else None
         return None
 
-    def fill(self):
-        """Takes all room of the disk, and begins pieces of the write-ahead log until the server cannot store."""
+    def fill(self, pieces):
+        """Takes all room of the disk, and begins so many pieces of the write-ahead log, which has some room of its own.
+        Returns whether the server could not store one of them, after which it ends."""
+        # A new session needs room too, so this one begins before.
+        session = subprocess.Popen(
+            [f"{self.binaries}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1"], env=self.environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+        session.stdin.write("CREATE TABLE IF NOT EXISTS room (n BIGINT); INSERT INTO room VALUES (0); SELECT 'ready';\n")
+        session.stdin.flush()
+        session.stdout.readline()
         with open(self.disk / "filler", "wb", buffering=0) as file:
             for size in (1 << 20, 4096):
                 block = bytes(size)
                 with contextlib.suppress(OSError):
                     while file.write(block) == size:
                         pass
-        for _ in range(40):
-            if self.sql("CREATE TABLE IF NOT EXISTS room (n BIGINT); INSERT INTO room VALUES (1); "
-                        "SELECT pg_switch_wal()") is None:
-                return True
-        return False
+        try:
+            statement = "INSERT INTO room VALUES (1); SELECT pg_switch_wal();\n"
+            output, _ = session.communicate(statement * pieces, timeout=20)
+            return len(output.split()) < pieces
+        except (OSError, subprocess.TimeoutExpired):
+            end_process(session, 1, signal.SIGKILL)
+            return True
 
     def free(self):
         (self.disk / "filler").unlink(missing_ok=True)

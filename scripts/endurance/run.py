@@ -216,7 +216,7 @@ class Endurance:
         for link in links:
             self.links.cut(link, True)
         try:
-            time.sleep(self.dice.uniform(18, 35))
+            time.sleep(self.dice.uniform(20, 35))
         finally:
             for link in links:
                 self.links.cut(link, False)
@@ -254,19 +254,19 @@ class Endurance:
             raise Failed("PostgreSQL did not start again")
         return begin, now(), None
 
-    def fill_disk(self):
+    def fill_disk(self, pieces):
         begin = now()
         try:
-            is_refused = self.postgres.fill()
+            is_refused = self.postgres.fill(pieces)
             time.sleep(self.dice.uniform(15, 25))
         finally:
             self.postgres.free()
+        wait_until(10, lambda: self.postgres.process.poll() is not None or self.postgres.answers())
         # A server that cannot store its write-ahead log ends.
-        if not wait_until(10, self.postgres.answers) and self.postgres.process.poll() is not None:
-            if not self.postgres.start():
-                raise Failed("PostgreSQL did not start on the disk that has room again")
+        if self.postgres.process.poll() is not None and not self.postgres.start():
+            raise Failed("PostgreSQL did not start on the disk that has room again")
         wait_until(60, self.postgres.answers)
-        if not is_refused:
+        if pieces and not is_refused:
             self.log.write("note", at=now(), text="the full disk did not keep PostgreSQL from storing")
         return begin, now(), None
 
@@ -277,9 +277,9 @@ class Endurance:
             "kill follower": (follower, lambda one: self.end_one(one, signal.SIGKILL)),
             "stop leader": (leader, lambda one: self.end_one(one, signal.SIGTERM)),
             # Longer than the lease of 15 s, and shorter than the 10 s for which a leader trusts itself.
-            "freeze leader": (leader, lambda one: self.freeze(one, 18, 35)),
+            "freeze leader": (leader, lambda one: self.freeze(one, 20, 35)),
             "freeze leader briefly": (leader, lambda one: self.freeze(one, 3, 8)),
-            "freeze follower": (follower, lambda one: self.freeze(one, 18, 35)),
+            "freeze follower": (follower, lambda one: self.freeze(one, 20, 35)),
             "cut leader from the database": (leader, lambda one: self.cut([one.to_database], one)),
             "cut leader from the Engine": (leader, lambda one: self.cut([one.to_engine], one)),
         }
@@ -291,7 +291,8 @@ class Endurance:
             "end connections to PostgreSQL": self.end_connections,
             "restart PostgreSQL": lambda: self.restart_postgres(signal.SIGINT),
             "kill PostgreSQL": lambda: self.restart_postgres(signal.SIGQUIT),
-            "fill the disk of PostgreSQL": self.fill_disk,
+            "fill the disk of PostgreSQL": lambda: self.fill_disk(0),
+            "fill the disk until PostgreSQL ends": lambda: self.fill_disk(40),
         }
         return of_one, of_all
 
