@@ -120,7 +120,8 @@ class Postgres:
             [f"{self.binaries}/psql", "-XAtq", "-v", "ON_ERROR_STOP=1"], env=self.environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )
-        session.stdin.write("CREATE TABLE IF NOT EXISTS room (n BIGINT); INSERT INTO room VALUES (0); SELECT 'ready';\n")
+        table = "CREATE TABLE IF NOT EXISTS room (n BIGINT); INSERT INTO room VALUES (0);"
+        session.stdin.write(f"{table} SELECT 'ready';\n")
         session.stdin.flush()
         session.stdout.readline()
         with open(self.disk / "filler", "wb", buffering=0) as file:
