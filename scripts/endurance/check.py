@@ -252,6 +252,8 @@ class Checker:
         issued = collections.Counter(step["action"] for step in self.log["step"] if step.get("issued_ms") is not None)
         for action in ("stop", "start", "restart"):
             beside = f"{counts[action]} events of Docker"
+            if action != "restart":
+                beside += ", with those of restarts"
             if excused[action]:
                 beside += f", {excused[action]} of them by the restarted Engine"
             self.row(f"{action}s issued", issued[action], beside)
