@@ -381,6 +381,11 @@ class Endurance:
             if status != 200:
                 raise Failed(f"the schedule {schedule} cannot be disabled: {status} {text}")
             self.log.write("disabled", at=at, schedule=schedule)
+        # The end of a window that sleeps wakes its stack.
+        time.sleep(3)
+        wait_until(120, lambda: self.postgres.sql(waiting) == "0", 1)
+        # Docker's last events.
+        time.sleep(1)
         end = now()
         self.stop.set()
         self.end_followers()
