@@ -23,6 +23,7 @@ mod docker_answers;
 mod docker_link;
 mod docker_tls;
 mod early_looks;
+mod endurance;
 mod error_pages;
 mod execute;
 mod feeds;
