@@ -113,8 +113,16 @@ impl Tab {
         field.send_keys(text).await.expect("it takes keys");
     }
 
+    /// Presses an element, or the one that has taken its place meanwhile.
     pub async fn press(&self, css: &str) {
-        self.find(css).await.click().await.expect("it can be pressed");
+        wait::until(&format!("{css} can be pressed"), PATIENCE, async || {
+            match self.find(css).await.click().await {
+                Ok(()) => true,
+                Err(error) if matches!(*error, WebDriverErrorInner::StaleElementReference(_)) => false,
+                Err(error) => panic!("it can be pressed: {error}"),
+            }
+        })
+        .await;
     }
 
     /// Waits until some text stands on the page.
